@@ -1,0 +1,75 @@
+//! What can go wrong, by what the caller can do about it.
+
+use crate::answer::Answer;
+use crate::model::series::{Series, SeriesError};
+use crate::model::symbol::SymbolError;
+
+/// Why there is no answer. Add a variant only when a caller will do something different because of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The question makes no sense; the message says what was wrong and what was expected. Change the question.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The exchange does not know the symbol in that market, and no archive or cache has any kline of it.
+    #[error("{series}: the exchange does not know this symbol in market {}: {why}", series.market())]
+    UnknownSymbol {
+        /// What was asked for.
+        series: Series,
+        /// What the upstream said.
+        why: String,
+    },
+    /// Complete data was required and something is missing; what was found is inside, nothing fetched is lost.
+    #[error("{}", incomplete(.0))]
+    Incomplete(Box<Answer>),
+    /// Nothing at all could be had, from anywhere; the answer inside holds no rows, only the gaps and the trail.
+    #[error("{}", unavailable(.0))]
+    Unavailable(Box<Answer>),
+    /// The local cache could not be used where it was indispensable (opening it, listing it, evicting from it).
+    #[error("cache: {0}")]
+    Cache(String),
+    /// The configuration is wrong; the message names the setting, its value and what was expected.
+    #[error("configuration: {0}")]
+    Config(String),
+}
+
+impl From<SymbolError> for Error {
+    fn from(error: SymbolError) -> Error {
+        Error::BadRequest(error.to_string())
+    }
+}
+
+impl From<SeriesError> for Error {
+    fn from(error: SeriesError) -> Error {
+        Error::BadRequest(error.to_string())
+    }
+}
+
+fn incomplete(answer: &Answer) -> String {
+    let gaps: Vec<String> = answer
+        .gaps
+        .iter()
+        .filter(|g| !g.reason.is_final())
+        .take(3)
+        .map(|g| format!("{} ({})", g.range, g.reason))
+        .collect();
+    format!(
+        "{}: incomplete: {} klines found, missing {}",
+        answer.series,
+        answer.len(),
+        gaps.join(", ")
+    )
+}
+
+fn unavailable(answer: &Answer) -> String {
+    let why = answer
+        .gaps
+        .iter()
+        .find(|g| !g.reason.is_final())
+        .map(|g| g.reason.to_string());
+    format!(
+        "{} {}: nothing could be had: {}",
+        answer.series,
+        answer.range,
+        why.unwrap_or_default()
+    )
+}

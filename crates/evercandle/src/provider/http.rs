@@ -1,0 +1,5 @@
+//! One HTTP send.
+
+/// The client.
+#[derive(Clone)]
+pub struct Http;

@@ -1,0 +1,40 @@
+//! The local cache: which klines we hold, from whom, and how they are kept safe.
+
+use crate::answer::Origin;
+use crate::model::batch::Batch;
+use crate::model::range::{RangeSet, TimeRange, Timestamp};
+
+/// What the store holds of a range of one series.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// Klines, in time order, no open time twice.
+    pub pieces: Vec<Piece>,
+    /// The grid slots they fill.
+    pub covered: RangeSet,
+    /// Slots known to have no kline.
+    pub holes: Vec<Hole>,
+    /// Open time of some kline of the series, if any is held anywhere: the anchor of a `3d` grid.
+    pub anchor: Option<Timestamp>,
+    /// An instant before which the series has no kline, if that was ever learned.
+    pub first_open: Option<Timestamp>,
+}
+
+/// Klines with one origin.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The klines.
+    pub batch: Batch,
+    /// Who supplied them.
+    pub origin: Origin,
+}
+
+/// Slots known to have no kline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The slots.
+    pub range: TimeRange,
+    /// Whether the exchange is known to have halted.
+    pub halt: bool,
+    /// When an authoritative upstream last said so.
+    pub checked_at: Timestamp,
+}
