@@ -232,7 +232,7 @@ impl Grid {
     ///
     /// ```
     /// use evercandle::model::{interval::{Grid, Interval}, range::{TimeRange, Timestamp}};
-    /// let minute = |n| Timestamp::from_micros(n * 60_000_000);
+    /// let minute = |n: i64| Timestamp::from_micros(n * 60_000_000);
     /// let asked = TimeRange::new(minute(1).plus(1), minute(3).plus(1)).unwrap();
     /// let slots = Grid::new(Interval::M1, None).align(asked);
     /// assert_eq!((slots.start(), slots.end()), (minute(2), minute(4)));
