@@ -1,0 +1,4 @@
+//! Tests of the crate from outside, in one binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod recorded;
