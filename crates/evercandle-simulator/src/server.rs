@@ -25,6 +25,8 @@ const HEAD_MAX: usize = 64 * 1024;
 const BODY_MAX: usize = 1024 * 1024;
 /// Headers per request accepted.
 const HEADERS_MAX: usize = 64;
+/// Bytes per chunk of a body without end.
+const ENDLESS_CHUNK: usize = 64 * 1024;
 /// Steps per second in which a dripping body is sent.
 const DRIPS_PER_SECOND: u32 = 10;
 
@@ -252,6 +254,13 @@ async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Re
             stream.write_all(&body[..body.len().saturating_sub(missing)]).await?;
             Ok(After::Close)
         }
+        Delivery::Endless => loop {
+            send_chunk(stream, &[b' '; ENDLESS_CHUNK]).await?;
+        },
+        Delivery::Unfinished => {
+            send_chunk(stream, &body).await?;
+            Ok(After::Close)
+        }
         Delivery::Trickle(bytes_per_second) => {
             let drip = (bytes_per_second / DRIPS_PER_SECOND).max(1);
             let pause = Duration::from_secs_f64(f64::from(drip) / f64::from(bytes_per_second.max(1)));
@@ -269,6 +278,12 @@ async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Re
     }
 }
 
+async fn send_chunk(stream: &mut TcpStream, chunk: &[u8]) -> io::Result<()> {
+    stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await?;
+    stream.write_all(chunk).await?;
+    stream.write_all(b"\r\n").await
+}
+
 fn head_of(reply: &Reply) -> Vec<u8> {
     let response = &reply.response;
     let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
@@ -276,7 +291,9 @@ fn head_of(reply: &Reply) -> Vec<u8> {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     // A 304 has no body and must not announce one.
-    if response.status != 304 {
+    if matches!(reply.delivery, Delivery::Endless | Delivery::Unfinished) {
+        head.push_str("Transfer-Encoding: chunked\r\n");
+    } else if response.status != 304 {
         head.push_str(&format!("Content-Length: {}\r\n", response.body.len()));
     }
     head.push_str("\r\n");

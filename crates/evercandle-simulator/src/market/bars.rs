@@ -14,16 +14,17 @@ use crate::time::{DAY, HOUR, MINUTE, SECOND};
 
 /// Minutes in an hour, as a count of rows.
 const MINUTES: usize = 60;
-/// Periods of the noises slower than an hour, in hours, and their size for Bitcoin: each four times longer, twice larger.
+/// Periods of the noises slower than an hour, in hours, and their size for Bitcoin:
+/// each four times longer and about twice larger.
 const SLOW_NOISES: [(i64, f64); 8] = [
     (1, 0.003),
     (4, 0.006),
     (16, 0.012),
-    (64, 0.024),
-    (256, 0.05),
-    (1024, 0.1),
-    (4096, 0.19),
-    (16_384, 0.34),
+    (64, 0.035),
+    (256, 0.08),
+    (1024, 0.17),
+    (4096, 0.36),
+    (16_384, 0.6),
 ];
 /// Periods of the noises within the hour, in minutes.
 const FAST_NOISES: [(i64, f64); 3] = [(1, 0.000_45), (4, 0.000_9), (16, 0.001_6)];

@@ -144,7 +144,8 @@ impl Market {
         self.klines(series, open_time..open_time + 1).into_iter().next()
     }
 
-    /// All final klines with an open time in the range, oldest first.
+    /// All final klines with an open time in the range, oldest first. The future is as certain as the past, so the range
+    /// must end somewhere.
     pub fn klines(&self, series: &Series, open_times: Range<i64>) -> Vec<Kline> {
         self.klines_as_of(series, open_times, i64::MAX)
     }
@@ -227,8 +228,11 @@ struct View<'a> {
 impl View<'_> {
     fn rows(&self, open_times: Range<i64>) -> Vec<Kline> {
         let spec = self.bars.spec();
-        let start = self.grid.ceil(open_times.start.max(self.grid.floor(spec.listed)));
         let last = spec.ended().min(self.now.saturating_add(1)).min(open_times.end);
+        if open_times.start >= last {
+            return Vec::new();
+        }
+        let start = self.grid.ceil(open_times.start.max(self.grid.floor(spec.listed)));
         let mut rows = Vec::new();
         let mut open_time = start;
         while open_time < last {
@@ -342,8 +346,11 @@ impl View<'_> {
     fn oldest(&self, open_times: Range<i64>, limit: usize) -> Vec<Kline> {
         let spec = self.bars.spec();
         let mut rows: Vec<Kline> = Vec::new();
-        let mut start = self.grid.ceil(open_times.start.max(self.grid.floor(spec.listed)));
         let last = open_times.end.min(spec.ended()).min(self.now.saturating_add(1));
+        if open_times.start >= last {
+            return rows;
+        }
+        let mut start = self.grid.ceil(open_times.start.max(self.grid.floor(spec.listed)));
         while rows.len() < limit && start < last {
             let stop = self.forward(start, limit - rows.len()).min(last);
             rows.extend(self.rows(start..stop));

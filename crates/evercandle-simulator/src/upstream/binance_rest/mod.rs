@@ -177,13 +177,13 @@ impl BinanceRest {
                     .iter()
                     .map(|effect| {
                         if let Effect::ClockSkew { milliseconds } = effect {
-                            *milliseconds * 1000
+                            milliseconds.saturating_mul(1000)
                         } else {
                             0
                         }
                     })
                     .sum();
-                Ok(format!("{{\"serverTime\":{}}}", unit.count(now + skew)))
+                Ok(format!("{{\"serverTime\":{}}}", unit.count(now.saturating_add(skew))))
             }
             Route::ExchangeInfo => exchange_info::answer(dialect, world, request, self.pool(dialect).limit(), now),
             Route::Klines => {

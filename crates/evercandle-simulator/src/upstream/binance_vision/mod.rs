@@ -103,7 +103,9 @@ impl BinanceVision {
     fn published(&self, world: &World, key: &ArchiveKey, now: i64, extra_hours: i64) -> Option<i64> {
         let spec = world.market.symbol(key.series.market, &key.series.symbol)?;
         let grid = world.market.grid(&key.series)?;
-        let at = key.published_at(&grid, &self.publication) + extra_hours * HOUR;
+        let at = key
+            .published_at(&grid, &self.publication)
+            .saturating_add(extra_hours.saturating_mul(HOUR));
         let traded = spec.ended() > key.period.start() && grid.floor(spec.listed) < key.period.end();
         (traded && at <= now).then_some(at)
     }
@@ -126,7 +128,7 @@ impl BinanceVision {
             })
             .sum();
         let modified = self.published(world, key, now, late)?;
-        let spoiling: Vec<&Effect> = effects.iter().filter(|effect| changes_archives(effect)).collect();
+        let spoiling: Vec<&Effect> = effects.iter().filter(|effect| effect.changes_archives()).collect();
         if !spoiling.is_empty() {
             return self.build(world, key, modified, &spoiling).map(Arc::new);
         }
@@ -193,29 +195,6 @@ pub(crate) fn pack_csv(stem: &str, csv: Vec<u8>, modified: i64) -> Vec<u8> {
             content: csv,
         }],
         modified,
-    )
-}
-
-fn changes_archives(effect: &Effect) -> bool {
-    use Effect::*;
-    matches!(
-        effect,
-        CorruptZip
-            | TruncatedDay { .. }
-            | ShortMonth { .. }
-            | MissingDay { .. }
-            | MonthlyDiffers
-            | Revised
-            | ChangedEtag
-            | DuplicateRows
-            | UnorderedRows
-            | Header { .. }
-            | Unit { .. }
-            | MixedUnits
-            | OffGrid
-            | ZipBomb { .. }
-            | TwoMembers
-            | EvilMemberName
     )
 }
 
