@@ -96,6 +96,7 @@ impl Bars {
         }
         let nodes = self.nodes_of_hour(hour);
         let activity = (self.activity(hour), self.activity(hour + HOUR));
+        let calm = self.halts_touching(hour, hour + HOUR).next().is_none();
         let mut rows = Vec::with_capacity(MINUTES);
         for m in 0..MINUTES {
             let open_time = hour + m as i64 * MINUTE;
@@ -104,7 +105,11 @@ impl Bars {
             }
             let lively = activity.0 + (activity.1 - activity.0) * m as f64 / MINUTES as f64;
             let minute = self.minute(open_time, nodes[m], nodes[m + 1], lively);
-            match self.standstill(open_time, open_time + MINUTE) {
+            match if calm {
+                Standstill::None
+            } else {
+                self.standstill(open_time, open_time + MINUTE)
+            } {
                 Standstill::None => rows.push(minute),
                 Standstill::Whole => {}
                 Standstill::Part => rows.extend(fold(self.seconds_of(&minute))),
@@ -175,9 +180,11 @@ impl Bars {
             *node = self.ticks(levels.0 + (levels.1 - levels.0) * x + wiggle);
         }
         nodes[0] = self.carried(hour).unwrap_or(nodes[0]);
-        for m in 0..MINUTES {
-            if self.is_quiet(hour + m as i64 * MINUTE) {
-                nodes[m + 1] = nodes[m];
+        if self.spec.quiet_share > 0.0 || self.halts_touching(hour, hour + HOUR).next().is_some() {
+            for m in 0..MINUTES {
+                if self.is_quiet(hour + m as i64 * MINUTE) {
+                    nodes[m + 1] = nodes[m];
+                }
             }
         }
         nodes
