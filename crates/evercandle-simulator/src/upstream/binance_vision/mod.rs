@@ -132,13 +132,8 @@ impl BinanceVision {
         if !spoiling.is_empty() {
             return self.build(world, key, modified, &spoiling).map(Arc::new);
         }
-        let name = key.key();
-        if let Some(ready) = self.ready.get(&name) {
-            return Some(ready);
-        }
-        let archive = Arc::new(self.build(world, key, modified, &[])?);
-        self.ready.put(name, Arc::clone(&archive));
-        Some(archive)
+        self.ready
+            .get_or_build(key.key(), || self.build(world, key, modified, &[]))
     }
 
     fn build(&self, world: &World, key: &ArchiveKey, modified: i64, effects: &[&Effect]) -> Option<Archive> {
