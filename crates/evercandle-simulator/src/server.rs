@@ -3,6 +3,7 @@
 //! HTTP/1.1 is spoken by hand, because the point of this server is to be able to misbehave: to reset in the middle of a
 //! body, to promise more than it sends, to drip. Frameworks exist to make that impossible.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -113,6 +114,14 @@ impl Handle {
     /// The URL of something in the pretend internet: `url("api.binance.com/api/v3/ping")`.
     pub fn url(&self, target: &str) -> String {
         format!("{}/{}", self.base_url(), target.trim_start_matches('/'))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Fault {
     /// How many requests it touches; `None` until cleared.
     #[serde(default)]
     pub times: Option<u32>,
-    /// How likely it is to touch a request it could.
+    /// How likely it is to touch a request it could. For archives the dice are thrown once per file.
     #[serde(default = "certain")]
     pub probability: f64,
 }

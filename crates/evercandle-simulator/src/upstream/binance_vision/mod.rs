@@ -175,9 +175,10 @@ impl BinanceVision {
         Some(archive)
     }
 
-    /// The version from before a re-publication: other volumes, an earlier date.
+    /// The version from before a re-publication: other volumes, an hour earlier.
+    /// Building a revision dates it an hour later, hence the two.
     fn earlier(&self, world: &World, key: &ArchiveKey, modified: i64) -> Archive {
-        self.build(world, key, modified - HOUR, &[&Effect::Revised])
+        self.build(world, key, modified - 2 * HOUR, &[&Effect::Revised])
             .unwrap_or_else(|| Archive::new("", modified))
     }
 }
