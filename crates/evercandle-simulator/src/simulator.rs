@@ -221,7 +221,7 @@ fn deliver(response: Response, effects: &[Effect]) -> Reply {
             Effect::Trickle { bytes_per_second } => delivery = Delivery::Trickle(bytes_per_second),
             Effect::EndlessBody => delivery = Delivery::Endless,
             Effect::UnfinishedChunks => delivery = Delivery::Unfinished,
-            Effect::Latency { milliseconds } => delay += Duration::from_millis(milliseconds),
+            Effect::Latency { milliseconds } => delay = delay.saturating_add(Duration::from_millis(milliseconds)),
 
             _ => {}
         }

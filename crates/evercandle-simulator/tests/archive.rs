@@ -443,6 +443,7 @@ mod properties {
             },
             Effect::UnsettledRows { milliseconds: i64::MAX },
             Effect::QuotedNumbers,
+            Effect::Latency { milliseconds: u64::MAX },
             Effect::ClockSkew { milliseconds: i64::MIN },
             Effect::Banned { retry_after: i64::MAX },
         ])

@@ -117,16 +117,10 @@ impl BinanceVision {
         if let Some(replay) = world.replays(key.series.market, &key.series.symbol) {
             return replay.archive(key);
         }
-        let late: i64 = effects
-            .iter()
-            .map(|effect| {
-                if let Effect::Delayed { hours } = effect {
-                    *hours
-                } else {
-                    0
-                }
-            })
-            .sum();
+        let late = effects.iter().fold(0i64, |hours, effect| match effect {
+            Effect::Delayed { hours: more } => hours.saturating_add(*more),
+            _ => hours,
+        });
         let modified = self.published(world, key, now, late)?;
         let spoiling: Vec<&Effect> = effects.iter().filter(|effect| effect.changes_archives()).collect();
         if !spoiling.is_empty() {
