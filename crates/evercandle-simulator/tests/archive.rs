@@ -436,6 +436,8 @@ mod properties {
             Effect::CapRows { rows: 0 },
             Effect::MissingRow,
             Effect::FutureRow,
+            Effect::PageRepeatsRows,
+            Effect::PageOutOfOrder,
             Effect::WrongRange { hours: i64::MIN },
             Effect::WrongInterval { interval: "1M".into() },
             Effect::WrongSymbol {

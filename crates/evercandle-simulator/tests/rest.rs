@@ -381,6 +381,22 @@ fn faults_bend_the_rows() {
     };
     assert_eq!(bent(Effect::CapRows { rows: 4 }), truth[6..]);
     assert_eq!(bent(Effect::MissingRow).len(), 9);
+    assert_eq!(bent(Effect::PageRepeatsRows).len(), 30);
+    assert_eq!(bent(Effect::PageOutOfOrder)[..5], truth[5..]);
+    assert_eq!(bent(Effect::NotANumber)[5][4], "NaN");
+    assert_eq!(
+        bent(Effect::FutureRow)[10][0].as_i64(),
+        truth[9][0].as_i64().map(|open| open + 2 * 86_400_000)
+    );
+    assert_ne!(bent(Effect::ImpossibleRow)[5][3], truth[5][3]);
+    assert_eq!(
+        bent(Effect::WrongInterval { interval: "1h".into() })[9][0]
+            .as_i64()
+            .unwrap()
+            % 3_600_000,
+        0
+    );
+    assert_eq!(bent(Effect::DuplicateRows), truth, "that one is for archives");
     let other = bent(Effect::WrongSymbol {
         symbol: "DOGEUSDT".into(),
     });

@@ -122,14 +122,14 @@ pub enum Effect {
         /// How long after the close.
         milliseconds: i64,
     },
+    /// Every row of the page three times.
+    PageRepeatsRows,
+    /// The halves of the page in the wrong order.
+    PageOutOfOrder,
     /// One row in the middle of the page is missing.
     MissingRow,
 
     // --- rows, by REST or by archive --------------------------------------------------------------------------------
-    /// Some rows three times.
-    DuplicateRows,
-    /// Two halves in the wrong order.
-    UnorderedRows,
     /// A row in the middle whose low is above its high.
     ImpossibleRow,
     /// A row in the middle whose close is `NaN`.
@@ -174,6 +174,10 @@ pub enum Effect {
     Revised,
     /// The same bytes under another ETag.
     ChangedEtag,
+    /// Every row of the first hour three times.
+    DuplicateRows,
+    /// Two halves in the wrong order.
+    UnorderedRows,
     /// Every row of the first hour again, with other volumes.
     ConflictingRows,
     /// One row of the day after the period.
@@ -237,12 +241,14 @@ impl Effect {
             | WrongInterval { .. }
             | WrongRange { .. }
             | FutureRow
+            | PageRepeatsRows
+            | PageOutOfOrder
             | ExtraFields
             | QuotedNumbers
             | UnsettledRows { .. }
             | MissingRow => Reach::RestKlines,
             ClockSkew { .. } => Reach::RestTime,
-            DuplicateRows | UnorderedRows | ImpossibleRow | NotANumber => Reach::Rows,
+            ImpossibleRow | NotANumber => Reach::Rows,
             WrongChecksum | StaleChecksum | MissingChecksum => Reach::Sidecar,
             NotFound
             | Delayed { .. }
@@ -254,6 +260,8 @@ impl Effect {
             | MonthlyDiffers
             | Revised
             | ChangedEtag
+            | DuplicateRows
+            | UnorderedRows
             | ConflictingRows
             | StrayRow
             | Header { .. }

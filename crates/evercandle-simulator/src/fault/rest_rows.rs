@@ -29,14 +29,14 @@ impl Page<'_> {
             Effect::MissingRow if self.rows.len() > 2 => drop(self.rows.remove(middle)),
             Effect::FutureRow => self.add_future_row(),
             Effect::UnsettledRows { milliseconds } => self.unsettle(*milliseconds),
-            Effect::DuplicateRows => {
+            Effect::PageRepeatsRows => {
                 *self.rows = self
                     .rows
                     .drain(..)
                     .flat_map(|cells| std::iter::repeat_n(cells, 3))
                     .collect();
             }
-            Effect::UnorderedRows => self.rows.rotate_left(middle),
+            Effect::PageOutOfOrder => self.rows.rotate_left(middle),
             Effect::ImpossibleRow => {
                 if let Some(cells) = self.rows.get_mut(middle).filter(|cells| cells.len() > 4) {
                     // A low above the high is impossible whether or not the row was flat.
