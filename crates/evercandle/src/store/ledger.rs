@@ -94,6 +94,12 @@ pub(super) struct View {
     pub(super) first_open: Option<Timestamp>,
 }
 
+/// An answer, and the chunks it was made of.
+struct Reading {
+    held: Held,
+    used: Vec<(ChunkName, Arc<OpenChunk>)>,
+}
+
 /// A view, and whether a file that vanished or could not be read is missing from it.
 struct Looked {
     view: Arc<View>,
@@ -122,7 +128,7 @@ impl Shelf {
                 false => None,
             }
         };
-        let (held, used) = warm.unwrap_or_else(|| self.cold(site, range));
+        let Reading { held, used } = warm.unwrap_or_else(|| self.cold(site, range));
         for (name, chunk) in used {
             self.mark_used(site, &name, &chunk);
         }
@@ -130,7 +136,7 @@ impl Shelf {
     }
 
     /// The answer, if everything it needs is open already.
-    fn warm(&self, state: &State, range: TimeRange) -> Option<(Held, Vec<(ChunkName, Arc<OpenChunk>)>)> {
+    fn warm(&self, state: &State, range: TimeRange) -> Option<Reading> {
         let facts = state.facts.view.as_ref()?;
         if self.series.interval() == Interval::D3 && state.anchor.is_none() {
             return None;
@@ -143,7 +149,7 @@ impl Shelf {
     }
 
     /// As [`Shelf::warm`], opening what is not open.
-    fn cold(&self, site: &Site, range: TimeRange) -> (Held, Vec<(ChunkName, Arc<OpenChunk>)>) {
+    fn cold(&self, site: &Site, range: TimeRange) -> Reading {
         let mut state = self.state.write();
         self.refresh(&mut state, site, false);
         let (mut views, mut vanished) = self.look_all(&mut state, site, range);
@@ -257,13 +263,7 @@ impl Shelf {
         state.anchor = facts.first_open;
     }
 
-    fn assemble(
-        &self,
-        state: &State,
-        views: &[Arc<View>],
-        facts: &View,
-        range: TimeRange,
-    ) -> (Held, Vec<(ChunkName, Arc<OpenChunk>)>) {
+    fn assemble(&self, state: &State, views: &[Arc<View>], facts: &View, range: TimeRange) -> Reading {
         let asked = Grid::new(self.series.interval(), state.anchor).align(range);
         let mut held = Held {
             anchor: state.anchor,
@@ -283,7 +283,7 @@ impl Shelf {
             used.extend(view.chunks.iter().cloned());
         }
         held.covered = covered.into_iter().collect();
-        (held, used)
+        Reading { held, used }
     }
 
     fn mark_used(&self, site: &Site, name: &ChunkName, chunk: &OpenChunk) {
