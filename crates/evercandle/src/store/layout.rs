@@ -200,6 +200,16 @@ pub(super) struct ChunkName {
     pub(super) digest: u128,
 }
 
+impl ChunkName {
+    /// Whether klines of `range` may be inside.
+    pub(super) fn is_about(&self, range: TimeRange) -> bool {
+        match self.subject {
+            Subject::Period(period) => period.reach().overlaps(range),
+            Subject::Facts => false,
+        }
+    }
+}
+
 impl fmt::Display for ChunkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (generation, rows, digest) = (self.generation, self.rows, self.digest);

@@ -280,7 +280,7 @@ impl Shelf {
             held.pieces.extend(part.pieces);
             covered.extend(part.covered.iter());
             held.holes.extend(part.holes);
-            used.extend(view.chunks.iter().cloned());
+            used.extend(view.chunks.iter().filter(|(name, _)| name.is_about(asked)).cloned());
         }
         held.covered = covered.into_iter().collect();
         Reading { held, used }

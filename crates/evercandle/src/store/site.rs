@@ -165,6 +165,12 @@ impl Site {
         result
     }
 
+    /// As if the pause after a failure were over.
+    #[cfg(test)]
+    pub(super) fn end_pause(&self) {
+        self.permit.lock().end_pause(self.clock.instant());
+    }
+
     /// Lets the next write try at once: space was freed.
     pub(super) fn reconsider(&self) {
         self.permit.lock().succeeded();

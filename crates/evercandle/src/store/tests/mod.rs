@@ -8,3 +8,13 @@
 mod fixture;
 
 mod merging;
+
+mod sealing;
+
+mod damage;
+
+mod faults;
+
+mod processes;
+
+mod speed;
