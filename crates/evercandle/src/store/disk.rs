@@ -15,7 +15,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -101,6 +101,11 @@ impl Trusted {
         let mut bytes = MutableBuffer::from_len_zeroed(self.size as usize);
         (&self.file).read_exact(bytes.as_slice_mut())?;
         Ok(bytes.into())
+    }
+
+    /// How many bytes of memory the content takes when it is not mapped.
+    pub(super) fn copied(&self, may_map: bool) -> u64 {
+        if may_map && self.size >= MAP_MIN { 0 } else { self.size }
     }
 
     /// Sets the time of last use. Best effort: eviction is only as good as this.
@@ -225,7 +230,8 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .ancestors()
         .take_while(|a| fs::symlink_metadata(a).is_err())
         .collect();
-    fs::create_dir_all(folder)?;
+    // Whatever the umask: a folder that anybody may write to is one that we refuse to open.
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     Ok(missing
         .iter()
         .filter_map(|m| m.parent())

@@ -25,7 +25,7 @@ use super::chunk::{self, Chunk, Unfit};
 use super::content::Content;
 use super::disk::{self, Refused, Trusted};
 use super::layout::{ChunkName, Period, Subject, live_unit, sealed_unit, series_folder};
-use super::site::Site;
+use super::site::{Counted, Site};
 
 /// A listing taken this soon after the folder's time was first seen may miss a change of the same tick of the file
 /// system's clock (4 ms on Linux), and is taken once more.
@@ -79,6 +79,7 @@ enum File {
 /// A verified chunk.
 pub(super) struct OpenChunk {
     pub(super) chunk: Chunk,
+    _counted: Counted,
     /// When the file was last marked as used.
     used: AtomicI64,
 }
@@ -142,7 +143,7 @@ impl Shelf {
             return None;
         }
         let views = state
-            .groups_of(range)
+            .groups_of(&self.series, range)
             .map(|(_, group)| group.view.clone())
             .collect::<Option<Vec<_>>>()?;
         Some(self.assemble(state, &views, facts, range))
@@ -167,7 +168,10 @@ impl Shelf {
     }
 
     fn look_all(&self, state: &mut State, site: &Site, range: TimeRange) -> (Vec<Arc<View>>, bool) {
-        let periods: Vec<Period> = state.groups_of(range).map(|(period, _)| *period).collect();
+        let periods: Vec<Period> = state
+            .groups_of(&self.series, range)
+            .map(|(period, _)| *period)
+            .collect();
         let mut vanished = false;
         let mut views = Vec::with_capacity(periods.len());
         for period in periods {
@@ -432,12 +436,12 @@ impl State {
         })
     }
 
-    /// The groups in which slots that overlap `range` may lie.
-    fn groups_of(&self, range: TimeRange) -> impl Iterator<Item = (&Period, &Group)> {
-        // Far fewer groups are there than a range may have periods.
-        self.groups
-            .iter()
-            .filter(move |(period, _)| period.reach().overlaps(range))
+    /// The groups in which slots that overlap `range` may lie. All groups are of one unit, so they are in time order.
+    fn groups_of(&self, series: &Series, range: TimeRange) -> impl Iterator<Item = (&Period, &Group)> {
+        let bounds = Period::bounds(sealed_unit(series.interval()), range);
+        bounds
+            .into_iter()
+            .flat_map(|(first, last)| self.groups.range(first..=last))
     }
 }
 
@@ -478,6 +482,7 @@ fn open(site: &Site, series: &Series, folder: &std::path::Path, name: &ChunkName
     match chunk::decode(series, name, bytes) {
         Ok(chunk) => Ok(OpenChunk {
             chunk,
+            _counted: site.open_chunks.count(file.copied(site.may_map)),
             used: AtomicI64::new(file.modified.as_micros()),
         }),
         Err(Unfit::Newer) => Err(Unopened::Ignored(Some(file.inode))),
