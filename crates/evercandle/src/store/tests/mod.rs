@@ -5,7 +5,7 @@
     reason = "these tests damage files, mount file systems and start processes"
 )]
 
-mod fixture;
+pub(super) mod fixture;
 
 mod merging;
 

@@ -101,6 +101,27 @@ fn eight_processes_write_and_read_one_folder() {
     }
 }
 
+/// Goal: clones of one store on many threads agree, and every reader sees only what was written.
+#[test]
+fn threads_share_one_store() {
+    let dir = quick_folder();
+    let store = open(dir.path());
+    let (series, grid) = (series(Interval::M30), Grid::new(Interval::M30, None));
+    let whole = every(&series, grid, two_days(), 1);
+    std::thread::scope(|threads| {
+        for seed in 0..4 {
+            let (store, series, whole) = (store.clone(), &series, &whole);
+            threads.spawn(move || {
+                for range in hours_in_order(seed) {
+                    store.write(series, grid, vec![parcel(whole.slice(range))]).unwrap();
+                    assert_eq!(printed(&joined(&store, series, range)), printed(&whole.slice(range)));
+                }
+            });
+        }
+    });
+    assert_eq!(printed(&joined(&store, &series, two_days())), printed(&whole));
+}
+
 #[test]
 #[ignore = "a child of the test below"]
 fn writes_without_end() {

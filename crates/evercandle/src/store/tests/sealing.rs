@@ -287,3 +287,25 @@ fn a_day_of_refreshes_is_one_segment_of_the_earliest_age() {
     assert_eq!(held.pieces.len(), 1);
     assert_eq!(held.pieces[0].origin, origin("binance", start.plus(30 * MINUTE)));
 }
+
+/// Goal: a file is verified once, however often the folder around it changes.
+/// Method: the columns of two reads, with a write to the same month and one by another store in between, are the same
+/// memory.
+#[test]
+fn a_chunk_stays_open_while_others_come_and_go() {
+    let dir = quick_folder();
+    let (series, grid) = (series(Interval::M30), Grid::new(Interval::M30, None));
+    let store = open(dir.path());
+    let write = |store: &crate::store::Store, n: usize| {
+        store
+            .write(&series, grid, vec![parcel(every(&series, grid, days()[n], 1))])
+            .unwrap();
+    };
+    let place = || store.read(&series, days()[0]).pieces[0].batch.open_times().as_ptr();
+    write(&store, 0);
+    let before = place();
+    write(&store, 1);
+    write(&open(dir.path()), 2);
+    store.read(&series, month());
+    assert_eq!(place(), before);
+}
