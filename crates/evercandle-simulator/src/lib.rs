@@ -1,1 +1,84 @@
-//! placeholder
+//! A pretend internet of market data: Binance's REST interfaces and its archive, from a deterministic market.
+//!
+//! A library that survives its providers can only be tested against providers that fail on command, and against a truth
+//! that the test can compute for itself. Both are here. This crate depends on none of the project's own,
+//! so that it can disagree with them.
+//!
+//! # Use
+//!
+//! Every request arrives as `http://127.0.0.1:PORT/<original host>/<original path>?<query>`:
+//!
+//! ```
+//! use evercandle_simulator::{Config, Effect, ExchangeMarket, Fault, Interval, Series, Simulator, time};
+//!
+//! let now = time::parse_instant("2024-06-01T12:00:00Z").unwrap();
+//! let handle = Simulator::start_blocking(Config::default().at(now))?;
+//!
+//! // The archive answers 503 twice; whatever the library does about it is in the journal.
+//! handle.inject(Fault::new(Effect::Status { status: 503, body: String::new() }).on("binance-vision").times(2));
+//! let internet = handle.base_url(); // goes into EVERCANDLE_INTERNET
+//! # let _ = internet;
+//! assert_eq!(handle.journal().count("data.binance.vision"), 0);
+//!
+//! // What is true can be asked without any HTTP.
+//! let series = Series::new(ExchangeMarket::Spot, "BTCUSDT", Interval::H1);
+//! let day = now - 36 * time::HOUR..now - 12 * time::HOUR;
+//! assert_eq!(handle.market().klines(&series, day).len(), 24);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! - [`Simulator::start`] serves from the current runtime, [`Simulator::start_blocking`] from a thread of its own;
+//!   both give a [`Handle`], which is a [`Simulator`] with an address and stops when dropped.
+//! - [`Simulator::respond`] answers one [`Request`] without a socket.
+//! - [`Market`] is the truth, [`Clock`] the time, [`Faults`] what goes wrong, [`Journal`] what was asked.
+//! - [`Replay`] puts recordings in the place of the market for the symbols it holds.
+//!
+//! # By curl
+//!
+//! ```text
+//! curl $SIM/api.binance.com/api/v3/klines?symbol=BTCUSDT\&interval=1m\&limit=3
+//! curl $SIM/data.binance.vision/data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-05-30.zip -o day.zip
+//! curl $SIM/_simulator/faults                                        # those in force
+//! curl $SIM/_simulator/faults -d '{"effect":{"kind":"refuse"},"upstream":"binance-vision"}'
+//! curl $SIM/_simulator/faults -d '{"effect":{"kind":"rate_limited","retry_after":7},"upstream":"binance-spot","times":3}'
+//! curl $SIM/_simulator/faults -d '{"effect":{"kind":"truncated_day","hour":18},"path":"BTCUSDT-1m-2024-05-30"}'
+//! curl -X DELETE $SIM/_simulator/faults                              # all, or ?id=3
+//! curl $SIM/_simulator/journal                                       # DELETE forgets it
+//! curl $SIM/_simulator/clock                                         # what time it is
+//! curl $SIM/_simulator/clock -d '{"at":"2024-06-01T00:00:00Z"}'      # stop it there
+//! curl $SIM/_simulator/clock -d '{"advance":60000000}'               # a minute on, in microseconds
+//! curl $SIM/_simulator/clock -d '{"real":{"offset":0}}'              # let it run again
+//! curl "$SIM/_simulator/truth?market=spot&symbol=BTCUSDT&interval=1h&start=2024-05-01&end=2024-05-02"
+//! curl $SIM/_simulator/halts -d '{"market":"spot","start":1714550400000000,"end":1714554000000000,"kind":"absent"}'
+//! ```
+
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod time;
+
+mod clock;
+mod config;
+mod control;
+mod fault;
+mod journal;
+mod market;
+mod message;
+mod server;
+mod simulator;
+mod upstream;
+
+pub use clock::{Clock, ClockMode};
+pub use config::{Config, Publication, Quotas};
+pub use fault::{ActiveFault, Effect, Fault, FaultId, Faults, HeaderStyle};
+pub use journal::{Entry, Journal};
+pub use market::{
+    Anchor, Ending, ExchangeMarket, Grid, Halt, HaltKind, Interval, Kline, Market, Scales, Series, SymbolSpec, decimal,
+    known_halts, universe,
+};
+pub use message::{Delivery, Reply, Request, Response};
+pub use server::Handle;
+pub use simulator::Simulator;
+pub use time::TimeUnit;
+pub use upstream::Upstream;
+pub use upstream::replay::Replay;

@@ -24,6 +24,14 @@ pub enum Error {
     /// Nothing at all could be had, from anywhere; the answer inside holds no rows, only the gaps and the trail.
     #[error("{}", unavailable(.0))]
     Unavailable(Box<Answer>),
+    /// Nobody could answer a question that is not about klines; every upstream's reason is inside.
+    #[error("no upstream could tell the {what}: {reasons}")]
+    NoUpstream {
+        /// What was asked for.
+        what: String,
+        /// What each upstream said.
+        reasons: String,
+    },
     /// The local cache could not be used where it was indispensable (opening it, listing it, evicting from it).
     #[error("cache: {0}")]
     Cache(String),

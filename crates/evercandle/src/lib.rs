@@ -4,10 +4,12 @@ pub mod answer;
 pub mod client;
 pub mod clock;
 pub mod config;
+mod engine;
 pub mod error;
 pub mod model;
 pub mod provider;
 pub mod request;
+mod resilience;
 pub mod store;
 mod telemetry;
 

@@ -83,6 +83,13 @@ pub struct Offer {
     pub authoritative: bool,
 }
 
+impl Offer {
+    /// Whether any range can be asked for, rather than whole files.
+    pub fn serves_pages(&self) -> bool {
+        matches!(self.supply, Supply::Pages { .. })
+    }
+}
+
 /// The forms in which an upstream supplies klines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {

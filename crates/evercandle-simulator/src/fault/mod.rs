@@ -1,0 +1,285 @@
+//! Faults switched on and off while the simulator runs.
+//!
+//! A fault is an effect with an aim (which requests), a budget (how often) and a chance (how likely, decided by seed).
+//! Several can touch one request. Those that change archives leave the checksum in agreement, because that is what
+//! makes them dangerous; a budget then counts archives, not sidecars, so both tell one story.
+
+mod effect;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+pub use effect::{Effect, HeaderStyle};
+
+use crate::market::Noise;
+use crate::message::Request;
+use crate::upstream::Upstream;
+use effect::Reach;
+
+/// Names a fault so that it can be cleared.
+pub type FaultId = u64;
+
+/// Something that will go wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What happens.
+    pub effect: Effect,
+    /// An upstream's name (`binance-vision`), or part of a host's; empty for all.
+    #[serde(default)]
+    pub upstream: String,
+    /// Part of the decoded path and query; empty for all. `*` stands for anything.
+    #[serde(default)]
+    pub path: String,
+    /// How many requests it touches; `None` until cleared.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// How likely it is to touch a request it could.
+    #[serde(default = "certain")]
+    pub probability: f64,
+}
+
+fn certain() -> f64 {
+    1.0
+}
+
+impl Fault {
+    /// A fault that touches every request it can, until cleared.
+    pub fn new(effect: Effect) -> Self {
+        Self {
+            effect,
+            upstream: String::new(),
+            path: String::new(),
+            times: None,
+            probability: 1.0,
+        }
+    }
+
+    /// Nothing answers at an upstream.
+    pub fn down(upstream: Upstream) -> Self {
+        Self::new(Effect::Refuse).on(upstream.name())
+    }
+
+    /// Only at an upstream by name, or at hosts containing this text.
+    pub fn on(self, upstream: &str) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+            ..self
+        }
+    }
+
+    /// Only where the path and query contain this text; `*` stands for anything.
+    pub fn path(self, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..self
+        }
+    }
+
+    /// Only this many times.
+    pub fn times(self, times: u32) -> Self {
+        Self {
+            times: Some(times),
+            ..self
+        }
+    }
+
+    /// Only with this probability.
+    pub fn probability(self, probability: f64) -> Self {
+        Self { probability, ..self }
+    }
+
+    fn aims_at(&self, upstream: Upstream, request: &Request, location: &str) -> bool {
+        let host =
+            self.upstream.is_empty() || self.upstream == upstream.name() || request.host.contains(&self.upstream);
+        host && contains(location, &self.path) && self.reaches(upstream, location)
+    }
+
+    fn reaches(&self, upstream: Upstream, location: &str) -> bool {
+        match self.effect.reach() {
+            Reach::Anything => true,
+            Reach::RestKlines => upstream.is_rest() && location.contains("/klines"),
+            Reach::RestTime => upstream.is_rest() && location.contains("/time"),
+            Reach::Archive => upstream == Upstream::BinanceVision && location.contains(".zip"),
+            Reach::Sidecar => upstream == Upstream::BinanceVision && location.contains(".zip.CHECKSUM"),
+        }
+    }
+}
+
+/// Whether the pieces between the stars of `pattern` occur in `text` in this order.
+fn contains(text: &str, pattern: &str) -> bool {
+    let mut rest = text;
+    for piece in pattern.split('*') {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// A fault in force.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ActiveFault {
+    /// Its name.
+    pub id: FaultId,
+    /// What it is; `times` counts down.
+    pub fault: Fault,
+    /// How many requests it has touched.
+    pub applied: u64,
+    /// How many requests it could have touched.
+    #[serde(skip)]
+    seen: u64,
+}
+
+/// The faults in force, in the order they were injected.
+#[derive(Debug)]
+pub struct Faults {
+    seed: u64,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    next: FaultId,
+    active: Vec<ActiveFault>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            book: Mutex::default(),
+        }
+    }
+
+    /// Switches a fault on.
+    pub fn inject(&self, fault: Fault) -> FaultId {
+        let mut book = self.book.lock();
+        book.next += 1;
+        let id = book.next;
+        book.active.push(ActiveFault {
+            id,
+            fault,
+            applied: 0,
+            seen: 0,
+        });
+        id
+    }
+
+    /// Switches one off; `false` if it was not on.
+    pub fn clear(&self, id: FaultId) -> bool {
+        let mut book = self.book.lock();
+        let before = book.active.len();
+        book.active.retain(|active| active.id != id);
+        book.active.len() < before
+    }
+
+    /// Switches all off.
+    pub fn clear_all(&self) {
+        self.book.lock().active.clear();
+    }
+
+    /// Those in force, spent ones included.
+    pub fn active(&self) -> Vec<ActiveFault> {
+        self.book.lock().active.clone()
+    }
+
+    /// The effects on a request, charged to their budgets.
+    pub(crate) fn strike(&self, upstream: Upstream, request: &Request) -> Vec<Effect> {
+        let mut location = request.decoded_path();
+        if !request.query.is_empty() {
+            location = format!("{location}?{}", request.query);
+        }
+        let sidecar = location.ends_with(".CHECKSUM");
+        let mut effects = Vec::new();
+        for active in &mut self.book.lock().active {
+            if active.fault.times == Some(0) || !active.fault.aims_at(upstream, request, &location) {
+                continue;
+            }
+            // A sidecar shares the fate of its archive: the dice are thrown per file, and only archives cost budget.
+            let of_archive = active.fault.effect.reach() == Reach::Archive;
+            let dice = if of_archive {
+                Noise::new(self.seed, location.trim_end_matches(".CHECKSUM")).unit(active.id, 0)
+            } else {
+                active.seen += 1;
+                Noise::new(self.seed, "faults").unit(active.id, active.seen as i64)
+            };
+            if dice >= active.fault.probability {
+                continue;
+            }
+            if !(of_archive && sidecar) {
+                active.applied += 1;
+                active.fault.times = active.fault.times.map(|times| times - 1);
+            }
+            effects.push(active.fault.effect.clone());
+        }
+        effects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strike(faults: &Faults, target: &str) -> usize {
+        let request = Request::get(target);
+        let upstream = Upstream::of_host(&request.host).unwrap();
+        faults.strike(upstream, &request).len()
+    }
+
+    #[test]
+    fn a_fault_strikes_only_where_it_aims_and_as_often_as_it_may() {
+        let faults = Faults::new(1);
+        faults.inject(
+            Fault::new(Effect::EmptyArray)
+                .on("binance-spot")
+                .path("klines*ETHUSDT")
+                .times(2),
+        );
+        assert_eq!(strike(&faults, "api.binance.com/api/v3/klines?symbol=BTCUSDT"), 0);
+        assert_eq!(strike(&faults, "fapi.binance.com/fapi/v1/klines?symbol=ETHUSDT"), 0);
+        for expected in [1, 1, 0] {
+            assert_eq!(
+                strike(&faults, "api2.binance.com/api/v3/klines?symbol=ETHUSDT"),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_sidecar_shares_the_fate_of_its_archive_without_spending_the_budget() {
+        let faults = Faults::new(1);
+        faults.inject(Fault::new(Effect::CorruptZip).times(1));
+        let zip = "data.binance.vision/data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01-01.zip";
+        let sidecar = format!("{zip}.CHECKSUM");
+        assert_eq!(strike(&faults, &sidecar), 1);
+        assert_eq!(strike(&faults, zip), 1);
+        assert_eq!(strike(&faults, zip), 0);
+        assert_eq!(strike(&faults, &sidecar), 0);
+    }
+
+    #[test]
+    fn chances_are_decided_by_the_seed() {
+        let run = |seed| -> Vec<usize> {
+            let faults = Faults::new(seed);
+            faults.inject(Fault::new(Effect::Html).probability(0.5));
+            (0..64)
+                .map(|_| strike(&faults, "api.binance.com/api/v3/ping"))
+                .collect()
+        };
+        assert_eq!(run(3), run(3));
+        assert_ne!(run(3), run(4));
+        assert!((16..48).contains(&run(3).iter().sum::<usize>()));
+    }
+
+    #[test]
+    fn faults_read_from_json_with_everything_optional_but_the_effect() {
+        let fault: Fault =
+            serde_json::from_str(r#"{"effect":{"kind":"truncated_day","hour":18},"upstream":"binance-vision"}"#)
+                .unwrap();
+        assert_eq!(
+            fault,
+            Fault::new(Effect::TruncatedDay { hour: 18 }).on("binance-vision")
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! The REST interfaces of Binance: spot, USD-M and COIN-M futures, and the market-data host.
+//!
+//! One handler serves all four, because they differ in four facts (market, page size, weights, window rule) and share
+//! the rest: validation, error sentences, weights in headers, the kline in progress at the end of the newest page.
+//! The ticker routes belong in [`Route`]; until they are written they answer 404 as any unknown path does.
+
+pub(crate) mod error;
+mod exchange_info;
+mod klines;
+mod parameters;
+pub(crate) mod quota;
+
+use super::{Answer, World};
+use crate::config::Quotas;
+use crate::fault::Effect;
+use crate::market::ExchangeMarket;
+use crate::message::{Request, Response};
+use crate::time::TimeUnit;
+use error::ApiError;
+use quota::{Pool, Verdict};
+
+/// Which interface a host speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Spot,
+    /// Spot's routes without an account, on a quota of their own.
+    MarketData,
+    UsdM,
+    CoinM,
+}
+
+impl Dialect {
+    fn market(self) -> ExchangeMarket {
+        match self {
+            Dialect::Spot | Dialect::MarketData => ExchangeMarket::Spot,
+            Dialect::UsdM => ExchangeMarket::UsdM,
+            Dialect::CoinM => ExchangeMarket::CoinM,
+        }
+    }
+
+    fn is_spot(self) -> bool {
+        self.market() == ExchangeMarket::Spot
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Dialect::Spot | Dialect::MarketData => "/api/v3/",
+            Dialect::UsdM => "/fapi/v1/",
+            Dialect::CoinM => "/dapi/v1/",
+        }
+    }
+}
+
+/// The routes that exist on every dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Ping,
+    Time,
+    ExchangeInfo,
+    Klines,
+}
+
+impl Route {
+    fn of(dialect: Dialect, path: &str) -> Option<Self> {
+        match path.strip_prefix(dialect.prefix())? {
+            "ping" => Some(Route::Ping),
+            "time" => Some(Route::Time),
+            "exchangeInfo" => Some(Route::ExchangeInfo),
+            "klines" => Some(Route::Klines),
+            _ => None,
+        }
+    }
+
+    /// What a call costs, legal or not.
+    fn weight(self, dialect: Dialect, request: &Request) -> u32 {
+        match self {
+            Route::Ping | Route::Time => 1,
+            Route::ExchangeInfo if dialect.is_spot() => 20,
+            Route::ExchangeInfo => 1,
+            Route::Klines if dialect.is_spot() => 2,
+            Route::Klines => {
+                let pairs = request.query_pairs();
+                let limit = pairs
+                    .iter()
+                    .find(|(name, _)| name == "limit")
+                    .and_then(|(_, value)| value.parse().ok());
+                match limit.unwrap_or(500u32) {
+                    0..100 => 1,
+                    100..500 => 2,
+                    500..=1000 => 5,
+                    _ => 10,
+                }
+            }
+        }
+    }
+}
+
+/// The interfaces with their quotas.
+pub(crate) struct BinanceRest {
+    spot: Pool,
+    market_data: Pool,
+    /// USD-M and COIN-M share one since 2026-06.
+    futures: Pool,
+}
+
+impl BinanceRest {
+    pub(crate) fn new(quotas: &Quotas) -> Self {
+        Self {
+            spot: Pool::new(quotas.spot),
+            market_data: Pool::new(quotas.market_data),
+            futures: Pool::new(quotas.futures),
+        }
+    }
+
+    fn pool(&self, dialect: Dialect) -> &Pool {
+        match dialect {
+            Dialect::Spot => &self.spot,
+            Dialect::MarketData => &self.market_data,
+            Dialect::UsdM | Dialect::CoinM => &self.futures,
+        }
+    }
+
+    pub(crate) fn respond(
+        &self,
+        dialect: Dialect,
+        world: &World,
+        request: &Request,
+        effects: &[Effect],
+        now: i64,
+    ) -> Answer {
+        let Some(route) = Route::of(dialect, &request.path) else {
+            return Answer {
+                response: unknown_path(request),
+                weight: 0,
+            };
+        };
+        let pool = self.pool(dialect);
+        let weight = route.weight(dialect, request);
+        let verdict = pool.charge(weight, now);
+        let response = match pool.refusal(&verdict) {
+            Some(refusal) => refusal,
+            None => match self.answer(route, dialect, world, request, effects, now) {
+                Ok(body) => Response::json(200, body),
+                Err(error) => error.response(),
+            },
+        };
+        let response = match verdict {
+            Verdict::Admitted { used } | Verdict::Throttled { used, .. } => response
+                .with("x-mbx-used-weight", used)
+                .with("x-mbx-used-weight-1m", used),
+            Verdict::Banned { .. } | Verdict::Blocked => response,
+        };
+        Answer {
+            response: response.with("Cache-Control", "no-cache"),
+            weight,
+        }
+    }
+
+    fn answer(
+        &self,
+        route: Route,
+        dialect: Dialect,
+        world: &World,
+        request: &Request,
+        effects: &[Effect],
+        now: i64,
+    ) -> Result<String, ApiError> {
+        let unit = if dialect.is_spot() {
+            time_unit(request)?
+        } else {
+            TimeUnit::Milliseconds
+        };
+        match route {
+            Route::Ping => Ok("{}".to_owned()),
+            Route::Time => {
+                let skew: i64 = effects
+                    .iter()
+                    .map(|effect| {
+                        if let Effect::ClockSkew { milliseconds } = effect {
+                            *milliseconds * 1000
+                        } else {
+                            0
+                        }
+                    })
+                    .sum();
+                Ok(format!("{{\"serverTime\":{}}}", unit.count(now + skew)))
+            }
+            Route::ExchangeInfo => exchange_info::answer(dialect, world, request, self.pool(dialect).limit(), now),
+            Route::Klines => {
+                let rows = klines::rows(dialect, world, request, unit, effects, now)?;
+                let rows: Vec<String> = rows.iter().map(|cells| format!("[{}]", cells.join(","))).collect();
+                Ok(format!("[{}]", rows.join(",")))
+            }
+        }
+    }
+}
+
+fn time_unit(request: &Request) -> Result<TimeUnit, ApiError> {
+    match request.header("x-mbx-time-unit") {
+        None | Some("MILLISECOND" | "millisecond") => Ok(TimeUnit::Milliseconds),
+        Some("MICROSECOND" | "microsecond") => Ok(TimeUnit::Microseconds),
+        Some(_) => Err(ApiError::BadTimeUnit),
+    }
+}
+
+/// HTML only for those who accept it.
+fn unknown_path(request: &Request) -> Response {
+    if request
+        .header("accept")
+        .is_some_and(|accept| accept.contains("text/html"))
+    {
+        let page = "<html>\n<head><title>404 Not Found</title></head>\n<body><h1>404 Not Found</h1></body>\n</html>\n";
+        return Response::new(404, "text/html", page);
+    }
+    Response::new(404, "text/plain", "")
+}

@@ -1,0 +1,373 @@
+//! The answer under construction: what is held, what was brought, what is still missing and why.
+//!
+//! Rows that could be stored are not kept here: at the end they are read back from the store, mapped, so that a long
+//! answer does not fill the memory and is bit for bit what the next, cached answer will be. Only rows that could not be
+//! stored (unsettled ones, or all of them while the store cannot be written) wait here.
+
+use crate::answer::{Answer, Attempt, Gap, GapReason, Origin, ProviderName, Segment, Verification, Via};
+use crate::model::batch::Batch;
+use crate::model::interval::{Grid, Interval};
+use crate::model::range::{DAY, HOUR, RangeSet, TimeRange, Timestamp};
+use crate::model::series::Series;
+use crate::store::{Held, Hole, Piece};
+
+/// Distinct reasons listed with a gap; more are repetition.
+const REASONS_MAX: usize = 6;
+/// A hole is looked at again after it has lasted this long, at the least and at the most: exchanges do backfill some,
+/// days to months later, and a hole that has lasted a year rarely closes tomorrow.
+const RECHECK_MIN: i64 = HOUR;
+const RECHECK_MAX: i64 = 30 * DAY;
+
+/// The answer under construction.
+pub(crate) struct Assembly {
+    series: Series,
+    asked: TimeRange,
+    grid: Grid,
+    /// The exchange's time: slots that end later have not closed.
+    now: Timestamp,
+    held: Held,
+    /// Rows brought that are not in the store.
+    unsaved: Vec<Piece>,
+    /// Slots filled now, by whatever upstream.
+    fetched: RangeSet,
+    /// Slots for which an authoritative upstream said, now or earlier, that there is no kline.
+    holes: Vec<Hole>,
+    first_open: Option<Timestamp>,
+    failures: Vec<Failure>,
+    trail: Vec<Attempt>,
+    notices: Vec<String>,
+    wants_forming: bool,
+    /// Whether rows that were stored are read back from the store at the end.
+    through_store: bool,
+    stored: bool,
+}
+
+/// Why an upstream did not bring some slots.
+struct Failure {
+    range: TimeRange,
+    provider: ProviderName,
+    why: String,
+    evidence: Evidence,
+}
+
+/// What a failure says about whether the klines exist.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    /// Nothing: it could not be asked, or failed.
+    Nothing,
+    /// It does not have them; others may.
+    Absent,
+    /// It would have them if they existed.
+    Proof,
+}
+
+impl Assembly {
+    pub(crate) fn new(series: Series, asked: TimeRange, now: Timestamp, held: Held, through_store: bool) -> Assembly {
+        let grid = Grid::new(series.interval(), held.anchor);
+        let (holes, first_open) = (held.holes.clone(), held.first_open);
+        Assembly {
+            series,
+            asked,
+            grid,
+            now,
+            held,
+            unsaved: Vec::new(),
+            fetched: RangeSet::empty(),
+            holes,
+            first_open,
+            failures: Vec::new(),
+            trail: Vec::new(),
+            notices: Vec::new(),
+            wants_forming: false,
+            through_store,
+            stored: false,
+        }
+    }
+
+    pub(crate) fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The exchange's time has been asked for.
+    pub(crate) fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    pub(crate) fn first_open(&self) -> Option<Timestamp> {
+        self.first_open
+    }
+
+    pub(crate) fn set_first_open(&mut self, first_open: Timestamp) {
+        self.first_open = Some(first_open);
+    }
+
+    pub(crate) fn trail_mut(&mut self) -> &mut Vec<Attempt> {
+        &mut self.trail
+    }
+
+    pub(crate) fn notice(&mut self, notice: String) {
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+
+    /// The slot still open at the exchange's time is wanted too.
+    pub(crate) fn want_forming(&mut self) {
+        self.wants_forming = true;
+    }
+
+    /// The slots that were asked for.
+    pub(crate) fn wanted(&self) -> TimeRange {
+        self.grid.align(self.asked)
+    }
+
+    /// The wanted slots that have closed.
+    fn closed(&self) -> TimeRange {
+        let wanted = self.wanted();
+        TimeRange::clamped(wanted.start(), wanted.end().min(self.grid.floor(self.now)))
+    }
+
+    /// The slots before the first kline there ever was.
+    fn before_listing(&self) -> TimeRange {
+        let listed = self.first_open.map_or(Timestamp::EPOCH, |t| self.grid.floor(t));
+        TimeRange::clamped(self.wanted().start(), listed.min(self.wanted().end()))
+    }
+
+    /// Closed slots that are neither held, nor brought, nor known to be empty.
+    pub(crate) fn missing(&self) -> RangeSet {
+        let mut missing = RangeSet::from(self.closed())
+            .difference(&self.held.covered)
+            .difference(&self.fetched);
+        missing.remove(self.before_listing());
+        let fresh: RangeSet = self.holes.iter().filter(|h| !self.is_due(h)).map(|h| h.range).collect();
+        missing.difference(&fresh)
+    }
+
+    /// Whether it is time to ask again about a hole: after about as long as it had lasted when it was last looked at.
+    fn is_due(&self, hole: &Hole) -> bool {
+        let lasted = hole.checked_at.since(hole.range.end());
+        !hole.halt && self.now.since(hole.checked_at) > lasted.clamp(RECHECK_MIN, RECHECK_MAX)
+    }
+
+    /// Klines arrived. `saved`: they are in the store, from where the answer will be read.
+    pub(crate) fn add(&mut self, piece: Piece, saved: bool) {
+        self.learn_anchor(&piece.batch);
+        for range in piece.batch.slots(self.grid).iter() {
+            self.fetched.insert(range);
+        }
+        if saved && self.through_store {
+            self.stored = true;
+        } else if !piece.batch.is_empty() {
+            self.unsaved.push(piece);
+        }
+    }
+
+    /// Whether something was stored that [`Assembly::close`] needs to see.
+    pub(crate) fn reread_needed(&self) -> bool {
+        self.stored
+    }
+
+    /// A `3d` kline shows where its grid is anchored; what was counted in single days is counted again.
+    fn learn_anchor(&mut self, batch: &Batch) {
+        if self.series.interval() != Interval::D3 || !self.grid.is_provisional() {
+            return;
+        }
+        if let Some(&open_time) = batch.open_times().first() {
+            self.grid = Grid::new(Interval::D3, Some(Timestamp::from_micros(open_time)));
+            self.fetched = self
+                .unsaved
+                .iter()
+                .flat_map(|p| p.batch.slots(self.grid).iter().collect::<Vec<_>>())
+                .collect();
+        }
+    }
+
+    /// An upstream that would know says that these slots have no kline.
+    pub(crate) fn add_holes(&mut self, holes: &[Hole]) {
+        let newer: RangeSet = holes.iter().map(|h| h.range).collect();
+        for old in std::mem::take(&mut self.holes) {
+            let rest = RangeSet::from(old.range).difference(&newer);
+            self.holes.extend(rest.iter().map(|range| Hole { range, ..old }));
+        }
+        self.holes.extend_from_slice(holes);
+    }
+
+    /// An upstream could not be asked for these slots, or failed.
+    pub(crate) fn add_failure(&mut self, range: TimeRange, provider: &ProviderName, why: &str) {
+        self.fail(range, provider, why, Evidence::Nothing);
+    }
+
+    /// An upstream answered that it does not have these slots; `proof`: because they do not exist.
+    pub(crate) fn add_absence(&mut self, range: TimeRange, provider: &ProviderName, why: &str, proof: bool) {
+        self.fail(
+            range,
+            provider,
+            why,
+            if proof { Evidence::Proof } else { Evidence::Absent },
+        );
+    }
+
+    fn fail(&mut self, range: TimeRange, provider: &ProviderName, why: &str, evidence: Evidence) {
+        self.failures.push(Failure {
+            range,
+            provider: provider.clone(),
+            why: why.to_owned(),
+            evidence,
+        });
+    }
+
+    /// The finished answer. `reread` holds what the store has now, if anything was stored meanwhile.
+    pub(crate) fn close(mut self, reread: Option<Held>) -> Answer {
+        if let Some(held) = reread {
+            self.held = held;
+        }
+        let mut parts: Vec<(Piece, Via, TimeRange)> = Vec::new();
+        let mut filled = RangeSet::empty();
+        let wanted = self.wanted();
+        let held = std::mem::take(&mut self.held);
+        for piece in held.pieces {
+            let slots = piece.batch.slots(self.grid).within(wanted);
+            self.divide(piece, &slots, &mut parts);
+            filled = filled.union(&slots);
+        }
+        for piece in std::mem::take(&mut self.unsaved) {
+            let slots = piece
+                .batch
+                .slots(self.grid)
+                .within(self.deliverable())
+                .difference(&filled);
+            self.divide(piece, &slots, &mut parts);
+            filled = filled.union(&slots);
+        }
+        parts.sort_by_key(|(_, _, range)| range.start());
+        let mut segments: Vec<Segment> = Vec::new();
+        for (piece, via, range) in &parts {
+            match segments.last_mut() {
+                Some(last) if last.range.end() == range.start() && last.via == *via && last.origin == piece.origin => {
+                    last.range = TimeRange::clamped(last.range.start(), range.end());
+                }
+                _ => segments.push(Segment {
+                    range: *range,
+                    origin: piece.origin.clone(),
+                    via: *via,
+                }),
+            }
+        }
+        let lost = self.fetched.within(self.deliverable()).difference(&filled);
+        for range in lost.iter() {
+            self.add_failure(
+                range,
+                &ProviderName::new("cache"),
+                "stored a moment ago, but not found when read back",
+            );
+        }
+        let gaps = self.gaps(&filled);
+        let batches = parts.into_iter().map(|(piece, _, _)| piece.batch).collect();
+        Answer {
+            series: self.series,
+            range: wanted,
+            batches,
+            segments,
+            gaps,
+            trail: self.trail,
+            notices: self.notices,
+        }
+    }
+
+    /// Closed slots, and the forming one if it is wanted.
+    fn deliverable(&self) -> TimeRange {
+        let closed = self.closed();
+        let forming = self.grid.next(self.now).min(self.wanted().end());
+        if self.wants_forming {
+            TimeRange::clamped(closed.start(), forming.max(closed.end()))
+        } else {
+            closed
+        }
+    }
+
+    /// Cuts a piece into runs of slots that were remembered and runs that were fetched now.
+    fn divide(&self, piece: Piece, slots: &RangeSet, parts: &mut Vec<(Piece, Via, TimeRange)>) {
+        for (via, part) in [
+            (Via::Upstream, slots.intersection(&self.fetched)),
+            (Via::Cache, slots.difference(&self.fetched)),
+        ] {
+            for range in part.iter() {
+                let batch = piece.batch.slice(range);
+                let (batch, origin) = (batch, piece.origin.clone());
+                if !batch.is_empty() {
+                    parts.push((Piece { batch, origin }, via, range));
+                }
+            }
+        }
+    }
+
+    /// Every wanted slot that is not filled, with the reason.
+    fn gaps(&self, filled: &RangeSet) -> Vec<Gap> {
+        let mut left = RangeSet::from(self.wanted()).difference(filled);
+        let mut gaps: Vec<Gap> = Vec::new();
+        let mut take = |part: RangeSet, reason: GapReason, gaps: &mut Vec<Gap>| {
+            let part = left.intersection(&part);
+            left = left.difference(&part);
+            gaps.extend(part.iter().map(|range| Gap {
+                range,
+                reason: reason.clone(),
+            }));
+        };
+        take(self.before_listing().into(), GapReason::BeforeListing, &mut gaps);
+        let open = TimeRange::clamped(self.closed().end(), self.wanted().end());
+        take(open.into(), GapReason::NotYetClosed, &mut gaps);
+        for (halt, reason) in [(true, GapReason::VenueHalt), (false, GapReason::AbsentUpstream)] {
+            let holes = self.holes.iter().filter(|h| h.halt == halt).map(|h| h.range).collect();
+            take(holes, reason, &mut gaps);
+        }
+        let unexplained: Vec<TimeRange> = left.iter().collect();
+        gaps.extend(unexplained.into_iter().map(|range| Gap {
+            range,
+            reason: self.unfilled(range),
+        }));
+        gaps.sort_by_key(|g| g.range.start());
+        gaps
+    }
+
+    fn unfilled(&self, range: TimeRange) -> GapReason {
+        let proven: RangeSet = self
+            .failures
+            .iter()
+            .filter(|f| f.evidence == Evidence::Proof)
+            .map(|f| f.range)
+            .collect();
+        let doubted = self
+            .failures
+            .iter()
+            .any(|f| f.evidence == Evidence::Nothing && f.range.overlaps(range));
+        if proven.covers(range) && !doubted {
+            return GapReason::AbsentUpstream;
+        }
+        let mut tried: Vec<(ProviderName, String)> = Vec::new();
+        for failure in self.failures.iter().filter(|f| f.range.overlaps(range)) {
+            let reason = (failure.provider.clone(), failure.why.clone());
+            if tried.len() < REASONS_MAX && !tried.contains(&reason) {
+                tried.push(reason);
+            }
+        }
+        GapReason::NoUpstreamLeft(tried)
+    }
+
+    /// Whether any row is held or was brought.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.held.pieces.is_empty() || !self.fetched.is_empty()
+    }
+}
+
+/// The origin of rows an upstream just answered with.
+pub(crate) fn origin(provider: &ProviderName, fetched_at: Timestamp, verification: Verification) -> Origin {
+    Origin {
+        provider: provider.clone(),
+        fetched_at,
+        verification,
+    }
+}

@@ -1,0 +1,120 @@
+//! A provider plus everything learnt about it: whether it may be called, how fast, how many at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::answer::ProviderName;
+use crate::clock::Clock;
+use crate::config::EngineConfig;
+use crate::provider::{KlineProvider, QuotaSpec, Verdict};
+use crate::resilience::breaker::{Breaker, BreakerConfig, Permit};
+use crate::resilience::quarantine::Quarantine;
+use crate::resilience::quota::Quota;
+
+/// A provider plus everything learnt about it.
+pub(crate) struct Upstream {
+    pub(crate) name: ProviderName,
+    pub(crate) provider: Arc<dyn KlineProvider>,
+    /// How many calls may be in flight.
+    pub(crate) slots: Semaphore,
+    gate: Mutex<Gate>,
+}
+
+struct Gate {
+    breaker: Breaker,
+    quarantine: Quarantine,
+}
+
+impl Upstream {
+    pub(crate) fn new(provider: Arc<dyn KlineProvider>, slots: usize, config: &EngineConfig) -> Upstream {
+        let breaker = BreakerConfig {
+            failures: config.breaker_failures.max(1),
+            cooldown: Duration::from_millis(config.breaker_cooldown_ms),
+        };
+        Upstream {
+            name: provider.name(),
+            provider,
+            slots: Semaphore::new(slots.max(1)),
+            gate: Mutex::new(Gate {
+                breaker: Breaker::new(breaker),
+                quarantine: Quarantine::default(),
+            }),
+        }
+    }
+
+    /// Leave to call now, or why not. Quarantine first: it binds trials too.
+    pub(crate) fn admit(&self, clock: &Clock) -> Result<Permit, String> {
+        let mut gate = self.gate.lock();
+        if let Some((until, why)) = gate.quarantine.until(clock.now()) {
+            return Err(format!("quarantined until {until}: {why}"));
+        }
+        gate.breaker.admit(clock.instant()).map_err(circuit_open)
+    }
+
+    /// Why it may not be called now, if so; takes no permit.
+    pub(crate) fn resting(&self, clock: &Clock) -> Option<String> {
+        let gate = self.gate.lock();
+        if let Some((until, why)) = gate.quarantine.until(clock.now()) {
+            return Some(format!("quarantined until {until}: {why}"));
+        }
+        gate.breaker.would_admit(clock.instant()).err().map(circuit_open)
+    }
+
+    /// Teaches breaker and quarantine what came of a call.
+    pub(crate) fn settle(&self, permit: Permit, verdict: Verdict, clock: &Clock) {
+        let mut gate = self.gate.lock();
+        match verdict {
+            Verdict::Success => gate.breaker.settle(permit, true, clock.instant()),
+            Verdict::Failure => gate.breaker.settle(permit, false, clock.instant()),
+            Verdict::Ignored | Verdict::Throttled => gate.breaker.ignore(permit, clock.instant()),
+        }
+    }
+
+    /// Leaves it alone for as long as it asked.
+    pub(crate) fn quarantine(&self, retry_after: Duration, why: &str, clock: &Clock) {
+        self.gate.lock().quarantine.extend(retry_after, why, clock.now());
+    }
+}
+
+fn circuit_open(wait: Duration) -> String {
+    format!(
+        "circuit open: it failed repeatedly; asked again in {} s",
+        wait.as_secs().max(1)
+    )
+}
+
+/// The quotas of all groups. Upstreams that share an address limit share a group.
+pub(crate) struct Quotas {
+    percent: u32,
+    groups: Mutex<HashMap<&'static str, Quota>>,
+}
+
+impl Quotas {
+    pub(crate) fn new(percent: u32) -> Quotas {
+        Quotas {
+            percent,
+            groups: Mutex::default(),
+        }
+    }
+
+    /// Charges a slice, or says how long until it can be.
+    pub(crate) fn charge(&self, spec: QuotaSpec, clock: &Clock) -> Result<(), Duration> {
+        self.with(spec, |quota| quota.charge(spec.weight, clock.now()))
+    }
+
+    /// Takes over the upstream's own count.
+    pub(crate) fn correct(&self, spec: QuotaSpec, used: u32, clock: &Clock) {
+        self.with(spec, |quota| quota.correct(used, clock.now()));
+    }
+
+    fn with<T>(&self, spec: QuotaSpec, act: impl FnOnce(&mut Quota) -> T) -> T {
+        let mut groups = self.groups.lock();
+        act(groups
+            .entry(spec.group)
+            .or_insert_with(|| Quota::new(spec.weight_per_minute, self.percent)))
+    }
+}

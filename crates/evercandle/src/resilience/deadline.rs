@@ -1,0 +1,68 @@
+//! One time budget per request, handed down to everything done on its behalf.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// When a request must be answered. Clones share what [`Deadline::progress`] moves.
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    at: Arc<Mutex<Instant>>,
+    /// The budget that progress renews; `None`: the deadline stands.
+    renewed: Option<Duration>,
+}
+
+impl Deadline {
+    /// A fixed end.
+    pub fn fixed(now: Instant, budget: Duration) -> Deadline {
+        Deadline {
+            at: Arc::new(Mutex::new(now + budget)),
+            renewed: None,
+        }
+    }
+
+    /// An end that every sign of progress moves: a long download that advances is not late.
+    pub fn sliding(now: Instant, budget: Duration) -> Deadline {
+        Deadline {
+            at: Arc::new(Mutex::new(now + budget)),
+            renewed: Some(budget),
+        }
+    }
+
+    /// Something useful arrived.
+    pub fn progress(&self, now: Instant) {
+        if let Some(budget) = self.renewed {
+            let mut at = self.at.lock();
+            *at = (*at).max(now + budget);
+        }
+    }
+
+    /// Time left; zero when it has passed.
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.at.lock().saturating_duration_since(now)
+    }
+
+    /// Whether it has passed.
+    pub fn has_passed(&self, now: Instant) -> bool {
+        self.remaining(now).is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_renews_a_sliding_deadline_and_leaves_a_fixed_one() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let (fixed, sliding) = (Deadline::fixed(start, 3 * second), Deadline::sliding(start, 3 * second));
+        for deadline in [&fixed, &sliding.clone()] {
+            deadline.progress(start + 2 * second);
+        }
+        assert_eq!(fixed.remaining(start + 2 * second), second);
+        assert_eq!(sliding.remaining(start + 2 * second), 3 * second);
+        assert!(fixed.has_passed(start + 3 * second) && !sliding.has_passed(start + 3 * second));
+    }
+}
