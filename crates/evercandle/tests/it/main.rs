@@ -1,0 +1,10 @@
+//! Behaviour, through the public interface, against the simulated internet: one file per behaviour.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod contract;
+mod corruption;
+mod failover;
+mod freshness;
+mod grids;
+mod oracle;
+mod support;
