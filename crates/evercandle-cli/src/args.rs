@@ -51,17 +51,17 @@ Exit codes:
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Folder of the cache [default: evercandle in the user's cache folder]
-    #[arg(long, global = true, value_name = "DIR", env = "EVERCANDLE_CACHE_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "EVERCANDLE_CACHE_DIR", hide_env_values = true)]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Configuration file [default: evercandle/config.toml in the user's configuration folder]
-    #[arg(long, global = true, value_name = "FILE", env = "EVERCANDLE_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "EVERCANDLE_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// What to log on stderr: a level, or filters such as evercandle=debug
     #[arg(
         long,
         global = true,
         value_name = "LEVEL",
-        env = "EVERCANDLE_LOG",
+        env = "EVERCANDLE_LOG", hide_env_values = true,
         default_value = "error"
     )]
     pub(crate) log_level: String,
@@ -162,6 +162,12 @@ Examples:
   evercandle chart BTCUSDT 1d --last 1y --out btc.png
   evercandle chart BTCUSDT 1m --last 1d --out btc.html --theme dark";
 
+const EVICT_EXAMPLES: &str = "\
+Examples:
+  evercandle cache evict BTCUSDT 1s
+  evercandle cache evict --to 20G
+  evercandle cache evict --all";
+
 const SYMBOLS_EXAMPLES: &str = "\
 Examples:
   evercandle symbols usdt
@@ -177,7 +183,7 @@ Example:
 #[command(next_help_heading = "Upstreams")]
 pub(crate) struct Upstreams {
     /// Use the cache only: nothing is sent
-    #[arg(long, conflicts_with_all = ["source", "simulate", "internet"])]
+    #[arg(long, conflicts_with = "source")]
     pub(crate) offline: bool,
     /// Ask only this upstream, and not the cache (may be repeated)
     #[arg(long, value_name = "NAME")]
@@ -194,7 +200,7 @@ pub(crate) struct Upstreams {
 #[command(next_help_heading = "Upstreams")]
 pub(crate) struct Internet {
     /// Send every upstream request to URL/<host>/<path>: a mirror, a relay or the simulator
-    #[arg(long, value_name = "URL", env = "EVERCANDLE_INTERNET")]
+    #[arg(long, value_name = "URL", env = "EVERCANDLE_INTERNET", hide_env_values = true)]
     pub(crate) internet: Option<String>,
     /// Use a simulated exchange in this process, with a cache of its own
     #[arg(long)]
@@ -394,14 +400,27 @@ pub(crate) enum CacheAction {
     Stats,
     /// Check every file; damaged ones are set aside and fetched again when next wanted
     Verify,
-    /// Delete what was read longest ago until the cache takes no more than this
-    Evict {
-        /// 500M, 20G, 0 …
-        #[arg(long, value_name = "BYTES", value_parser = crate::range::bytes)]
-        to: u64,
-    },
+    /// Delete klines: of some series, those read longest ago, or all
+    #[command(after_help = EVICT_EXAMPLES)]
+    Evict(Evict),
     /// Print the folder
     Path,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Evict {
+    /// The series, such as BTCUSDT 1m
+    #[arg(num_args = 2, value_names = ["SYMBOL", "INTERVAL"], required_unless_present_any = ["to", "all"])]
+    pub(crate) series: Vec<String>,
+    /// Market of the symbol, if it does not name its own
+    #[arg(long, short, value_name = "MARKET", requires = "series")]
+    pub(crate) market: Option<Market>,
+    /// What was read longest ago, until the cache takes no more than this: 500M, 20G
+    #[arg(long, value_name = "BYTES", value_parser = crate::range::bytes, conflicts_with_all = ["series", "all"])]
+    pub(crate) to: Option<u64>,
+    /// Everything
+    #[arg(long, conflicts_with = "series")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, clap::Args)]

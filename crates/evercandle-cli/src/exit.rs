@@ -75,6 +75,10 @@ impl Failure {
         self
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether there is nothing to say.
     pub(crate) fn is_silent(&self) -> bool {
         self.message.is_empty()
@@ -124,6 +128,7 @@ impl From<Error> for Failure {
                 story.add(*answer);
                 missing(&story)
             }
+            Error::NoUpstream { .. } => Failure::new(Exit::Unavailable, message),
             Error::Cache(_) => {
                 Failure::new(Exit::Cache, message).hint("--cache-dir or EVERCANDLE_CACHE_DIR puts the cache elsewhere")
             }

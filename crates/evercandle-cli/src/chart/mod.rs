@@ -153,28 +153,19 @@ impl Plot {
         }
     }
 
-    /// The picture of an answer. What has not closed yet at the very end is left out: it is now, not a gap.
+    /// The picture of an answer.
     pub(crate) fn of(story: &Story, batches: &[Batch], columns_max: usize) -> Plot {
-        let mut end = story.range.end();
-        if let Some(last) = story.gaps.last()
-            && last.reason == GapReason::NotYetClosed
-            && last.range.end() >= end
-            && last.range.start() > story.range.start()
-        {
-            end = last.range.start();
-        }
-        let anchor = batches.iter().find_map(|b| b.span()).map(TimeRange::start);
-        let range = TimeRange::clamped(story.range.start(), end);
-        let mut plot = Plot::new(story.series.clone(), range, anchor, columns_max);
+        let anchor = batches.iter().find_map(Batch::span).map(TimeRange::start);
+        let mut plot = Plot::new(story.series.clone(), story.range, anchor, columns_max);
         for batch in batches {
             plot.add(batch);
         }
-        plot.tell(story);
+        plot.finish(story);
         plot
     }
 
     /// Draws klines in; batches come in time order.
-    fn add(&mut self, batch: &Batch) {
+    pub(crate) fn add(&mut self, batch: &Batch) {
         let [open, high, low, close, volume] = [1, 2, 3, 4, 5].map(|column| batch.floats(column));
         for (row, &micros) in batch.open_times().iter().enumerate() {
             let open_time = Timestamp::from_micros(micros);
@@ -209,7 +200,28 @@ impl Plot {
         }
     }
 
-    /// Marks gaps and klines that may still change.
+    /// Marks gaps and klines that may still change. What has not closed yet at the very end is left out: it is now, not
+    /// a gap.
+    pub(crate) fn finish(&mut self, story: &Story) {
+        let open = story.gaps.last().filter(|g| g.reason == GapReason::NotYetClosed);
+        if let Some(open) = open.filter(|g| g.range.end() >= self.range.end()) {
+            while self.columns.len() > 1
+                && self
+                    .columns
+                    .last()
+                    .is_some_and(|c| c.bar.is_none() && open.range.covers(c.range))
+            {
+                self.columns.pop();
+            }
+            let end = self
+                .columns
+                .last()
+                .map_or(self.range.end(), |c| c.range.end().min(open.range.start()));
+            self.range = TimeRange::clamped(self.range.start(), end);
+        }
+        self.tell(story);
+    }
+
     fn tell(&mut self, story: &Story) {
         for gap in &story.gaps {
             let reason = Reason::of(&gap.reason);
