@@ -7,4 +7,5 @@ mod failover;
 mod freshness;
 mod grids;
 mod oracle;
+mod recorded;
 mod support;
