@@ -89,6 +89,7 @@ impl Kline {
     pub fn csv_line(&self, unit: TimeUnit) -> String {
         let mut line = Vec::with_capacity(160);
         self.write_csv(unit, &mut line);
+        line.pop();
         String::from_utf8(line).unwrap_or_default()
     }
 

@@ -230,9 +230,12 @@ impl Assembly {
         let wanted = self.wanted();
         let held = std::mem::take(&mut self.held);
         for piece in held.pieces {
-            let slots = piece.batch.slots(self.grid).within(wanted);
-            self.divide(piece, &slots, &mut parts);
+            let Some(span) = piece.batch.span() else { continue };
+            // Pieces do not interleave, so what is covered between a piece's ends is the piece's: no row is looked at.
+            let span = TimeRange::clamped(self.grid.floor(span.start()), self.grid.next(span.end().plus(-1)));
+            let slots = held.covered.within(span).within(wanted);
             filled = filled.union(&slots);
+            self.divide(piece, &slots, &mut parts);
         }
         for piece in std::mem::take(&mut self.unsaved) {
             let slots = piece

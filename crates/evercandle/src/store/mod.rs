@@ -7,7 +7,7 @@ use crate::model::range::{RangeSet, TimeRange, Timestamp};
 /// What the store holds of a range of one series.
 #[derive(Clone, Debug, Default)]
 pub struct Held {
-    /// Klines, in time order, no open time twice.
+    /// Klines, in time order: each piece ends before the next begins.
     pub pieces: Vec<Piece>,
     /// The grid slots they fill.
     pub covered: RangeSet,

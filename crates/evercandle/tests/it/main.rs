@@ -1,5 +1,12 @@
-//! Behaviour, through the public interface. One binary, a file per behaviour; see CONTRIBUTING.md.
-
+//! Behaviour, through the public interface, against the simulated internet: one file per behaviour.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 #![allow(clippy::disallowed_methods, reason = "tests read files, clocks and the environment")]
 
+mod contract;
+mod corruption;
+mod failover;
+mod freshness;
+mod grids;
+mod oracle;
+mod support;
 mod tidy;

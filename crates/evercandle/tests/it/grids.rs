@@ -1,0 +1,103 @@
+//! Every interval of every market: grids that no clock knows, listings in mid-period, contracts that expire.
+
+use evercandle::{GapReason, Interval, Market, Request};
+use evercandle_simulator::{Effect, Fault};
+
+use crate::support::{Upstreams, World, any_answer, best_effort, range, series, suppliers};
+
+/// Goal: every interval and market agrees with the truth, cold and cached, whoever answers.
+#[tokio::test]
+async fn every_interval_of_every_market_is_the_truth_from_either_source() {
+    let world = World::new().await;
+    for market in Market::ALL {
+        let symbol = if market == Market::Cm { "BTCUSD_PERP" } else { "BTCUSDT" };
+        for interval in Interval::ALL.into_iter().filter(|i| market == Market::Spot || *i != Interval::S1) {
+            let span = match interval {
+                Interval::S1 => range("2024-05-01", "2024-05-01T01:00:00Z"),
+                i if i < Interval::H1 => range("2024-05-01T07:31:00Z", "2024-05-04T11:00:01Z"),
+                i if i < Interval::D1 => range("2024-03-05", "2024-05-09T01:00:00Z"),
+                _ => range("2023-02-03", "2024-06-03"),
+            };
+            let request = Request::new(series(symbol, interval.as_str(), market), span);
+            let cold = world.client().get_data(request.clone()).await.unwrap();
+            world.check(&cold, Upstreams::TellTheTruth);
+            world.forget_requests();
+            let warm = world.client().get_data(request).await.unwrap();
+            world.check(&warm, Upstreams::TellTheTruth);
+            assert_eq!(world.requests("klines"), 0, "{}: asked again although held", warm.series);
+            assert_eq!(cold.len(), warm.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn archives_alone_serve_every_interval_of_every_market() {
+    let world = World::new().await;
+    world.down("api");
+    for market in Market::ALL {
+        let symbol = if market == Market::Cm { "ETHUSD_PERP" } else { "ETHUSDT" };
+        for interval in [Interval::M3, Interval::H4, Interval::D1, Interval::D3, Interval::W1, Interval::Mo1] {
+            let request = best_effort(series(symbol, interval.as_str(), market), range("2024-01-10", "2024-05-01"));
+            let answer = any_answer(world.client().get_data(request).await);
+            world.check(&answer, Upstreams::TellTheTruth);
+            assert!(!answer.is_empty() && answer.gaps.iter().all(|g| g.reason.is_final()), "{}: {:?}", answer.series, answer.gaps);
+        }
+    }
+}
+
+#[tokio::test]
+async fn before_the_listing_is_a_reason_and_is_not_asked_for_again() {
+    let world = World::new().await;
+    let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2017-08-10", "2017-08-20"));
+    let answer = world.client().get_data(request.clone()).await.unwrap();
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert_eq!(answer.gaps[0].reason, GapReason::BeforeListing);
+    assert_eq!(answer.gaps[0].range, range("2017-08-10", "2017-08-17T04:00:00Z"));
+    world.forget_requests();
+    let again = world.client().get_data(request).await.unwrap();
+    assert_eq!((again.gaps, world.requests("")), (answer.gaps, 0));
+
+    // Coarse klines open before the first trade: Monday for the week, the first for the month.
+    for (interval, first) in [("1d", "2017-08-17"), ("3d", "2017-08-17"), ("1w", "2017-08-14"), ("1M", "2017-08-01")] {
+        let request = Request::new(series("BTCUSDT", interval, Market::Spot), range("2017-05-01", "2018-01-01"));
+        let answer = world.client().get_data(request).await.unwrap();
+        world.check(&answer, Upstreams::TellTheTruth);
+        assert_eq!(answer.segments[0].range.start(), crate::support::time(first), "{interval}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_over_long_before_the_listing_costs_a_handful_of_requests() {
+    let world = World::new().await;
+    let request = Request::new(series("CANDLEUSDT", "1m", Market::Spot), range("2010-01-01", "2024-01-01"));
+    let world = World { ..world };
+    world.set_time("2026-11-20T12:00:00Z");
+    let answer = world.client().get_data(request).await.unwrap();
+    assert!(answer.is_empty() && answer.is_complete());
+    assert_eq!(answer.gaps.len(), 1);
+    assert!(world.requests("") <= 3, "{:?}", world.sim.journal().requests());
+}
+
+#[tokio::test]
+async fn halts_of_the_exchange_are_gaps_with_a_reason_that_are_never_asked_for_twice() {
+    let world = World::new().await;
+    let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2023-03-20", "2023-03-27"));
+    let answer = world.client().get_data(request.clone()).await.unwrap();
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert!(answer.gaps.iter().any(|g| g.reason == GapReason::VenueHalt), "{:?}", answer.gaps);
+    world.forget_requests();
+    let again = world.client().get_data(request).await.unwrap();
+    assert_eq!((again.gaps, world.requests("")), (answer.gaps, 0));
+}
+
+#[tokio::test]
+async fn a_symbol_the_exchange_forgot_lives_on_in_the_archives() {
+    let world = World::new().await;
+    // The exchange denies it; the archives still have it.
+    world.sim.inject(Fault::new(Effect::ApiError { code: -1121 }).on("binance-spot"));
+    world.sim.inject(Fault::new(Effect::ApiError { code: -1121 }).on("binance-market-data"));
+    let request = best_effort(series("NANOUSDT", "1h", Market::Spot), range("2021-11-01", "2022-03-01"));
+    let answer = any_answer(world.client().get_data(request).await);
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert_eq!(suppliers(&answer), ["binance-vision"]);
+}
