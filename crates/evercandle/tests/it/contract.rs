@@ -17,7 +17,11 @@ fn providers(world: &World) -> Vec<Arc<dyn KlineProvider>> {
     let built = CATALOG.iter().map(|entry| {
         let roles = (entry.build)(&config.provider(entry.name), &http).unwrap();
         if let Some(klines) = &roles.klines {
-            assert_eq!(klines.name().as_str(), entry.name, "the catalogue and the provider disagree about its name");
+            assert_eq!(
+                klines.name().as_str(),
+                entry.name,
+                "the catalogue and the provider disagree about its name"
+            );
         }
         roles.klines
     });
@@ -43,8 +47,13 @@ async fn each_market_is_served_with_rows_inside_the_slice_and_nothing_else() {
     for provider in providers(&world) {
         let mut served = 0;
         for market in Market::ALL {
-            let Some(slice) = slice(&*provider, market, Interval::M1) else { continue };
-            let fetched = provider.fetch(&slice).await.unwrap_or_else(|e| panic!("{} {market}: {e}", provider.name()));
+            let Some(slice) = slice(&*provider, market, Interval::M1) else {
+                continue;
+            };
+            let fetched = provider
+                .fetch(&slice)
+                .await
+                .unwrap_or_else(|e| panic!("{} {market}: {e}", provider.name()));
             let truth = world.truth(&slice.series, slice.range);
             let opens: Vec<i64> = truth.keys().copied().collect();
             assert_eq!(fetched.batch.open_times(), opens, "{} {market}", provider.name());
@@ -59,10 +68,19 @@ async fn each_market_is_served_with_rows_inside_the_slice_and_nothing_else() {
 async fn a_symbol_that_does_not_exist_is_absent_never_empty_success_with_proof() {
     let world = World::new().await;
     for provider in providers(&world) {
-        let Some(known) = slice(&*provider, Market::Spot, Interval::M1) else { continue };
-        let unknown = Slice { series: series("NOSUCHUSDT", "1m", Market::Spot), ..known };
+        let Some(known) = slice(&*provider, Market::Spot, Interval::M1) else {
+            continue;
+        };
+        let unknown = Slice {
+            series: series("NOSUCHUSDT", "1m", Market::Spot),
+            ..known
+        };
         let error = provider.fetch(&unknown).await.unwrap_err();
-        assert!(matches!(error, FetchError::Absent(_) | FetchError::UnknownSymbol(_)), "{}: {error:?}", provider.name());
+        assert!(
+            matches!(error, FetchError::Absent(_) | FetchError::UnknownSymbol(_)),
+            "{}: {error:?}",
+            provider.name()
+        );
     }
 }
 
@@ -71,29 +89,63 @@ async fn a_symbol_that_does_not_exist_is_absent_never_empty_success_with_proof()
 async fn trouble_is_told_by_the_variant_that_decides_what_happens_next() {
     let world = World::new().await;
     for provider in providers(&world) {
-        let Some(slice) = slice(&*provider, Market::Spot, Interval::M1) else { continue };
+        let Some(slice) = slice(&*provider, Market::Spot, Interval::M1) else {
+            continue;
+        };
         for (effect, kinds) in [
             (Effect::Refuse, &["unreachable"][..]),
             (Effect::BlackHole, &["unreachable"]),
             (Effect::ResetMidBody { after: 20 }, &["unreachable"]),
             (Effect::ShortBody { missing: 5 }, &["unreachable", "corrupt"]),
             (Effect::Trickle { bytes_per_second: 10 }, &["unreachable"]),
-            (Effect::Status { status: 500, body: String::new() }, &["unreachable"]),
-            (Effect::Status { status: 504, body: "<html>".into() }, &["unreachable"]),
+            (
+                Effect::Status {
+                    status: 500,
+                    body: String::new(),
+                },
+                &["unreachable"],
+            ),
+            (
+                Effect::Status {
+                    status: 504,
+                    body: "<html>".into(),
+                },
+                &["unreachable"],
+            ),
             (Effect::Forbidden, &["throttled"]),
-            (Effect::Status { status: 429, body: String::new() }, &["throttled"]),
+            (
+                Effect::Status {
+                    status: 429,
+                    body: String::new(),
+                },
+                &["throttled"],
+            ),
             (Effect::Html, &["corrupt"]),
             (Effect::EmptyBody, &["corrupt"]),
         ] {
             let fault = world.sim.inject(Fault::new(effect.clone()));
             let began = Instant::now();
-            let error = provider.fetch(&slice).await.expect_err(&format!("{} {effect:?}", provider.name()));
-            assert!(kinds.contains(&error.policy().kind), "{} {effect:?}: {error:?}", provider.name());
-            assert!(began.elapsed() < Duration::from_secs(8), "{} {effect:?}: bounded", provider.name());
+            let error = provider
+                .fetch(&slice)
+                .await
+                .expect_err(&format!("{} {effect:?}", provider.name()));
+            assert!(
+                kinds.contains(&error.policy().kind),
+                "{} {effect:?}: {error:?}",
+                provider.name()
+            );
+            assert!(
+                began.elapsed() < Duration::from_secs(8),
+                "{} {effect:?}: bounded",
+                provider.name()
+            );
             assert!(!error.to_string().is_empty());
             world.sim.faults().clear(fault);
         }
-        provider.fetch(&slice).await.unwrap_or_else(|e| panic!("{}: did not recover: {e}", provider.name()));
+        provider
+            .fetch(&slice)
+            .await
+            .unwrap_or_else(|e| panic!("{}: did not recover: {e}", provider.name()));
     }
 }
 
@@ -101,7 +153,10 @@ async fn trouble_is_told_by_the_variant_that_decides_what_happens_next() {
 async fn a_probe_tells_up_from_down() {
     let world = World::new().await;
     for provider in providers(&world) {
-        provider.probe().await.unwrap_or_else(|e| panic!("{}: {e}", provider.name()));
+        provider
+            .probe()
+            .await
+            .unwrap_or_else(|e| panic!("{}: {e}", provider.name()));
         let fault = world.sim.inject(Fault::new(Effect::Refuse));
         assert!(provider.probe().await.is_err(), "{}", provider.name());
         world.sim.faults().clear(fault);
@@ -112,14 +167,24 @@ async fn a_probe_tells_up_from_down() {
 async fn nothing_before_first_open_exists() {
     let world = World::new().await;
     for provider in providers(&world) {
-        for (symbol, market) in [("BTCUSDT", Market::Spot), ("BTCUSDT", Market::Um), ("BTCUSD_PERP", Market::Cm)] {
+        for (symbol, market) in [
+            ("BTCUSDT", Market::Spot),
+            ("BTCUSDT", Market::Um),
+            ("BTCUSD_PERP", Market::Cm),
+        ] {
             let asked = series(symbol, "1d", market);
             if provider.offer(&asked).is_none() {
                 continue;
             }
-            let Some(first) = provider.first_open(&asked).await.unwrap() else { continue };
+            let Some(first) = provider.first_open(&asked).await.unwrap() else {
+                continue;
+            };
             let before = TimeRange::clamped(Timestamp::EPOCH, first);
-            assert!(world.truth(&asked, before).is_empty(), "{} {asked}: something opened before {first}", provider.name());
+            assert!(
+                world.truth(&asked, before).is_empty(),
+                "{} {asked}: something opened before {first}",
+                provider.name()
+            );
         }
     }
 }
@@ -129,15 +194,29 @@ async fn what_is_offered_keeps_to_its_limits() {
     let world = World::new().await;
     for provider in providers(&world) {
         for market in Market::ALL {
-            let Some(slice) = slice(&*provider, market, Interval::M1) else { continue };
+            let Some(slice) = slice(&*provider, market, Interval::M1) else {
+                continue;
+            };
             if let Some(quota) = provider.quota(&slice) {
-                assert!(quota.weight > 0 && quota.weight <= quota.weight_per_minute, "{}: {quota:?}", provider.name());
+                assert!(
+                    quota.weight > 0 && quota.weight <= quota.weight_per_minute,
+                    "{}: {quota:?}",
+                    provider.name()
+                );
             }
             if let Some(Supply::Pages { rows_max, .. }) = provider.offer(&slice.series).map(|o| o.supply) {
                 assert!(rows_max > 0);
-                let whole = TimeRange::clamped(slice.range.start(), slice.range.start().plus(i64::from(rows_max) * 60_000_000));
+                let whole = TimeRange::clamped(
+                    slice.range.start(),
+                    slice.range.start().plus(i64::from(rows_max) * 60_000_000),
+                );
                 let fetched = provider.fetch(&Slice { range: whole, ..slice }).await.unwrap();
-                assert_eq!(fetched.batch.len(), rows_max as usize, "{}: a full page is one answer", provider.name());
+                assert_eq!(
+                    fetched.batch.len(),
+                    rows_max as usize,
+                    "{}: a full page is one answer",
+                    provider.name()
+                );
             }
         }
     }

@@ -9,7 +9,10 @@ use crate::support::{Upstreams, World, any_answer, best_effort, range, series, s
 async fn month_with(effect: Effect, path: &str) -> (World, evercandle::Answer) {
     let world = World::new().await;
     world.sim.inject(Fault::new(effect).on("binance-vision").path(path));
-    let request = Request::new(series("BTCUSDT", "15m", Market::Spot), range("2024-04-01", "2024-05-01"));
+    let request = Request::new(
+        series("BTCUSDT", "15m", Market::Spot),
+        range("2024-04-01", "2024-05-01"),
+    );
     let answer = world.client().get_data(request.clone()).await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
     assert!(answer.gaps.is_empty(), "{:?}", answer.gaps);
@@ -24,9 +27,19 @@ const MONTH: &str = "*monthly*";
 async fn a_wrong_checksum_is_fetched_again_once_and_then_the_days_are_asked() {
     for effect in [Effect::WrongChecksum, Effect::StaleChecksum, Effect::TornPair] {
         let (world, answer) = month_with(effect.clone(), MONTH).await;
-        let zips = world.sim.journal().requests().iter().filter(|r| r.path.ends_with("2024-04.zip")).count();
+        let zips = world
+            .sim
+            .journal()
+            .requests()
+            .iter()
+            .filter(|r| r.path.ends_with("2024-04.zip"))
+            .count();
         assert_eq!(zips, 2, "{effect:?}: both files are fetched again once, never more");
-        assert_eq!(suppliers(&answer), ["binance-vision"], "{effect:?}: daily files are good");
+        assert_eq!(
+            suppliers(&answer),
+            ["binance-vision"],
+            "{effect:?}: daily files are good"
+        );
     }
 }
 
@@ -41,7 +54,10 @@ async fn a_good_checksum_over_a_bad_archive_falls_down_the_ladder() {
         Effect::Forbidden,
         Effect::MissingChecksum,
         Effect::NotFound,
-        Effect::Status { status: 503, body: "cdn".into() },
+        Effect::Status {
+            status: 503,
+            body: "cdn".into(),
+        },
     ] {
         let (_, answer) = month_with(effect, MONTH).await;
         assert!(!answer.is_empty());
@@ -66,8 +82,12 @@ async fn archives_that_hold_less_than_they_should_are_filled_from_others() {
 #[tokio::test]
 async fn archives_that_are_written_differently_mean_the_same() {
     for effect in [
-        Effect::Header { style: HeaderStyle::ALL[0] },
-        Effect::Unit { unit: TimeUnit::Microseconds },
+        Effect::Header {
+            style: HeaderStyle::ALL[0],
+        },
+        Effect::Unit {
+            unit: TimeUnit::Microseconds,
+        },
         Effect::MixedUnits,
         Effect::DuplicateRows,
         Effect::UnorderedRows,
@@ -86,7 +106,10 @@ async fn rest_that_answers_nonsense_is_passed_over() {
         Effect::EmptyBody,
         Effect::TruncatedBody,
         Effect::ApiError { code: -1007 },
-        Effect::Status { status: 500, body: String::new() },
+        Effect::Status {
+            status: 500,
+            body: String::new(),
+        },
         Effect::RateLimited { retry_after: 60 },
         Effect::Banned { retry_after: 120 },
         Effect::Forbidden,
@@ -102,7 +125,11 @@ async fn rest_that_answers_nonsense_is_passed_over() {
         let request = best_effort(series("BTCUSDT", "1m", Market::Spot), range("2024-05-01", "2024-05-03"));
         let answer = any_answer(world.client().get_data(request.clone()).await);
         world.check(&answer, Upstreams::TellTheTruth);
-        assert!(answer.gaps.is_empty(), "{effect:?}: archives hold these days: {:?}", answer.gaps);
+        assert!(
+            answer.gaps.is_empty(),
+            "{effect:?}: archives hold these days: {:?}",
+            answer.gaps
+        );
         world.sim.faults().clear_all();
         let healed = any_answer(world.client().get_data(request).await);
         world.check(&healed, Upstreams::TellTheTruth);
@@ -114,7 +141,10 @@ async fn rows_a_page_holds_too_many_or_too_few_of_are_asked_for_again_from_the_l
     let world = World::new().await;
     world.sim.inject(Fault::new(Effect::ExtraFields));
     world.sim.inject(Fault::new(Effect::QuotedNumbers));
-    let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2024-06-11T10:00:00Z", "2024-06-12T10:00:00Z"));
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-06-11T10:00:00Z", "2024-06-12T10:00:00Z"),
+    );
     let answer = world.client().get_data(request).await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(answer.len(), 1_440);
@@ -125,8 +155,12 @@ async fn everything_wrong_at_once_is_an_error_that_lists_what_each_said_and_pois
     let world = World::new().await;
     world.sim.inject(Fault::new(Effect::Html));
     let request = Request::new(series("BTCUSDT", "1h", Market::Spot), range("2024-05-01", "2024-05-20"));
-    let Err(Error::Unavailable(answer)) = world.client().get_data(request.clone()).await else { panic!("HTML is no kline") };
-    let GapReason::NoUpstreamLeft(reasons) = &answer.gaps[0].reason else { panic!("{:?}", answer.gaps) };
+    let Err(Error::Unavailable(answer)) = world.client().get_data(request.clone()).await else {
+        panic!("HTML is no kline")
+    };
+    let GapReason::NoUpstreamLeft(reasons) = &answer.gaps[0].reason else {
+        panic!("{:?}", answer.gaps)
+    };
     let named = |name: &str| reasons.iter().any(|(n, _)| n.as_str() == name);
     assert!(named("binance") && named("binance-vision"), "{reasons:?}");
     world.sim.faults().clear_all();
@@ -149,18 +183,29 @@ async fn an_unknown_symbol_is_named_quickly_whatever_the_range() {
         let error = world.client().get_data(request).await.unwrap_err();
         assert!(matches!(error, Error::UnknownSymbol { .. }), "{error}");
         assert!(error.to_string().contains("BTCUSTD"), "{error}");
-        assert!(world.requests("") <= 12, "{market} {span}: {} requests", world.requests(""));
+        assert!(
+            world.requests("") <= 12,
+            "{market} {span}: {} requests",
+            world.requests("")
+        );
     }
 }
 
 #[tokio::test]
 async fn verified_archives_say_so_and_rest_says_it_is_not() {
     let world = World::new().await;
-    let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2024-06-08", "2024-06-12T10:00:00Z"));
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-06-08", "2024-06-12T10:00:00Z"),
+    );
     let answer = world.client().get_data(request).await.unwrap();
     for segment in &answer.segments {
         let verified = matches!(segment.origin.verification, Verification::Checksum { .. });
-        assert_eq!(verified, segment.origin.provider.as_str() == "binance-vision", "{segment:?}");
+        assert_eq!(
+            verified,
+            segment.origin.provider.as_str() == "binance-vision",
+            "{segment:?}"
+        );
         assert_eq!(segment.origin.fetched_at, time(crate::support::NOW));
     }
 }

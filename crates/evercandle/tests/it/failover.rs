@@ -9,12 +9,19 @@ use crate::support::{Upstreams, World, any_answer, best_effort, range, series, s
 #[tokio::test]
 async fn a_month_comes_from_the_archive_the_rest_from_rest_and_then_all_of_it_from_the_cache() {
     let world = World::new().await;
-    let request = Request::new(series("BTC/USDT", "1m", Market::Spot), range("2024-05-01", "2024-06-12T10:30:00Z"));
+    let request = Request::new(
+        series("BTC/USDT", "1m", Market::Spot),
+        range("2024-05-01", "2024-06-12T10:30:00Z"),
+    );
     let cold = world.client().get_data(request.clone()).await.unwrap();
     world.check(&cold, Upstreams::TellTheTruth);
     assert!(cold.gaps.is_empty(), "{:?}", cold.gaps);
     assert_eq!(suppliers(&cold), ["binance-vision", "binance"]);
-    assert_eq!(world.requests("monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-05.zip"), 2, "checksum and archive");
+    assert_eq!(
+        world.requests("monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-05.zip"),
+        2,
+        "checksum and archive"
+    );
     world.forget_requests();
 
     // Another process: nothing shared but the folder.
@@ -22,8 +29,14 @@ async fn a_month_comes_from_the_archive_the_rest_from_rest_and_then_all_of_it_fr
     world.check(&warm, Upstreams::TellTheTruth);
     assert_eq!(world.requests(""), 0, "{:?}", world.sim.journal().requests());
     assert!(warm.segments.iter().all(|s| s.via == Via::Cache));
-    let (cold, warm) = (evercandle::Batch::concat(&cold.batches).unwrap(), evercandle::Batch::concat(&warm.batches).unwrap());
-    assert!(cold.same_klines(&warm), "a cached answer must be identical to the cold one");
+    let (cold, warm) = (
+        evercandle::Batch::concat(&cold.batches).unwrap(),
+        evercandle::Batch::concat(&warm.batches).unwrap(),
+    );
+    assert!(
+        cold.same_klines(&warm),
+        "a cached answer must be identical to the cold one"
+    );
 }
 
 #[tokio::test]
@@ -34,23 +47,42 @@ async fn with_the_archive_down_rest_answers_everything() {
     let answer = world.client().get_data(request).await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(suppliers(&answer), ["binance"]);
-    assert!(answer.trail.iter().any(|a| a.provider.as_str() == "binance-vision" && a.outcome.to_string().contains("unreachable")));
+    assert!(
+        answer
+            .trail
+            .iter()
+            .any(|a| a.provider.as_str() == "binance-vision" && a.outcome.to_string().contains("unreachable"))
+    );
     // Three failures in a row rest the archive; it must not be hammered file by file.
-    assert!(world.requests("data.binance.vision") <= 12, "{}", world.requests("data.binance.vision"));
+    assert!(
+        world.requests("data.binance.vision") <= 12,
+        "{}",
+        world.requests("data.binance.vision")
+    );
 }
 
 #[tokio::test]
 async fn with_rest_down_archives_answer_and_the_tail_is_a_gap_that_says_why() {
     let world = World::new().await;
     world.down("api");
-    let request = Request::new(series("BTCUSDT", "1h", Market::Spot), range("2024-05-20", "2024-06-12T10:00:00Z"));
+    let request = Request::new(
+        series("BTCUSDT", "1h", Market::Spot),
+        range("2024-05-20", "2024-06-12T10:00:00Z"),
+    );
     let answer = any_answer(world.client().get_data(request).await);
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(suppliers(&answer), ["binance-vision"]);
     let gap = answer.gaps.last().unwrap();
     assert_eq!(gap.range, range("2024-06-12", "2024-06-12T10:00:00Z"));
-    let GapReason::NoUpstreamLeft(reasons) = &gap.reason else { panic!("{:?}", gap.reason) };
-    assert!(reasons.iter().any(|(name, why)| name.as_str() == "binance" && !why.is_empty()), "{reasons:?}");
+    let GapReason::NoUpstreamLeft(reasons) = &gap.reason else {
+        panic!("{:?}", gap.reason)
+    };
+    assert!(
+        reasons
+            .iter()
+            .any(|(name, why)| name.as_str() == "binance" && !why.is_empty()),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test]
@@ -63,22 +95,43 @@ async fn with_everything_down_what_is_held_is_served_and_the_rest_is_refused_hon
     world.check(&served, Upstreams::TellTheTruth);
     assert_eq!(served.len(), 2 * 1_440);
 
-    let more = Request { range: range("2024-05-10", "2024-05-13"), ..held };
-    let Err(Error::Incomplete(partial)) = world.client().get_data(more.clone()).await else { panic!("must be incomplete") };
+    let more = Request {
+        range: range("2024-05-10", "2024-05-13"),
+        ..held
+    };
+    let Err(Error::Incomplete(partial)) = world.client().get_data(more.clone()).await else {
+        panic!("must be incomplete")
+    };
     world.check(&partial, Upstreams::TellTheTruth);
     assert_eq!(partial.len(), 2 * 1_440, "nothing that is held is lost");
-    let partial = world.client().get_data(Request { completeness: Completeness::BestEffort, ..more.clone() }).await.unwrap();
+    let partial = world
+        .client()
+        .get_data(Request {
+            completeness: Completeness::BestEffort,
+            ..more.clone()
+        })
+        .await
+        .unwrap();
     assert_eq!((partial.len(), partial.gaps.len()), (2 * 1_440, 1));
 
-    let nothing = Request { range: range("2024-03-01", "2024-03-02"), ..more };
-    let Err(Error::Unavailable(empty)) = world.client().get_data(nothing).await else { panic!("must be unavailable") };
+    let nothing = Request {
+        range: range("2024-03-01", "2024-03-02"),
+        ..more
+    };
+    let Err(Error::Unavailable(empty)) = world.client().get_data(nothing).await else {
+        panic!("must be unavailable")
+    };
     assert!(empty.is_empty() && !empty.gaps.is_empty());
 }
 
 #[tokio::test]
 async fn a_missing_month_falls_to_its_days_and_a_missing_day_to_rest() {
     let world = World::new().await;
-    let absent = |path: &str| world.sim.inject(Fault::new(Effect::NotFound).on("binance-vision").path(path));
+    let absent = |path: &str| {
+        world
+            .sim
+            .inject(Fault::new(Effect::NotFound).on("binance-vision").path(path))
+    };
     absent("*monthly*2024-04*");
     absent("*daily*2024-04-17*");
     let request = Request::new(series("SOLUSDT", "1m", Market::Spot), range("2024-04-01", "2024-05-01"));
@@ -86,16 +139,30 @@ async fn a_missing_month_falls_to_its_days_and_a_missing_day_to_rest() {
     world.check(&answer, Upstreams::TellTheTruth);
     assert!(answer.gaps.is_empty());
     assert_eq!(suppliers(&answer), ["binance-vision", "binance", "binance-vision"]);
-    assert_eq!(answer.segments.iter().filter(|s| s.origin.provider.as_str() == "binance").count(), 1);
+    assert_eq!(
+        answer
+            .segments
+            .iter()
+            .filter(|s| s.origin.provider.as_str() == "binance")
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn offline_sends_nothing_and_says_what_is_missing() {
     let world = World::new().await;
     let asked = series("BTCUSDT", "1h", Market::Spot);
-    world.client().get_data(Request::new(asked.clone(), range("2024-05-01", "2024-05-02"))).await.unwrap();
+    world
+        .client()
+        .get_data(Request::new(asked.clone(), range("2024-05-01", "2024-05-02")))
+        .await
+        .unwrap();
     world.forget_requests();
-    let offline = Request { sources: Sources::CacheOnly, ..best_effort(asked, range("2024-04-30", "2024-05-03")) };
+    let offline = Request {
+        sources: Sources::CacheOnly,
+        ..best_effort(asked, range("2024-04-30", "2024-05-03"))
+    };
     let answer = world.client().get_data(offline).await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!((answer.len(), answer.gaps.len(), world.requests("")), (24, 2, 0));
@@ -114,7 +181,11 @@ async fn named_sources_are_the_only_ones_asked_and_unknown_ones_are_refused() {
     assert_eq!(suppliers(&answer), ["binance-vision"]);
     assert_eq!(world.requests("api/v3/klines"), 0);
     let answer = world.client().get_data(only("binance")).await.unwrap();
-    assert_eq!(suppliers(&answer), ["binance"], "held klines of another source do not count");
+    assert_eq!(
+        suppliers(&answer),
+        ["binance"],
+        "held klines of another source do not count"
+    );
     let error = world.client().get_data(only("kraken")).await.unwrap_err().to_string();
     assert!(error.contains("kraken") && error.contains("binance-vision"), "{error}");
 }
@@ -123,7 +194,10 @@ async fn named_sources_are_the_only_ones_asked_and_unknown_ones_are_refused() {
 async fn the_same_cold_range_wanted_many_times_is_fetched_once() {
     let world = World::new().await;
     let client = world.client();
-    let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2024-05-01", "2024-05-01T10:00:00Z"));
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-05-01", "2024-05-01T10:00:00Z"),
+    );
     let all = futures::future::join_all((0..200).map(|_| client.get_data(request.clone()))).await;
     for answer in all {
         assert_eq!(answer.unwrap().len(), 600);

@@ -8,12 +8,21 @@ use crate::support::{Upstreams, World, range, series, time};
 #[tokio::test]
 async fn the_kline_in_progress_is_left_out_and_said_to_be_open() {
     let world = World::new().await;
-    let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2024-06-12T10:00:00Z", "2024-06-12T11:00:00Z"));
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-06-12T10:00:00Z", "2024-06-12T11:00:00Z"),
+    );
     let answer = world.client().get_data(request).await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(answer.len(), 30);
     assert_eq!(answer.gaps.len(), 1);
-    assert_eq!((answer.gaps[0].range, &answer.gaps[0].reason), (range("2024-06-12T10:30:00Z", "2024-06-12T11:00:00Z"), &GapReason::NotYetClosed));
+    assert_eq!(
+        (answer.gaps[0].range, &answer.gaps[0].reason),
+        (
+            range("2024-06-12T10:30:00Z", "2024-06-12T11:00:00Z"),
+            &GapReason::NotYetClosed
+        )
+    );
 }
 
 #[tokio::test]
@@ -28,9 +37,16 @@ async fn the_kline_in_progress_is_given_on_request_marked_and_never_stored() {
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(answer.len(), 3);
     let last = answer.segments.last().unwrap();
-    assert_eq!((last.range.start(), &last.origin.verification), (time("2024-06-12T10:00:00Z"), &Verification::Unsettled));
+    assert_eq!(
+        (last.range.start(), &last.origin.verification),
+        (time("2024-06-12T10:00:00Z"), &Verification::Unsettled)
+    );
     let held = world.client().store().read(&asked, range("2024-06-12", "2024-06-13"));
-    assert_eq!(held.pieces.iter().map(|p| p.batch.len()).sum::<usize>(), 2, "only the closed ones are stored");
+    assert_eq!(
+        held.pieces.iter().map(|p| p.batch.len()).sum::<usize>(),
+        2,
+        "only the closed ones are stored"
+    );
 }
 
 /// Goal: a value that still moves after the close must not become the stored truth.
@@ -38,18 +54,28 @@ async fn the_kline_in_progress_is_given_on_request_marked_and_never_stored() {
 #[tokio::test]
 async fn a_kline_that_closed_a_moment_ago_is_served_but_not_stored_until_it_has_settled() {
     let world = World::new().await;
-    world.sim.inject(Fault::new(Effect::UnsettledRows { milliseconds: 2_000 }));
+    world
+        .sim
+        .inject(Fault::new(Effect::UnsettledRows { milliseconds: 2_000 }));
     world.set_time("2024-06-12T10:30:01Z");
     let asked = series("BTCUSDT", "1m", Market::Spot);
     let request = Request::new(asked.clone(), range("2024-06-12T10:20:00Z", "2024-06-12T10:30:00Z"));
     let early = world.client().get_data(request.clone()).await.unwrap();
     assert_eq!(early.len(), 10);
-    assert_eq!(early.segments.last().unwrap().origin.verification, Verification::Unsettled);
+    assert_eq!(
+        early.segments.last().unwrap().origin.verification,
+        Verification::Unsettled
+    );
     world.set_time("2024-06-12T10:30:10Z");
     let later = world.client().get_data(request).await.unwrap();
     world.check(&later, Upstreams::TellTheTruth);
     assert_eq!(later.len(), 10);
-    assert!(later.segments.iter().all(|s| s.origin.verification == Verification::Structural));
+    assert!(
+        later
+            .segments
+            .iter()
+            .all(|s| s.origin.verification == Verification::Structural)
+    );
 }
 
 /// Goal: edge case 86. Method: our clock runs 70 s ahead of the exchange's.
@@ -62,7 +88,11 @@ async fn the_exchanges_clock_decides_what_has_closed() {
     let answer = world.client().get_data(request).await.unwrap();
     assert_eq!(answer.len(), 30, "10:30 is still open there");
     assert_eq!(answer.gaps[0].reason, GapReason::NotYetClosed);
-    assert!(answer.notices.iter().any(|n| n.contains("clock differs")), "{:?}", answer.notices);
+    assert!(
+        answer.notices.iter().any(|n| n.contains("clock differs")),
+        "{:?}",
+        answer.notices
+    );
     let held = world.client().store().read(&asked, range("2024-06-12", "2024-06-13"));
     assert_eq!(held.pieces.iter().map(|p| p.batch.len()).sum::<usize>(), 30);
 }

@@ -11,7 +11,10 @@ async fn every_interval_of_every_market_is_the_truth_from_either_source() {
     let world = World::new().await;
     for market in Market::ALL {
         let symbol = if market == Market::Cm { "BTCUSD_PERP" } else { "BTCUSDT" };
-        for interval in Interval::ALL.into_iter().filter(|i| market == Market::Spot || *i != Interval::S1) {
+        for interval in Interval::ALL
+            .into_iter()
+            .filter(|i| market == Market::Spot || *i != Interval::S1)
+        {
             let span = match interval {
                 Interval::S1 => range("2024-05-01", "2024-05-01T01:00:00Z"),
                 i if i < Interval::H1 => range("2024-05-01T07:31:00Z", "2024-05-04T11:00:01Z"),
@@ -24,7 +27,12 @@ async fn every_interval_of_every_market_is_the_truth_from_either_source() {
             world.forget_requests();
             let warm = world.client().get_data(request).await.unwrap();
             world.check(&warm, Upstreams::TellTheTruth);
-            assert_eq!(world.requests("klines"), 0, "{}: asked again although held", warm.series);
+            assert_eq!(
+                world.requests("klines"),
+                0,
+                "{}: asked again although held",
+                warm.series
+            );
             assert_eq!(cold.len(), warm.len());
         }
     }
@@ -36,11 +44,26 @@ async fn archives_alone_serve_every_interval_of_every_market() {
     world.down("api");
     for market in Market::ALL {
         let symbol = if market == Market::Cm { "ETHUSD_PERP" } else { "ETHUSDT" };
-        for interval in [Interval::M3, Interval::H4, Interval::D1, Interval::D3, Interval::W1, Interval::Mo1] {
-            let request = best_effort(series(symbol, interval.as_str(), market), range("2024-01-10", "2024-05-01"));
+        for interval in [
+            Interval::M3,
+            Interval::H4,
+            Interval::D1,
+            Interval::D3,
+            Interval::W1,
+            Interval::Mo1,
+        ] {
+            let request = best_effort(
+                series(symbol, interval.as_str(), market),
+                range("2024-01-10", "2024-05-01"),
+            );
             let answer = any_answer(world.client().get_data(request).await);
             world.check(&answer, Upstreams::TellTheTruth);
-            assert!(!answer.is_empty() && answer.gaps.iter().all(|g| g.reason.is_final()), "{}: {:?}", answer.series, answer.gaps);
+            assert!(
+                !answer.is_empty() && answer.gaps.iter().all(|g| g.reason.is_final()),
+                "{}: {:?}",
+                answer.series,
+                answer.gaps
+            );
         }
     }
 }
@@ -58,18 +81,33 @@ async fn before_the_listing_is_a_reason_and_is_not_asked_for_again() {
     assert_eq!((again.gaps, world.requests("")), (answer.gaps, 0));
 
     // Coarse klines open before the first trade: Monday for the week, the first for the month.
-    for (interval, first) in [("1d", "2017-08-17"), ("3d", "2017-08-17"), ("1w", "2017-08-14"), ("1M", "2017-08-01")] {
-        let request = Request::new(series("BTCUSDT", interval, Market::Spot), range("2017-05-01", "2018-01-01"));
+    for (interval, first) in [
+        ("1d", "2017-08-17"),
+        ("3d", "2017-08-17"),
+        ("1w", "2017-08-14"),
+        ("1M", "2017-08-01"),
+    ] {
+        let request = Request::new(
+            series("BTCUSDT", interval, Market::Spot),
+            range("2017-05-01", "2018-01-01"),
+        );
         let answer = world.client().get_data(request).await.unwrap();
         world.check(&answer, Upstreams::TellTheTruth);
-        assert_eq!(answer.segments[0].range.start(), crate::support::time(first), "{interval}");
+        assert_eq!(
+            answer.segments[0].range.start(),
+            crate::support::time(first),
+            "{interval}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_range_that_is_over_long_before_the_listing_costs_a_handful_of_requests() {
     let world = World::new().await;
-    let request = Request::new(series("CANDLEUSDT", "1m", Market::Spot), range("2010-01-01", "2024-01-01"));
+    let request = Request::new(
+        series("CANDLEUSDT", "1m", Market::Spot),
+        range("2010-01-01", "2024-01-01"),
+    );
     let world = World { ..world };
     world.set_time("2026-11-20T12:00:00Z");
     let answer = world.client().get_data(request).await.unwrap();
@@ -84,7 +122,11 @@ async fn halts_of_the_exchange_are_gaps_with_a_reason_that_are_never_asked_for_t
     let request = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2023-03-20", "2023-03-27"));
     let answer = world.client().get_data(request.clone()).await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
-    assert!(answer.gaps.iter().any(|g| g.reason == GapReason::VenueHalt), "{:?}", answer.gaps);
+    assert!(
+        answer.gaps.iter().any(|g| g.reason == GapReason::VenueHalt),
+        "{:?}",
+        answer.gaps
+    );
     world.forget_requests();
     let again = world.client().get_data(request).await.unwrap();
     assert_eq!((again.gaps, world.requests("")), (answer.gaps, 0));
@@ -94,9 +136,16 @@ async fn halts_of_the_exchange_are_gaps_with_a_reason_that_are_never_asked_for_t
 async fn a_symbol_the_exchange_forgot_lives_on_in_the_archives() {
     let world = World::new().await;
     // The exchange denies it; the archives still have it.
-    world.sim.inject(Fault::new(Effect::ApiError { code: -1121 }).on("binance-spot"));
-    world.sim.inject(Fault::new(Effect::ApiError { code: -1121 }).on("binance-market-data"));
-    let request = best_effort(series("NANOUSDT", "1h", Market::Spot), range("2021-11-01", "2022-03-01"));
+    world
+        .sim
+        .inject(Fault::new(Effect::ApiError { code: -1121 }).on("binance-spot"));
+    world
+        .sim
+        .inject(Fault::new(Effect::ApiError { code: -1121 }).on("binance-market-data"));
+    let request = best_effort(
+        series("NANOUSDT", "1h", Market::Spot),
+        range("2021-11-01", "2022-03-01"),
+    );
     let answer = any_answer(world.client().get_data(request).await);
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(suppliers(&answer), ["binance-vision"]);

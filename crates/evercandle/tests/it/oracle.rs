@@ -15,8 +15,14 @@ const QUESTIONS: usize = 5;
 
 #[tokio::test]
 async fn answers_are_the_truth_whatever_happens() {
-    let worlds = std::env::var("EVERCANDLE_ORACLE_WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(WORLDS);
-    let first: u64 = std::env::var("EVERCANDLE_ORACLE_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let worlds = std::env::var("EVERCANDLE_ORACLE_WORLDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(WORLDS);
+    let first: u64 = std::env::var("EVERCANDLE_ORACLE_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
     for seed in first..first + worlds {
         // A failing seed is run alone with EVERCANDLE_ORACLE_SEED=<seed> EVERCANDLE_ORACLE_WORLDS=1.
         let told = Told(seed);
@@ -30,7 +36,10 @@ struct Told(u64);
 
 impl Drop for Told {
     fn drop(&mut self) {
-        eprintln!("failed with EVERCANDLE_ORACLE_SEED={} EVERCANDLE_ORACLE_WORLDS=1", self.0);
+        eprintln!(
+            "failed with EVERCANDLE_ORACLE_SEED={} EVERCANDLE_ORACLE_WORLDS=1",
+            self.0
+        );
     }
 }
 
@@ -48,8 +57,12 @@ async fn one_world(seed: u64) {
             if lying {
                 lies = Upstreams::Lie;
             }
-            let host = ["binance-vision", "api", "binance-spot", "", "binance-vision-listing"].choose(&mut rng).unwrap();
-            let mut fault = Fault::new(effect).on(*host).probability(*[0.2, 0.6, 1.0].choose(&mut rng).unwrap());
+            let host = ["binance-vision", "api", "binance-spot", "", "binance-vision-listing"]
+                .choose(&mut rng)
+                .unwrap();
+            let mut fault = Fault::new(effect)
+                .on(*host)
+                .probability(*[0.2, 0.6, 1.0].choose(&mut rng).unwrap());
             if rng.random_bool(0.5) {
                 fault = fault.times(rng.random_range(1..6));
             }
@@ -101,7 +114,13 @@ fn trouble(rng: &mut StdRng) -> (Effect, bool) {
         (Effect::BlackHole, false),
         (Effect::ResetMidBody { after: 3_000 }, false),
         (Effect::ShortBody { missing: 7 }, false),
-        (Effect::Status { status: 503, body: String::new() }, false),
+        (
+            Effect::Status {
+                status: 503,
+                body: String::new(),
+            },
+            false,
+        ),
         (Effect::RateLimited { retry_after: 1 }, false),
         (Effect::Forbidden, false),
         (Effect::RestrictedLocation, false),
@@ -142,16 +161,36 @@ fn question(rng: &mut StdRng) -> Request {
         Market::Um => &["BTCUSDT", "1000SHIBUSDT"],
         Market::Cm => &["BTCUSD_PERP", "BTCUSD_230630"],
     };
-    let intervals: Vec<Interval> = Interval::ALL.into_iter().filter(|i| market == Market::Spot || *i != Interval::S1).collect();
+    let intervals: Vec<Interval> = Interval::ALL
+        .into_iter()
+        .filter(|i| market == Market::Spot || *i != Interval::S1)
+        .collect();
     let interval = *intervals.choose(rng).unwrap();
     let series = series(symbols.choose(rng).unwrap(), interval.as_str(), market);
     let end = time("2024-06-12T11:00:00Z");
     // Few distinct months, so that questions meet each other's cached rows.
-    let starts = ["2023-03-20", "2024-03-28", "2024-05-30", "2024-06-10", "2024-06-12T09:00:00Z"];
+    let starts = [
+        "2023-03-20",
+        "2024-03-28",
+        "2024-05-30",
+        "2024-06-10",
+        "2024-06-12T09:00:00Z",
+    ];
     let start = time(starts.choose(rng).unwrap()).plus(rng.random_range(0..3) * 7_211_000_000);
     let slots = rng.random_range(1..2_600);
     let range = TimeRange::clamped(start, start.plus(interval.nominal_micros() * slots).min(end));
-    let range = if range.is_empty() { TimeRange::clamped(start, start.plus(1_000_000)) } else { range };
-    let completeness = if rng.random_bool(0.5) { Completeness::Required } else { Completeness::BestEffort };
-    Request { completeness, ..Request::new(series, range) }
+    let range = if range.is_empty() {
+        TimeRange::clamped(start, start.plus(1_000_000))
+    } else {
+        range
+    };
+    let completeness = if rng.random_bool(0.5) {
+        Completeness::Required
+    } else {
+        Completeness::BestEffort
+    };
+    Request {
+        completeness,
+        ..Request::new(series, range)
+    }
 }

@@ -27,7 +27,9 @@ impl World {
 
     pub(crate) async fn at(now: &str, seed: u64) -> World {
         let now = time(now);
-        let sim = sim::Simulator::start(sim::Config::default().seed(seed).at(now.as_micros())).await.unwrap();
+        let sim = sim::Simulator::start(sim::Config::default().seed(seed).at(now.as_micros()))
+            .await
+            .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.internet = Some(sim.base_url().parse().unwrap());
@@ -37,7 +39,12 @@ impl World {
         config.http.timeout_ms = 700;
         config.http.idle_timeout_ms = 700;
         config.engine.backoff_ms = 10;
-        World { sim, dir, clock: Clock::held(now), config }
+        World {
+            sim,
+            dir,
+            clock: Clock::held(now),
+            config,
+        }
     }
 
     /// A client as another process would make it: nothing shared but the cache folder.
@@ -71,10 +78,18 @@ impl World {
             Market::Um => sim::ExchangeMarket::UsdM,
             Market::Cm => sim::ExchangeMarket::CoinM,
         };
-        let interval = sim::Interval::ALL.into_iter().find(|i| i.as_str() == series.interval().as_str()).unwrap();
+        let interval = sim::Interval::ALL
+            .into_iter()
+            .find(|i| i.as_str() == series.interval().as_str())
+            .unwrap();
         let asked = sim::Series::new(market, series.symbol().as_str(), interval);
-        let rows = self.sim.market().klines(&asked, range.start().as_micros()..range.end().as_micros());
-        rows.into_iter().map(|k| (k.open_time, k.fields(sim::TimeUnit::Microseconds))).collect()
+        let rows = self
+            .sim
+            .market()
+            .klines(&asked, range.start().as_micros()..range.end().as_micros());
+        rows.into_iter()
+            .map(|k| (k.open_time, k.fields(sim::TimeUnit::Microseconds)))
+            .collect()
     }
 
     /// Goal: the promise of every answer. Every row is the truth, to the digit; every slot without a row is in exactly
@@ -91,21 +106,38 @@ impl World {
             for row in 0..batch.len() {
                 let open_time = batch.open_times()[row];
                 let open = Timestamp::from_micros(open_time);
-                assert!(answer.range.contains(open), "{series}: row {open} outside {}", answer.range);
-                assert!(seen.last().is_none_or(|last| *last < open), "{series}: rows not rising at {open}");
+                assert!(
+                    answer.range.contains(open),
+                    "{series}: row {open} outside {}",
+                    answer.range
+                );
+                assert!(
+                    seen.last().is_none_or(|last| *last < open),
+                    "{series}: rows not rising at {open}"
+                );
                 seen.push(open);
-                let Some(expected) = truth.get(&open_time) else { panic!("{series}: invented kline at {open}") };
+                let Some(expected) = truth.get(&open_time) else {
+                    panic!("{series}: invented kline at {open}")
+                };
                 if grid.next(open) > now {
                     continue; // Still forming: its final values are not known yet.
                 }
                 for (column, field) in DECIMAL_COLUMNS.into_iter().zip([1, 2, 3, 4, 5, 7, 9, 10]) {
-                    assert_eq!(batch.print(row, column).as_ref(), Some(&expected[field]), "{series} {open} column {column}");
+                    assert_eq!(
+                        batch.print(row, column).as_ref(),
+                        Some(&expected[field]),
+                        "{series} {open} column {column}"
+                    );
                     assert_eq!(batch.floats(column)[row], expected[field].parse::<f64>().unwrap());
                 }
                 assert_eq!(batch.counts()[row].to_string(), expected[8], "{series} {open} count");
                 // Milliseconds or microseconds, by source; the same instant either way.
                 let close: i64 = expected[6].parse().unwrap();
-                assert_eq!(batch.close_times()[row] / 1_000, close / 1_000, "{series} {open} close time");
+                assert_eq!(
+                    batch.close_times()[row] / 1_000,
+                    close / 1_000,
+                    "{series} {open} close time"
+                );
             }
         }
         let mut slots: Vec<Timestamp> = seen.iter().map(|open| grid.floor(*open)).collect();
@@ -114,11 +146,18 @@ impl World {
         for gap in &answer.gaps {
             for slot in grid.slots(gap.range) {
                 in_gaps.push(slot);
-                let exists = truth.range(slot.as_micros()..grid.next(slot).as_micros()).next().is_some();
+                let exists = truth
+                    .range(slot.as_micros()..grid.next(slot).as_micros())
+                    .next()
+                    .is_some();
                 match gap.reason {
                     GapReason::NotYetClosed => assert!(grid.next(slot) > now, "{series}: {slot} has closed"),
                     GapReason::BeforeListing | GapReason::VenueHalt | GapReason::AbsentUpstream => {
-                        assert!(!exists || honest == Upstreams::Lie, "{series}: {slot} exists, but gap says {}", gap.reason);
+                        assert!(
+                            !exists || honest == Upstreams::Lie,
+                            "{series}: {slot} exists, but gap says {}",
+                            gap.reason
+                        );
                     }
                     GapReason::NoUpstreamLeft(_) => {}
                 }
@@ -127,10 +166,20 @@ impl World {
         let mut all: Vec<Timestamp> = slots.iter().chain(&in_gaps).copied().collect();
         all.sort();
         let expected: Vec<Timestamp> = grid.slots(answer.range).collect();
-        assert_eq!(all.len(), expected.len(), "{series} {}: slots are missing or told twice: {:?}", answer.range, answer.gaps);
+        assert_eq!(
+            all.len(),
+            expected.len(),
+            "{series} {}: slots are missing or told twice: {:?}",
+            answer.range,
+            answer.gaps
+        );
         assert_eq!(all, expected);
         let covered: Vec<Timestamp> = answer.segments.iter().flat_map(|s| grid.slots(s.range)).collect();
-        assert_eq!(covered, slots, "{series}: segments do not cover the rows exactly: {:?}", answer.segments);
+        assert_eq!(
+            covered, slots,
+            "{series}: segments do not cover the rows exactly: {:?}",
+            answer.segments
+        );
     }
 }
 
@@ -144,13 +193,22 @@ pub(crate) enum Upstreams {
 /// A `3d` series' grid is anchored at any of its klines.
 fn grid_of(answer: &Answer, truth: &BTreeMap<i64, [String; 12]>) -> Grid {
     let anchor = truth.keys().next().map(|t| Timestamp::from_micros(*t));
-    let got = answer.batches.iter().find_map(|b| b.open_times().first().map(|t| Timestamp::from_micros(*t)));
+    let got = answer
+        .batches
+        .iter()
+        .find_map(|b| b.open_times().first().map(|t| Timestamp::from_micros(*t)));
     // Without any row the answer could not know the anchor either and counts in days.
     Grid::new(answer.series.interval(), got.and(anchor).or(got))
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {
-    let zoned: jiff::Timestamp = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() }.parse().unwrap();
+    let zoned: jiff::Timestamp = if text.len() == 10 {
+        format!("{text}T00:00:00Z")
+    } else {
+        text.to_owned()
+    }
+    .parse()
+    .unwrap();
     Timestamp::from_micros(zoned.as_microsecond())
 }
 
@@ -163,7 +221,10 @@ pub(crate) fn series(symbol: &str, interval: &str, market: Market) -> Series {
 }
 
 pub(crate) fn best_effort(series: Series, range: TimeRange) -> Request {
-    Request { completeness: Completeness::BestEffort, ..Request::new(series, range) }
+    Request {
+        completeness: Completeness::BestEffort,
+        ..Request::new(series, range)
+    }
 }
 
 /// The answer, whether it was good enough or not.
