@@ -51,6 +51,14 @@ pub(crate) fn cache_write_failed(kind: &str, error: &str) {
     tracing::warn!(kind, error, "cache write failed");
 }
 
+/// Klines arrived for open times that were held already, with other values.
+pub(crate) fn cache_restated(rows: usize) {
+    if rows > 0 {
+        metrics::counter!("qt_cache_restated_rows_total").increment(rows as u64);
+        tracing::warn!(rows, "klines restated");
+    }
+}
+
 /// An archive whose bytes did not match its published checksum, twice.
 pub(crate) fn archive_quarantined(provider: &ProviderName, archive: &str, why: &str) {
     metrics::counter!("qt_archive_quarantined_total", "provider" => provider.to_string()).increment(1);

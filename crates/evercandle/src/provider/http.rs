@@ -1,15 +1,379 @@
-//! One HTTP send.
+//! One HTTP send, with every bound that belongs to it.
+//!
+//! A whole-transfer timeout is wrong in both directions: too long for a page of klines, too short for a month of
+//! seconds. So three limits replace it: time until the headers, silence within the body, and a minimum rate, because a
+//! byte every second is an outage too. Bodies have a cap per call, counted after decompression.
+//!
+//! What the library underneath would do behind our back is switched off: redirects (an upstream that moved is news, not
+//! a detail), retries (the engine counts attempts) and proxies named in the environment (unless configured).
+//!
+//! Whether a second try may help is decided here as well. It may when a transfer broke off. It does not when nobody
+//! answered at all: the time is better spent on the next upstream. A provider with several hosts knows better and says
+//! so itself.
 
-/// The client.
-#[derive(Clone)]
-pub struct Http;
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use url::Url;
+
+use super::FetchError;
+use crate::clock::Clock;
+use crate::config::{ConfigError, HttpConfig};
+use crate::model::range::Timestamp;
+
+/// The longest time an upstream can make us stay away: Binance's longest ban.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
+/// The shortest, so that a zero cannot mean a busy loop.
+const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Never HTML: gateways answer in the format they are asked for.
+const ACCEPTED: &str = "application/json, application/xml, application/zip, application/octet-stream, text/plain;q=0.5";
+/// Connections kept open per host while nothing is asked.
+const IDLE_CONNECTIONS: usize = 16;
+/// How often a busy HTTP/2 connection is pinged; a dead one would otherwise swallow every request until it is noticed.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The one HTTP client of a process. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+    internet: Option<Url>,
+    timeout: Duration,
+    idle_timeout: Duration,
+    rate_min: u64,
+    clock: Clock,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The verb.
+    pub method: Method,
+    /// Host name, with a port where it is not the usual one.
+    pub host: &'a str,
+    /// Begins with `/`; already percent-encoded.
+    pub path: &'a str,
+    /// Names and values; encoded here.
+    pub query: &'a [(&'a str, &'a str)],
+    /// Bytes the body may have, after decompression.
+    pub body_max: usize,
+    /// Whether the body may be compressed on the way. Pointless for archives.
+    pub compressed: bool,
+}
+
+/// The verbs that change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the name says it")]
+pub enum Method {
+    Get,
+    Head,
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The whole body.
+    pub body: Bytes,
+    /// Host and path that were asked, for messages.
+    pub place: String,
+    headers: HeaderMap,
+}
+
+/// How an upstream's status codes deviate from the default meaning; see [`Reply::refusal`].
+#[derive(Clone, Copy, Debug)]
+pub struct StatusRules {
+    /// How long to stay away when told to, but not for how long.
+    pub throttled_for: Duration,
+    /// Whether a 5xx may be gone on the next try. A CDN keeps its errors for seconds.
+    pub retry_server_errors: bool,
+}
 
 impl Http {
-    /// stub
-    pub fn new(
-        _config: &crate::config::HttpConfig,
-        _internet: Option<url::Url>,
-    ) -> Result<Http, crate::config::ConfigError> {
-        Ok(Http)
+    /// With `internet` set, every request goes to `<internet>/<host>/<path>` instead of `https://<host>/<path>`.
+    pub fn new(config: &HttpConfig, internet: Option<Url>) -> Result<Http, ConfigError> {
+        // Whoever comes first installs it; any later one finds it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("evercandle/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(ACCEPTED))]))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(config.timeout())
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(config.timeout());
+        if !config.proxy_from_environment {
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|e| ConfigError(format!("http: no client can be made: {}", chain(&e))))?;
+        Ok(Http {
+            client,
+            internet,
+            timeout: config.timeout(),
+            idle_timeout: config.idle_timeout(),
+            rate_min: config.rate_min,
+            clock: Clock::system(),
+        })
     }
+
+    /// Sends once and reads the whole body. Any status is a reply; only a missing or broken one is an error.
+    pub async fn send(&self, ask: Ask<'_>) -> Result<Reply, FetchError> {
+        let place = format!("{}{}", ask.host, ask.path);
+        let request = self.request(&ask, &place)?;
+        let unanswered = |why: String| FetchError::Unreachable {
+            why: format!("{place}: {why}"),
+            retry: false,
+        };
+        let response = match tokio::time::timeout(self.timeout, self.client.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(unsent(&place, &error)),
+            Err(_) => return Err(unanswered(format!("no answer within {} ms", self.timeout.as_millis()))),
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = self.body(response, &ask, &place).await?;
+        Ok(Reply {
+            status,
+            body,
+            place,
+            headers,
+        })
+    }
+
+    fn request(&self, ask: &Ask<'_>, place: &str) -> Result<reqwest::Request, FetchError> {
+        let base = match &self.internet {
+            Some(internet) => format!("{}/{place}", internet.as_str().trim_end_matches('/')),
+            None => format!("https://{place}"),
+        };
+        let rejected = |why: String| FetchError::Rejected(format!("{place}: {why}"));
+        let mut url = Url::parse(&base).map_err(|e| rejected(e.to_string()))?;
+        if !ask.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(ask.query);
+        }
+        let method = match ask.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Head => reqwest::Method::HEAD,
+        };
+        let mut request = self.client.request(method, url);
+        if !ask.compressed {
+            request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        request.build().map_err(|e| rejected(chain(&e)))
+    }
+
+    /// Reads the body under its three limits: cap, silence, rate.
+    async fn body(&self, mut response: reqwest::Response, ask: &Ask<'_>, place: &str) -> Result<Bytes, FetchError> {
+        let too_long = || FetchError::Corrupt(format!("{place}: the body is longer than {} bytes", ask.body_max));
+        let broken = |why: String, retry| FetchError::Unreachable {
+            why: format!("{place}: {why}"),
+            retry,
+        };
+        let declared = response.content_length().unwrap_or(0);
+        if ask.method == Method::Get && declared > ask.body_max as u64 {
+            return Err(too_long());
+        }
+        // A header is a claim: room is made for what it declares, but not for more than a megabyte at once.
+        let mut body = BytesMut::with_capacity((declared as usize).min(1 << 20));
+        let mut window = (self.clock.instant(), 0u64);
+        loop {
+            let chunk = match tokio::time::timeout(self.idle_timeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(body.freeze()),
+                Ok(Err(error)) => {
+                    let why = format!("the body broke off after {} bytes: {}", body.len(), chain(&error));
+                    return Err(broken(why, true));
+                }
+                Err(_) => {
+                    let silence = self.idle_timeout.as_millis();
+                    let why = format!("the body fell silent for {silence} ms after {} bytes", body.len());
+                    return Err(broken(why, false));
+                }
+            };
+            if body.len() + chunk.len() > ask.body_max {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&chunk);
+            window.1 += chunk.len() as u64;
+            let elapsed = window.0.elapsed();
+            if elapsed >= self.idle_timeout {
+                if (window.1 as f64) < self.rate_min as f64 * elapsed.as_secs_f64() {
+                    let why = format!("the body trickles: {} bytes in {} ms", window.1, elapsed.as_millis());
+                    return Err(broken(why, false));
+                }
+                window = (self.clock.instant(), 0);
+            }
+        }
+    }
+}
+
+impl<'a> Ask<'a> {
+    /// A query for a text, which may come compressed.
+    pub fn text(host: &'a str, path: &'a str, query: &'a [(&'a str, &'a str)], body_max: usize) -> Ask<'a> {
+        Ask {
+            method: Method::Get,
+            host,
+            path,
+            query,
+            body_max,
+            compressed: true,
+        }
+    }
+
+    /// A file, byte for byte.
+    pub fn file(host: &'a str, path: &'a str, body_max: usize) -> Ask<'a> {
+        Ask {
+            method: Method::Get,
+            host,
+            path,
+            query: &[],
+            body_max,
+            compressed: false,
+        }
+    }
+}
+
+impl Reply {
+    /// A header's value, if there is one and it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When it was sent, by its own account.
+    pub fn date(&self) -> Option<Timestamp> {
+        http_date(self.header("date")?)
+    }
+
+    /// What the server asked us to wait, within sane bounds; seconds or a date, as RFC 9110 allows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.header("retry-after")?.trim();
+        let asked = match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                // Measured by the server's own clock where it shows it, so that ours may be wrong.
+                let now = self.date().unwrap_or_else(|| Clock::system().now());
+                let micros = http_date(text)?.since(now).max(0);
+                Duration::from_micros(micros.unsigned_abs())
+            }
+        };
+        Some(bounded(asked))
+    }
+
+    /// The usual meaning of a status that is not 200; `None` for 200. Providers that know better look first.
+    pub fn refusal(&self, rules: StatusRules) -> Option<FetchError> {
+        let why = || format!("{}: HTTP {}{}", self.place, self.status, self.excerpt());
+        Some(match self.status {
+            200 => return None,
+            404 => FetchError::Absent(format!("{}: HTTP 404", self.place)),
+            403 | 418 | 429 | 451 => FetchError::Throttled {
+                retry_after: self.retry_after().unwrap_or(bounded(rules.throttled_for)),
+                why: why(),
+            },
+            408 | 500.. => FetchError::Unreachable {
+                why: why(),
+                retry: rules.retry_server_errors,
+            },
+            400..500 => FetchError::Rejected(why()),
+            // Redirects are not followed, and nothing else was asked for.
+            _ => FetchError::Unreachable {
+                why: why(),
+                retry: false,
+            },
+        })
+    }
+
+    /// The beginning of the body, for messages: one line of printable characters.
+    pub fn excerpt(&self) -> String {
+        const CHARS: usize = 160;
+        let head = &self.body[..self.body.len().min(4 * CHARS)];
+        let text: String = String::from_utf8_lossy(head)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(CHARS)
+            .collect();
+        if text.is_empty() { text } else { format!(": {text}") }
+    }
+
+    /// Whether the body is a web page, whatever was asked for.
+    pub fn is_html(&self) -> bool {
+        let head = self.body[..self.body.len().min(512)].trim_ascii_start();
+        let begins = |with: &[u8]| head.len() >= with.len() && head[..with.len()].eq_ignore_ascii_case(with);
+        begins(b"<!doctype html") || begins(b"<html") || begins(b"<head")
+    }
+}
+
+/// Between one second and three days.
+pub fn bounded(wait: Duration) -> Duration {
+    wait.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Timestamp::from_micros(parsed.as_microsecond()))
+}
+
+/// Nothing was answered: says at which step it stopped.
+fn unsent(place: &str, error: &reqwest::Error) -> FetchError {
+    let cause = io_kind(error);
+    let (what, retry) = if is_tls(error) || (error.is_connect() && cause == Some(io::ErrorKind::UnexpectedEof)) {
+        ("no secure connection", false)
+    } else if error.is_dns() {
+        ("no such host", false)
+    } else if error.is_timeout() {
+        ("no connection in time", false)
+    } else if error.is_connect() {
+        ("no connection", false)
+    } else {
+        // The connection stood and broke before the headers.
+        ("no answer", true)
+    };
+    FetchError::Unreachable {
+        why: format!("{place}: {what}: {}", chain(error)),
+        retry,
+    }
+}
+
+type Cause = dyn std::error::Error + 'static;
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &Cause> {
+    fn next<'a>(e: &&'a Cause) -> Option<&'a Cause> {
+        // The standard library's wrapper names the inner error's source as its own and so hides the inner error.
+        let e: &'a Cause = *e;
+        let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|i| i as &Cause).or_else(|| e.source())
+    }
+    std::iter::successors(error.source(), next)
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    causes(error).any(|e| e.is::<rustls::Error>())
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    causes(error)
+        .find_map(|e| e.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+}
+
+/// The causes from the outermost inwards, without the URL: its query is noise, and might be more.
+fn chain(error: &reqwest::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in causes(error) {
+        let text = cause.to_string();
+        if !parts.iter().any(|p| p.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    if parts.is_empty() {
+        return "unknown cause".into();
+    }
+    parts.join(": ")
 }

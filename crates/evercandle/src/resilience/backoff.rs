@@ -9,16 +9,16 @@ use rand::{Rng, RngExt};
 
 /// The shape of the pauses between tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// The longest first pause.
-    pub base: Duration,
+    pub(crate) base: Duration,
     /// The longest pause of all.
-    pub max: Duration,
+    pub(crate) max: Duration,
 }
 
 impl Backoff {
     /// The pause after try number `tried`, which counts from 1.
-    pub fn pause(&self, tried: u32, rng: &mut impl Rng) -> Duration {
+    pub(crate) fn pause(&self, tried: u32, rng: &mut impl Rng) -> Duration {
         let doubled = self
             .base
             .saturating_mul(1u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));

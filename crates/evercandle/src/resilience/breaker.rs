@@ -13,16 +13,16 @@ const TRIAL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// A breaker's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerConfig {
+pub(crate) struct BreakerConfig {
     /// Failures in a row that open it.
-    pub failures: u32,
+    pub(crate) failures: u32,
     /// How long it stays open.
-    pub cooldown: Duration,
+    pub(crate) cooldown: Duration,
 }
 
 /// Whether an upstream may be called.
 #[derive(Clone, Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     config: BreakerConfig,
     state: State,
     generation: u64,
@@ -37,11 +37,11 @@ enum State {
 
 /// Leave for one call; give it back to [`Breaker::settle`] with what came of the call, or drop it to say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permit(u64);
+pub(crate) struct Permit(u64);
 
 impl Breaker {
     /// A closed one.
-    pub fn new(config: BreakerConfig) -> Breaker {
+    pub(crate) fn new(config: BreakerConfig) -> Breaker {
         Breaker {
             config,
             state: State::Closed { failures: 0 },
@@ -50,7 +50,7 @@ impl Breaker {
     }
 
     /// Leave to call now, or how long until it is worth asking again.
-    pub fn admit(&mut self, now: Instant) -> Result<Permit, Duration> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Permit, Duration> {
         match self.state {
             State::Closed { .. } => {}
             State::Open { until } | State::HalfOpen { trial_expires: until } if until > now => return Err(until - now),
@@ -65,7 +65,7 @@ impl Breaker {
     }
 
     /// Whether a call would be let through, without asking for leave.
-    pub fn would_admit(&self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn would_admit(&self, now: Instant) -> Result<(), Duration> {
         match self.state {
             State::Open { until } | State::HalfOpen { trial_expires: until } if until > now => Err(until - now),
             _ => Ok(()),
@@ -73,7 +73,7 @@ impl Breaker {
     }
 
     /// What came of a call. Results from before the last change of state count nothing.
-    pub fn settle(&mut self, permit: Permit, succeeded: bool, now: Instant) {
+    pub(crate) fn settle(&mut self, permit: Permit, succeeded: bool, now: Instant) {
         if permit.0 != self.generation {
             return;
         }
@@ -93,7 +93,7 @@ impl Breaker {
 
     /// A call ended without saying anything about the upstream: it was cancelled, or the caller's time was up. A trial
     /// given up this way lets the next one through.
-    pub fn ignore(&mut self, permit: Permit, now: Instant) {
+    pub(crate) fn ignore(&mut self, permit: Permit, now: Instant) {
         if permit.0 == self.generation && matches!(self.state, State::HalfOpen { .. }) {
             self.state = State::Open { until: now };
         }

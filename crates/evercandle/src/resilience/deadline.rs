@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// When a request must be answered. Clones share what [`Deadline::progress`] moves.
 #[derive(Clone, Debug)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     at: Arc<Mutex<Instant>>,
     /// The budget that progress renews; `None`: the deadline stands.
     renewed: Option<Duration>,
@@ -16,7 +16,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// A fixed end.
-    pub fn fixed(now: Instant, budget: Duration) -> Deadline {
+    pub(crate) fn fixed(now: Instant, budget: Duration) -> Deadline {
         Deadline {
             at: Arc::new(Mutex::new(now + budget)),
             renewed: None,
@@ -24,7 +24,7 @@ impl Deadline {
     }
 
     /// An end that every sign of progress moves: a long download that advances is not late.
-    pub fn sliding(now: Instant, budget: Duration) -> Deadline {
+    pub(crate) fn sliding(now: Instant, budget: Duration) -> Deadline {
         Deadline {
             at: Arc::new(Mutex::new(now + budget)),
             renewed: Some(budget),
@@ -32,7 +32,7 @@ impl Deadline {
     }
 
     /// Something useful arrived.
-    pub fn progress(&self, now: Instant) {
+    pub(crate) fn progress(&self, now: Instant) {
         if let Some(budget) = self.renewed {
             let mut at = self.at.lock();
             *at = (*at).max(now + budget);
@@ -40,12 +40,12 @@ impl Deadline {
     }
 
     /// Time left; zero when it has passed.
-    pub fn remaining(&self, now: Instant) -> Duration {
+    pub(crate) fn remaining(&self, now: Instant) -> Duration {
         self.at.lock().saturating_duration_since(now)
     }
 
     /// Whether it has passed.
-    pub fn has_passed(&self, now: Instant) -> bool {
+    pub(crate) fn has_passed(&self, now: Instant) -> bool {
         self.remaining(now).is_zero()
     }
 }

@@ -3,8 +3,8 @@
 //! Nothing here waits, does I/O or reads a clock: time and randomness are passed in, so each is tested as a table. They
 //! are composed in one place, `engine/attempt.rs`. Independent of the rest of the crate.
 
-pub mod backoff;
-pub mod breaker;
-pub mod deadline;
-pub mod quarantine;
-pub mod quota;
+pub(crate) mod backoff;
+pub(crate) mod breaker;
+pub(crate) mod deadline;
+pub(crate) mod quarantine;
+pub(crate) mod quota;

@@ -15,13 +15,13 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Until when an upstream wants to be left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quarantine {
+pub(crate) struct Quarantine {
     until: Option<(Timestamp, String)>,
 }
 
 impl Quarantine {
     /// The upstream asked to be left alone for `retry_after`. A later end is kept over an earlier one.
-    pub fn extend(&mut self, retry_after: Duration, why: &str, now: Timestamp) {
+    pub(crate) fn extend(&mut self, retry_after: Duration, why: &str, now: Timestamp) {
         let wait = retry_after.clamp(SHORTEST, LONGEST);
         let until = now.plus(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
         if self.until.as_ref().is_none_or(|(end, _)| *end < until) {
@@ -30,7 +30,7 @@ impl Quarantine {
     }
 
     /// Until when, and why, if that is still to come.
-    pub fn until(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
+    pub(crate) fn until(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
         self.until
             .as_ref()
             .filter(|(end, _)| *end > now)

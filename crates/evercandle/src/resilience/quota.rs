@@ -10,7 +10,7 @@ use crate::model::range::{MINUTE, Timestamp};
 
 /// Weight spent of one limit in the current minute.
 #[derive(Clone, Debug)]
-pub struct Quota {
+pub(crate) struct Quota {
     limit: u32,
     minute: i64,
     used: u32,
@@ -18,7 +18,7 @@ pub struct Quota {
 
 impl Quota {
     /// `percent` of the upstream's published `weight_per_minute` is ours to use.
-    pub fn new(weight_per_minute: u32, percent: u32) -> Quota {
+    pub(crate) fn new(weight_per_minute: u32, percent: u32) -> Quota {
         let limit = u64::from(weight_per_minute) * u64::from(percent.min(100)) / 100;
         Quota {
             limit: u32::try_from(limit).unwrap_or(u32::MAX).max(1),
@@ -29,7 +29,7 @@ impl Quota {
 
     /// Charges `weight`, or says how long until the next minute. A weight above the whole limit is let through in an
     /// unused minute rather than never.
-    pub fn charge(&mut self, weight: u32, now: Timestamp) -> Result<(), Duration> {
+    pub(crate) fn charge(&mut self, weight: u32, now: Timestamp) -> Result<(), Duration> {
         self.turn(now);
         if self.used > 0 && self.used.saturating_add(weight) > self.limit {
             let wait = MINUTE - now.as_micros().rem_euclid(MINUTE);
@@ -40,13 +40,13 @@ impl Quota {
     }
 
     /// The upstream reported its own count for this minute. Reports arrive out of order, so only a higher one counts.
-    pub fn correct(&mut self, reported: u32, now: Timestamp) {
+    pub(crate) fn correct(&mut self, reported: u32, now: Timestamp) {
         self.turn(now);
         self.used = self.used.max(reported);
     }
 
     /// Weight used in the minute of `now`, and the weight we allow ourselves.
-    pub fn used(&mut self, now: Timestamp) -> (u32, u32) {
+    pub(crate) fn used(&mut self, now: Timestamp) -> (u32, u32) {
         self.turn(now);
         (self.used, self.limit)
     }

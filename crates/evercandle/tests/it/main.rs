@@ -8,5 +8,6 @@ mod failover;
 mod freshness;
 mod grids;
 mod oracle;
+mod recorded;
 mod support;
 mod tidy;

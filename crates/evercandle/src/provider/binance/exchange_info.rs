@@ -1,0 +1,62 @@
+//! The lists of instruments and the clock.
+//!
+//! Megabytes of fields of which we use six; unknown ones are ignored and missing ones are normal: spot has no listing
+//! time, COIN-M spells `status` otherwise, and entries of the future may lack anything but a name.
+
+use serde::Deserialize;
+
+use super::super::{FetchError, Instrument};
+use super::micros_per_unit;
+use crate::model::range::Timestamp;
+
+#[derive(Deserialize)]
+struct ExchangeInfo {
+    symbols: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    symbol: Option<String>,
+    status: Option<String>,
+    /// COIN-M's word for `status`.
+    contract_status: Option<String>,
+    base_asset: Option<String>,
+    quote_asset: Option<String>,
+    /// Futures only.
+    onboard_date: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServerTime {
+    server_time: i64,
+}
+
+/// The instruments of an `exchangeInfo` body.
+pub(super) fn parse(place: &str, body: &str) -> Result<Vec<Instrument>, FetchError> {
+    let info: ExchangeInfo = read(place, body)?;
+    let instruments = info.symbols.into_iter().filter_map(|listed| {
+        Some(Instrument {
+            symbol: listed.symbol.filter(|s| !s.is_empty())?,
+            base: listed.base_asset.unwrap_or_default(),
+            quote: listed.quote_asset.unwrap_or_default(),
+            status: listed.status.or(listed.contract_status).unwrap_or_default(),
+            listed_at: listed.onboard_date.filter(|at| *at > 0).map(instant),
+        })
+    });
+    Ok(instruments.collect())
+}
+
+/// The instant of a `time` body.
+pub(super) fn server_time(place: &str, body: &str) -> Result<Timestamp, FetchError> {
+    read::<ServerTime>(place, body).map(|t| instant(t.server_time))
+}
+
+fn instant(units: i64) -> Timestamp {
+    Timestamp::from_micros(units.saturating_mul(micros_per_unit(units)))
+}
+
+fn read<'a, T: Deserialize<'a>>(place: &str, body: &'a str) -> Result<T, FetchError> {
+    serde_json::from_str(body).map_err(|e| FetchError::Corrupt(format!("{place}: not the JSON expected: {e}")))
+}

@@ -1,0 +1,336 @@
+//! Klines of one stretch of a series with their origins and the holes among them, and the two ways such contents meet.
+//!
+//! *Fill*: contents of unequal standing (a newer and an older file of one period) overlay slot by slot; the lower one
+//! only shows where the higher has nothing. *Put*: new klines arrive; for each open time the one vouched for by a
+//! checksum stays, else the one fetched later. Either way the result is again in time order with no open time twice, and
+//! a kline ends the hole it lies in.
+
+use crate::answer::{Origin, Verification};
+use crate::model::batch::{Batch, DECIMAL_COLUMNS};
+use crate::model::interval::Grid;
+use crate::model::range::{RangeSet, TimeRange, Timestamp};
+
+use super::{Hole, Piece};
+
+/// What is held of a stretch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    /// In time order, none empty, spans disjoint.
+    pub(super) pieces: Vec<Piece>,
+    /// The slots the klines fill.
+    pub(super) covered: RangeSet,
+    /// Sorted, disjoint, none where a kline is.
+    pub(super) holes: Vec<Hole>,
+}
+
+/// What came of klines that arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Put {
+    /// Klines taken in: new ones, and those that replaced what was held.
+    pub(super) accepted: usize,
+    /// Klines that were held already with other values, whichever stayed.
+    pub(super) restated: usize,
+}
+
+impl Content {
+    /// How many klines there are.
+    pub(super) fn rows(&self) -> usize {
+        self.pieces.iter().map(|p| p.batch.len()).sum()
+    }
+
+    /// Whether there is neither a kline nor a hole.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.holes.is_empty()
+    }
+
+    /// Slots with a kline and slots known to have none.
+    pub(super) fn known(&self) -> RangeSet {
+        self.covered.union(&self.holes.iter().map(|h| h.range).collect())
+    }
+
+    /// The part inside `range`, which must not cut a slot in two.
+    pub(super) fn within(&self, range: TimeRange) -> Content {
+        let first = self
+            .pieces
+            .partition_point(|p| p.batch.open_times().last() < Some(&range.start().as_micros()));
+        let past = self
+            .pieces
+            .partition_point(|p| p.batch.open_times().first() < Some(&range.end().as_micros()));
+        Content {
+            pieces: self.pieces[first..past.max(first)]
+                .iter()
+                .filter_map(|p| cut(p, range))
+                .collect(),
+            covered: self.covered.within(range),
+            holes: self.holes_within(range),
+        }
+    }
+
+    fn holes_within(&self, range: TimeRange) -> Vec<Hole> {
+        let first = self.holes.partition_point(|h| h.range.end() <= range.start());
+        self.holes[first..]
+            .iter()
+            .take_while(|h| h.range.start() < range.end())
+            .map(|h| Hole {
+                range: h.range.intersect(range),
+                ..*h
+            })
+            .collect()
+    }
+
+    /// Adds what `lower` knows of slots for which nothing is held here.
+    pub(super) fn fill(&mut self, lower: &Content) {
+        let missing = lower.covered.difference(&self.covered);
+        if !missing.is_empty() {
+            let parts = missing.iter().flat_map(|range| lower.within(range).pieces).collect();
+            self.pieces = interleave(std::mem::take(&mut self.pieces), parts);
+            self.covered = self.covered.union(&missing);
+        }
+        for hole in &lower.holes {
+            self.lay(*hole);
+        }
+        self.close_holes();
+    }
+
+    /// Whether both hold the same, and say the same of it.
+    pub(super) fn same(&self, other: &Content) -> bool {
+        let same_piece = |(a, b): (&Piece, &Piece)| a.origin == b.origin && a.batch.same_klines(&b.batch);
+        self.covered == other.covered
+            && self.holes == other.holes
+            && self.pieces.len() == other.pieces.len()
+            && self.pieces.iter().zip(&other.pieces).all(same_piece)
+    }
+
+    /// Adds klines.
+    pub(super) fn put(&mut self, batch: &Batch, origin: &Origin, grid: Grid) -> Put {
+        let Some(span) = batch.span() else {
+            return Put::default();
+        };
+        let mut restated = 0;
+        let mut incoming = vec![batch.clone()];
+        let mut kept = Vec::with_capacity(self.pieces.len() + 1);
+        for piece in std::mem::take(&mut self.pieces) {
+            if piece.batch.span().is_none_or(|held| !held.overlaps(span)) {
+                kept.push(piece);
+                continue;
+            }
+            let common = Common::of(&piece.batch, batch);
+            restated += common.restated;
+            if outranks(origin, &piece.origin) {
+                kept.extend(
+                    without(&piece.batch, &common.open_times)
+                        .into_iter()
+                        .map(|batch| Piece {
+                            batch,
+                            origin: piece.origin.clone(),
+                        }),
+                );
+            } else {
+                incoming = incoming.iter().flat_map(|b| without(b, &common.open_times)).collect();
+                kept.push(piece);
+            }
+        }
+        let incoming: Vec<Piece> = incoming
+            .into_iter()
+            .map(|batch| Piece {
+                batch,
+                origin: origin.clone(),
+            })
+            .collect();
+        let accepted = incoming.iter().map(|p| p.batch.len()).sum();
+        self.pieces = interleave(kept, incoming);
+        self.covered = self.covered.union(&batch.slots(grid));
+        self.close_holes();
+        Put { accepted, restated }
+    }
+
+    /// Adds a hole; where one is known already, the one checked later stays, and klines stay anyway.
+    pub(super) fn put_hole(&mut self, hole: Hole) {
+        self.lay(hole);
+        self.close_holes();
+    }
+
+    fn lay(&mut self, hole: Hole) {
+        if hole.range.is_empty() {
+            return;
+        }
+        let mut rest = RangeSet::from(hole.range);
+        let mut all = Vec::with_capacity(self.holes.len() + 1);
+        for known in &self.holes {
+            if known.checked_at >= hole.checked_at {
+                rest.remove(known.range);
+                all.push(*known);
+            } else {
+                all.extend(without_hole(*known, hole.range));
+            }
+        }
+        all.extend(rest.iter().map(|range| Hole { range, ..hole }));
+        all.sort_by_key(|h| h.range.start());
+        self.holes = join_holes(all);
+    }
+
+    /// Holes end where klines are.
+    fn close_holes(&mut self) {
+        if self.holes.iter().all(|h| self.covered.within(h.range).is_empty()) {
+            return;
+        }
+        self.holes = self
+            .holes
+            .iter()
+            .flat_map(|h| {
+                let open = RangeSet::from(h.range).difference(&self.covered);
+                open.iter().map(|range| Hole { range, ..*h }).collect::<Vec<_>>()
+            })
+            .collect();
+    }
+}
+
+/// Whether klines of origin `new` replace those of origin `held`.
+fn outranks(new: &Origin, held: &Origin) -> bool {
+    let vouched = |o: &Origin| matches!(o.verification, Verification::Checksum { .. });
+    (vouched(new), new.fetched_at) > (vouched(held), held.fetched_at)
+}
+
+/// What two batches say about the same open times.
+struct Common {
+    open_times: Vec<i64>,
+    restated: usize,
+}
+
+impl Common {
+    fn of(held: &Batch, new: &Batch) -> Common {
+        let (a, b) = (held.open_times(), new.open_times());
+        let (Some(first), Some(last)) = (b.first(), b.last()) else {
+            return Common {
+                open_times: Vec::new(),
+                restated: 0,
+            };
+        };
+        let mut i = a.partition_point(|t| t < first);
+        let mut j = 0;
+        let mut common = Common {
+            open_times: Vec::new(),
+            restated: 0,
+        };
+        while i < a.len() && j < b.len() && a[i] <= *last {
+            match a[i].cmp(&b[j]) {
+                std::cmp::Ordering::Less => i += 1,
+                std::cmp::Ordering::Greater => j += 1,
+                std::cmp::Ordering::Equal => {
+                    common.open_times.push(a[i]);
+                    common.restated += usize::from(!same_values(held, i, new, j));
+                    (i, j) = (i + 1, j + 1);
+                }
+            }
+        }
+        common
+    }
+}
+
+/// Close times are left out: one kline's is printed in milliseconds here and in microseconds there.
+fn same_values(a: &Batch, i: usize, b: &Batch, j: usize) -> bool {
+    a.counts()[i] == b.counts()[j]
+        && DECIMAL_COLUMNS
+            .iter()
+            .all(|column| a.floats(*column)[i] == b.floats(*column)[j])
+}
+
+/// The batch without some of its klines, as the slices that remain. `open_times` are rising.
+fn without(batch: &Batch, open_times: &[i64]) -> Vec<Batch> {
+    let Some(span) = batch.span() else {
+        return Vec::new();
+    };
+    if open_times.is_empty() {
+        return vec![batch.clone()];
+    }
+    // Klines to drop that follow each other make one cut.
+    let rows = batch.open_times();
+    let mut cuts: Vec<TimeRange> = Vec::new();
+    let mut next_row = usize::MAX;
+    let mut row = 0;
+    for t in open_times {
+        row += rows[row..].partition_point(|open| open < t);
+        if rows.get(row) != Some(t) {
+            continue;
+        }
+        let (start, end) = (Timestamp::from_micros(*t), Timestamp::from_micros(*t).plus(1));
+        match cuts.last_mut() {
+            Some(last) if row == next_row => *last = TimeRange::clamped(last.start(), end),
+            _ => cuts.push(TimeRange::clamped(start, end)),
+        }
+        next_row = row + 1;
+    }
+    let rest = RangeSet::from(span).difference(&cuts.into_iter().collect());
+    rest.iter()
+        .map(|range| batch.slice(range))
+        .filter(|b| !b.is_empty())
+        .collect()
+}
+
+fn without_hole(hole: Hole, range: TimeRange) -> Vec<Hole> {
+    let rest = RangeSet::from(hole.range).difference(&RangeSet::from(range));
+    rest.iter().map(|range| Hole { range, ..hole }).collect()
+}
+
+/// Neighbours that say the same become one.
+fn join_holes(sorted: Vec<Hole>) -> Vec<Hole> {
+    let mut joined: Vec<Hole> = Vec::with_capacity(sorted.len());
+    for hole in sorted {
+        match joined.last_mut() {
+            Some(last)
+                if last.range.end() == hole.range.start()
+                    && (last.halt, last.checked_at) == (hole.halt, hole.checked_at) =>
+            {
+                last.range = TimeRange::clamped(last.range.start(), hole.range.end());
+            }
+            _ => joined.push(hole),
+        }
+    }
+    joined
+}
+
+fn cut(piece: &Piece, range: TimeRange) -> Option<Piece> {
+    let span = piece.batch.span()?;
+    if range.covers(span) {
+        return Some(piece.clone());
+    }
+    let batch = piece.batch.slice(range);
+    (!batch.is_empty()).then(|| Piece {
+        batch,
+        origin: piece.origin.clone(),
+    })
+}
+
+/// Two lists in time order become one; no open time is in both, but spans may interlock, and are then cut.
+fn interleave(a: Vec<Piece>, b: Vec<Piece>) -> Vec<Piece> {
+    let first = |p: &Piece| p.batch.open_times().first().copied().unwrap_or(i64::MAX);
+    let last = |p: &Piece| p.batch.open_times().last().copied().unwrap_or(i64::MIN);
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let (mut next_a, mut next_b) = (a.next(), b.next());
+    while let (Some(x), Some(y)) = (&next_a, &next_b) {
+        if first(x) == first(y) {
+            // Only a file whose story contradicts its rows gets here; the one of higher standing is kept.
+            let past = Timestamp::from_micros(first(y)).plus(1);
+            next_b = cut(y, TimeRange::clamped(past, Timestamp::MAX)).or_else(|| b.next());
+            continue;
+        }
+        let (ahead, behind, from) = if first(x) < first(y) {
+            (&mut next_a, first(y), &mut a)
+        } else {
+            (&mut next_b, first(x), &mut b)
+        };
+        let Some(piece) = ahead.take() else { break };
+        if last(&piece) < behind {
+            all.push(piece);
+            *ahead = from.next();
+        } else {
+            let seam = Timestamp::from_micros(behind);
+            all.extend(cut(&piece, TimeRange::clamped(Timestamp::EPOCH, seam)));
+            *ahead = cut(&piece, TimeRange::clamped(seam, Timestamp::MAX));
+        }
+    }
+    all.extend(next_a.into_iter().chain(a));
+    all.extend(next_b.into_iter().chain(b));
+    all
+}

@@ -1,0 +1,246 @@
+//! The cache folder and what we may do in it: the one value everything else in the store is handed.
+//!
+//! ```text
+//! CACHEDIR.TAG   backup programs skip the folder
+//! .lock          held shared while a store is open; see below
+//! v1/            chunks, see `layout`
+//! quarantine/    files that were not what they said they were, oldest removed first
+//! state/         what others keep here (bans that outlive a restart)
+//! ```
+//!
+//! No lock protects correctness: names carry digests, files appear whole, and readers cope with files that vanish. The
+//! lock only tells whoever wants to clear the folder by hand that somebody is using it.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the store's files are touched here and nowhere else"
+)]
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+use crate::config::CacheConfig;
+use crate::telemetry;
+
+use super::StoreError;
+use super::disk;
+use super::layout::FORMAT_FOLDER;
+use super::permit::Permit;
+
+/// What the folder's tag must begin with for others to honour it (bford.info/cachedir).
+const TAG: &str =
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Market data cached by evercandle. It may be deleted.\n";
+/// Files kept for inspection.
+const QUARANTINE_FILES_MAX: usize = 100;
+/// Bytes kept for inspection.
+const QUARANTINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// The cache folder and what we may do in it.
+#[derive(Debug)]
+pub(super) struct Site {
+    dir: PathBuf,
+    pub(super) clock: Clock,
+    pub(super) boot: String,
+    pub(super) remote: bool,
+    pub(super) may_map: bool,
+    pub(super) size_max: Option<u64>,
+    free_min: u64,
+    permit: Mutex<Permit>,
+    lock: Mutex<Option<File>>,
+}
+
+impl Site {
+    /// Looks at the folder and makes what is missing; where it cannot, writing is off and why is known.
+    pub(super) fn open(dir: PathBuf, config: &CacheConfig, clock: Clock) -> Result<Site, StoreError> {
+        let unusable = |why: &str| StoreError::Unusable {
+            dir: dir.clone(),
+            why: why.to_owned(),
+        };
+        match fs::metadata(&dir) {
+            Ok(meta) if !meta.is_dir() => return Err(unusable("not a folder")),
+            Ok(meta) if meta.mode() & 0o002 != 0 => {
+                return Err(unusable("anybody may write to it; expected at most mode 775"));
+            }
+            Ok(_) => {
+                fs::read_dir(&dir).map_err(|e| unusable(&e.to_string()))?;
+            }
+            // Not there: made below, or every read is a miss until it can be.
+            Err(_) => {}
+        }
+        let remote = disk::is_remote(&dir);
+        let site = Site {
+            boot: disk::boot_id(),
+            may_map: !config.strict && !remote,
+            remote,
+            size_max: config.size_max,
+            free_min: config.free_min,
+            permit: Mutex::default(),
+            lock: Mutex::default(),
+            clock,
+            dir,
+        };
+        if let Err(error) = site.prepare() {
+            site.fail(&error);
+        }
+        Ok(site)
+    }
+
+    /// Makes the folders, the tag and the lock, where they are missing.
+    fn prepare(&self) -> Result<(), StoreError> {
+        let at = |path: &Path, action: &'static str| {
+            let path = path.to_owned();
+            move |source| StoreError::Io { path, action, source }
+        };
+        for folder in [
+            self.dir.clone(),
+            self.dir.join(FORMAT_FOLDER),
+            self.quarantine_dir(),
+            self.state_dir(),
+        ] {
+            disk::create_folder(&folder).map_err(at(&folder, "create folder"))?;
+        }
+        let tag = self.dir.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            fs::write(&tag, TAG).map_err(at(&tag, "write"))?;
+        }
+        let mut lock = self.lock.lock();
+        if lock.is_none() {
+            let path = self.dir.join(".lock");
+            let file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(at(&path, "open"))?;
+            // On network file systems a lock may hang, and without it nothing breaks.
+            if !self.remote {
+                let _ = file.try_lock_shared();
+            }
+            *lock = Some(file);
+        }
+        // A folder may be listed as writable and not be: a read-only mount says so only when it is tried.
+        rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK)
+            .map_err(|e| at(&self.dir, "write to folder")(e.into()))
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    pub(super) fn quarantine_dir(&self) -> PathBuf {
+        self.dir.join("quarantine")
+    }
+
+    /// Why writes are off.
+    pub(super) fn readonly(&self) -> Option<String> {
+        self.permit.lock().why()
+    }
+
+    /// Runs a write if writes are on, and learns from how it goes.
+    pub(super) fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let was_off = {
+            let permit = self.permit.lock();
+            permit
+                .admit(self.clock.instant())
+                .map_err(|why| StoreError::Readonly { why })?;
+            permit.why().is_some()
+        };
+        let result = match was_off {
+            // Whatever made opening fail may have been it.
+            true => self.prepare().and_then(|()| write()),
+            false => write(),
+        };
+        match &result {
+            Ok(_) => self.permit.lock().succeeded(),
+            Err(error) => self.fail(error),
+        }
+        result
+    }
+
+    /// Lets the next write try at once: space was freed.
+    pub(super) fn reconsider(&self) {
+        self.permit.lock().succeeded();
+    }
+
+    fn fail(&self, error: &StoreError) {
+        telemetry::cache_write_failed(error.kind(), &error.to_string());
+        self.permit.lock().failed(error.to_string(), self.clock.instant());
+    }
+
+    /// Whether so many bytes may be written while the reserve stays free.
+    pub(super) fn check_room(&self, bytes: u64) -> io::Result<()> {
+        let (free, inodes) = disk::room(&self.dir)?;
+        match free >= bytes.saturating_add(self.free_min) && inodes {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("{free} bytes free, {bytes} needed, {} to be left free", self.free_min),
+            )),
+        }
+    }
+
+    /// Moves a damaged file out of the way; `false` when it could not be moved.
+    pub(super) fn quarantine(&self, path: &Path, reason: &'static str, detail: &str) -> bool {
+        let shown = path.strip_prefix(&self.dir).unwrap_or(path).display().to_string();
+        telemetry::cache_corruption(reason, &format!("{shown}: {detail}"));
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("unnamed");
+        let unique = format!(
+            "{:020}-{:08x}-{name}",
+            self.clock.now().as_micros(),
+            rand::random::<u32>()
+        );
+        let moved = fs::rename(path, self.quarantine_dir().join(unique));
+        self.bound_quarantine();
+        match moved {
+            Ok(()) => true,
+            Err(e) => e.kind() == io::ErrorKind::NotFound && !path.exists(),
+        }
+    }
+
+    /// Names begin with the time, so the oldest come first.
+    fn bound_quarantine(&self) {
+        let dir = self.quarantine_dir();
+        let mut names = disk::names(&dir).unwrap_or_default();
+        names.sort();
+        let sizes: Vec<u64> = names
+            .iter()
+            .map(|n| disk::measure(&dir.join(n)).map_or(0, |m| m.0))
+            .collect();
+        let (mut files, mut bytes) = (names.len(), sizes.iter().sum::<u64>());
+        for (name, size) in names.iter().zip(sizes) {
+            if files <= QUARANTINE_FILES_MAX && bytes <= QUARANTINE_BYTES_MAX {
+                break;
+            }
+            let _ = disk::remove(&dir.join(name));
+            (files, bytes) = (files - 1, bytes - size);
+        }
+    }
+
+    /// Removes what was kept for inspection.
+    pub(super) fn clear_quarantine(&self) {
+        let dir = self.quarantine_dir();
+        for name in disk::names(&dir).unwrap_or_default() {
+            let _ = disk::remove(&dir.join(name));
+        }
+    }
+
+    /// Files and bytes in quarantine.
+    pub(super) fn quarantined(&self) -> (usize, u64) {
+        let dir = self.quarantine_dir();
+        let names = disk::names(&dir).unwrap_or_default();
+        let bytes = names
+            .iter()
+            .filter_map(|n| disk::measure(&dir.join(n)).ok())
+            .map(|m| m.0)
+            .sum();
+        (names.len(), bytes)
+    }
+}

@@ -1,0 +1,145 @@
+//! Klines, folders and stores to test with.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::answer::{Origin, ProviderName, Verification};
+use crate::clock::Clock;
+use crate::config::CacheConfig;
+use crate::model::batch::Batch;
+use crate::model::builder::{BatchBuilder, Row};
+use crate::model::decimals::{COLUMNS, Printed};
+use crate::model::interval::{Grid, Interval};
+use crate::model::range::{SECOND, TimeRange, Timestamp};
+use crate::model::series::Series;
+use crate::store::{Hole, Parcel, Store};
+
+pub(crate) fn day(year: i16, month: i8, day: i8) -> Timestamp {
+    Timestamp::from_date(year, month, day).unwrap()
+}
+
+pub(crate) fn span(start: Timestamp, end: Timestamp) -> TimeRange {
+    TimeRange::new(start, end).unwrap()
+}
+
+pub(crate) fn series(interval: Interval) -> Series {
+    Series::parse("BTCUSDT", interval, None).unwrap()
+}
+
+/// The instant at which tests happen: after every kline they use.
+pub(crate) fn now() -> Timestamp {
+    day(2026, 8, 1)
+}
+
+/// A folder that only we may write, as a cache's should be.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+pub(crate) fn config() -> CacheConfig {
+    CacheConfig {
+        free_min: 0,
+        ..CacheConfig::default()
+    }
+}
+
+pub(crate) fn open(dir: &Path) -> Store {
+    Store::open(dir.to_owned(), &config(), Clock::held(now())).unwrap()
+}
+
+/// Klines at these open times. `version` changes every value; every seventh kline has a volume that no double holds
+/// and a price with another number of digits.
+pub(crate) fn klines(series: &Series, grid: Grid, open_times: &[Timestamp], version: i64) -> Batch {
+    let mut builder = BatchBuilder::new(series.clone(), open_times.len());
+    for open_time in open_times {
+        let n = open_time.as_micros() / SECOND % 1_000_003;
+        let price = format!("{}.{:02}", 1_000 + n, version);
+        let odd = n % 7 == 0;
+        let volume = if odd {
+            format!("179288991{n:07}.62484339")
+        } else {
+            format!("{n}.50000000")
+        };
+        let close = if odd { format!("{price}0") } else { price.clone() };
+        let texts = [&price, &price, &price, &close, &volume, &volume, &volume, &volume];
+        let values: [Printed<'_>; COLUMNS] = texts.map(|text| Printed::parse(text.as_bytes()).unwrap());
+        builder.push(&Row {
+            open_time: open_time.as_micros(),
+            close_time: grid.next(*open_time).as_micros() - 1,
+            count: n,
+            values,
+        });
+    }
+    builder.finish(span(Timestamp::EPOCH, Timestamp::MAX)).unwrap().0
+}
+
+/// Klines for every slot of a range.
+pub(crate) fn every(series: &Series, grid: Grid, range: TimeRange, version: i64) -> Batch {
+    klines(series, grid, &grid.slots(range).collect::<Vec<_>>(), version)
+}
+
+pub(crate) fn origin(provider: &str, fetched_at: Timestamp) -> Origin {
+    Origin {
+        provider: ProviderName::new(provider),
+        fetched_at,
+        verification: Verification::Structural,
+    }
+}
+
+pub(crate) fn checksummed(fetched_at: Timestamp) -> Origin {
+    Origin {
+        verification: Verification::Checksum {
+            sha256: "5e".repeat(32),
+            etag: Some("\"abc\"".into()),
+        },
+        ..origin("binance-vision", fetched_at)
+    }
+}
+
+pub(crate) fn parcel(batch: Batch) -> Parcel {
+    Parcel {
+        batch,
+        origin: origin("binance", now()),
+        holes: Vec::new(),
+    }
+}
+
+pub(crate) fn hole(range: TimeRange, checked_at: Timestamp) -> Hole {
+    Hole {
+        range,
+        halt: false,
+        checked_at,
+    }
+}
+
+/// All klines of what was read, in one batch.
+pub(crate) fn joined(store: &Store, series: &Series, range: TimeRange) -> Batch {
+    let held = store.read(series, range);
+    let batches: Vec<Batch> = held.pieces.iter().map(|p| p.batch.clone()).collect();
+    match batches.is_empty() {
+        true => Batch::empty(series.clone()),
+        false => Batch::concat(&batches).expect("pieces are in time order and do not overlap"),
+    }
+}
+
+/// Names of the series' files, generations and rows only: `2024-01-05.g1.1440`.
+pub(crate) fn files(store: &Store, series: &Series) -> Vec<String> {
+    let mut names: Vec<String> = paths(store, series)
+        .iter()
+        .filter_map(|p| p.file_name()?.to_str().map(str::to_owned))
+        .filter_map(|name| name.strip_suffix(".arrow")?.rsplit_once('.').map(|n| n.0.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The series' files.
+pub(crate) fn paths(store: &Store, series: &Series) -> Vec<PathBuf> {
+    let folder = store.dir().join(crate::store::layout::series_folder(series));
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map(|entries| entries.map(|e| e.unwrap().path()).collect())
+        .unwrap_or_default();
+    paths.sort();
+    paths
+}

@@ -1,0 +1,10 @@
+//! The store as a whole, on a real disk.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these tests damage files, mount file systems and start processes"
+)]
+
+mod fixture;
+
+mod merging;
