@@ -1,6 +1,6 @@
 //! Random questions to an internet in random trouble: every row returned is the truth, every other slot is in a gap.
 
-use evercandle::{Clock, Completeness, Error, Interval, Market, Request, Sources, TimeRange};
+use evercandle::{Completeness, Error, Interval, Market, Request, Sources, TimeRange};
 use evercandle_simulator::{Effect, Fault};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -92,7 +92,7 @@ async fn one_world(seed: u64) {
     // Whatever happened, what is in the cache is the truth: read it all back without asking anyone.
     world.sim.faults().clear_all();
     for summary in client.store().list().unwrap() {
-        let Some(span) = summary.span else { continue };
+        let Some(span) = summary.span() else { continue };
         let request = Request {
             sources: Sources::CacheOnly,
             completeness: Completeness::BestEffort,
@@ -104,7 +104,6 @@ async fn one_world(seed: u64) {
             Err(other) => panic!("{other}"),
         }
     }
-    let _ = Clock::system();
 }
 
 /// Trouble of every kind that honest parsing can detect; and whether it makes an upstream deny klines that exist.

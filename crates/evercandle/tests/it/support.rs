@@ -78,10 +78,7 @@ impl World {
             Market::Um => sim::ExchangeMarket::UsdM,
             Market::Cm => sim::ExchangeMarket::CoinM,
         };
-        let interval = sim::Interval::ALL
-            .into_iter()
-            .find(|i| i.as_str() == series.interval().as_str())
-            .unwrap();
+        let interval = sim::Interval::from_rest(series.interval().as_str()).unwrap();
         let asked = sim::Series::new(market, series.symbol().as_str(), interval);
         let rows = self
             .sim
