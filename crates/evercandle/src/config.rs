@@ -207,6 +207,7 @@ impl Config {
         toml::from_str(&text).map_err(|e| ConfigError(format!("{shown}: {e}")))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "configuration is found here and nowhere else")]
     fn file() -> Option<PathBuf> {
         if let Some(path) = variable(CONFIG_VARIABLE) {
             return Some(path.into());

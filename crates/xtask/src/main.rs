@@ -1,8 +1,53 @@
-//! The developer's commands: `cargo xtask test | bench`.
-use std::process::Command;
+//! The developer's commands, in Rust so that they need nothing but cargo: `cargo xtask test | bench`.
 
-fn main() -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO")).args(["test", "--workspace"]).status()?;
-    anyhow::ensure!(status.success(), "tests failed");
-    Ok(())
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
+
+use std::process::ExitCode;
+
+mod test;
+
+mod bench;
+
+mod step;
+
+mod tool;
+
+const USAGE: &str = "\
+cargo xtask test [--fast] [--keep-going]
+    Everything that must hold before a change is merged: formatting, lints, tests, examples in the documentation, links
+    in the documentation, dependencies. Installs the tools it needs.
+    --fast         only formatting, lints, tests and examples
+    --keep-going   run the remaining steps after one has failed
+
+cargo xtask bench [--quick] [CASE]
+    Measures and prints one table. CASE: only cases whose name contains this.
+    --quick        fewer repetitions and shorter ranges
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match command {
+        "test" => test::Options::parse(rest).and_then(test::run),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(anyhow::anyhow!("unknown command {other:?}\n\n{USAGE}")),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -200,7 +200,7 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
             window.1 += chunk.len() as u64;
-            let elapsed = window.0.elapsed();
+            let elapsed = self.clock.instant().duration_since(window.0);
             if elapsed >= self.idle_timeout {
                 if (window.1 as f64) < self.rate_min as f64 * elapsed.as_secs_f64() {
                     let why = format!("the body trickles: {} bytes in {} ms", window.1, elapsed.as_millis());

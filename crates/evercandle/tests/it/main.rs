@@ -1,5 +1,6 @@
 //! Behaviour, through the public interface, against the simulated internet: one file per behaviour.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+#![allow(clippy::disallowed_methods, reason = "tests read files, clocks and the environment")]
 
 mod contract;
 mod corruption;
@@ -9,3 +10,4 @@ mod grids;
 mod oracle;
 mod recorded;
 mod support;
+mod tidy;

@@ -1,0 +1,774 @@
+//! The architecture's invariants, read off the source tree.
+//!
+//! Each test here is a bold line in ARCHITECTURE.md and names it; a failure says which line of which file breaks the
+//! invariant and what to do instead. Reading text is crude: it sees `crate::store`, not what the compiler sees. That is
+//! enough against drift, and it needs no compiler.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of a file without its tests. A longer one is two files that have not been told apart yet.
+const LINES_MAX: usize = 700;
+/// Files that are longer, with the length they may not exceed. An entry that is no longer needed is an error.
+const LONGER: &[(&str, usize)] = &[("crates/evercandle/src/engine/mod.rs", 780)];
+/// This file: it spells out what it forbids.
+const TIDY: &str = "crates/evercandle/tests/it/tidy.rs";
+/// The library's sources.
+const LIBRARY: &str = "crates/evercandle/src/";
+
+/// Which parts of the library each part may know, besides itself. Whoever is not here may not know anything of ours.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("config", &[]),
+    ("clock", &["model"]),
+    ("resilience", &["model"]),
+    ("answer", &["model"]),
+    ("error", &["answer", "model"]),
+    ("request", &["answer", "model"]),
+    ("telemetry", &["answer", "model"]),
+    ("provider", &["answer", "clock", "config", "model", "telemetry"]),
+    ("store", &["answer", "clock", "config", "model", "telemetry"]),
+    (
+        "engine",
+        &[
+            "answer",
+            "clock",
+            "config",
+            "error",
+            "model",
+            "provider",
+            "request",
+            "resilience",
+            "store",
+            "telemetry",
+        ],
+    ),
+    (
+        "client",
+        &[
+            "answer", "clock", "config", "engine", "error", "model", "provider", "request", "store",
+        ],
+    ),
+];
+
+// --- what depends on what ---------------------------------------------------------------------------------------------
+
+#[test]
+fn modules_know_only_what_lies_below_them() {
+    let mut found = Vec::new();
+    for source in library() {
+        let module = source.module();
+        let Some(home) = module.first().cloned() else { continue };
+        let allowed = MAY_USE.iter().find(|(name, _)| *name == home).map(|(_, may)| *may);
+        for (line, used) in source.uses() {
+            if used.starts_with(char::is_uppercase) {
+                found.push(source.at(
+                    line,
+                    format!("`crate::{used}` hides where it comes from; name its module"),
+                ));
+            } else if used != home && !allowed.is_some_and(|may| may.contains(&used.as_str())) {
+                found.push(source.at(line, format!("{home} uses {used}")));
+            }
+        }
+    }
+    check(
+        found,
+        "a part of the library knows another that is not below it",
+        "move what is shared into model/, or let engine/ bring the two together; MAY_USE in this file is the picture",
+    );
+}
+
+#[test]
+fn the_simulator_depends_on_none_of_ours() {
+    let mut found = Vec::new();
+    for (krate, allowed) in [
+        ("evercandle-simulator", &[][..]),
+        ("xtask", &[][..]),
+        ("evercandle", &["evercandle-simulator"][..]),
+    ] {
+        let manifest = source(&format!("crates/{krate}/Cargo.toml"));
+        let (mut section, package) = (String::new(), format!("name = \"{krate}\""));
+        for (number, line) in manifest.lines() {
+            if line.starts_with('[') {
+                section = line.to_owned();
+            }
+            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            let ours = name.starts_with("evercandle") && section.contains("dependencies") && line != package;
+            let for_tests = section == "[dev-dependencies]";
+            if ours && !(for_tests && allowed.contains(&name)) {
+                found.push(manifest.at(number, format!("{krate} depends on {name}")));
+            }
+        }
+    }
+    check(
+        found,
+        "a crate depends on one it must be able to disagree with",
+        "the simulator shares nothing with the library; the library may use it in tests only",
+    );
+}
+
+#[test]
+fn every_provider_folder_is_in_the_catalogue() {
+    let catalogue = source("crates/evercandle/src/provider/mod.rs");
+    let entries: String = catalogue
+        .lines()
+        .map(|(_, line)| line)
+        .skip_while(|line| !line.contains("CATALOG: &[Entry]"))
+        .scan(false, |done, line| {
+            let before = *done;
+            *done |= line.contains("];");
+            (!before).then_some(line)
+        })
+        .collect();
+    assert!(!entries.is_empty(), "{}: no CATALOG found", catalogue.path);
+    let mut found = Vec::new();
+    for folder in folders(&root().join("crates/evercandle/src/provider")) {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        if !entries.contains(&format!("{name}::")) {
+            found.push(format!("{}: provider/{name}/ has no entry in CATALOG", catalogue.path));
+        }
+        if !folder.join("README.md").is_file() {
+            found.push(format!(
+                "{LIBRARY}provider/{name}/README.md: missing; what do we know of this upstream?"
+            ));
+        }
+    }
+    check(
+        found,
+        "an upstream that nothing knows of",
+        "add its line to CATALOG and say in its README.md what it really does, with dates",
+    );
+}
+
+#[test]
+fn an_upstreams_hosts_appear_only_in_its_folder() {
+    let outside = library()
+        .into_iter()
+        .filter(|s| !s.path.starts_with("crates/evercandle/src/provider/"));
+    check(
+        search(
+            outside,
+            &[".binance.", "binance.com", "amazonaws.com", "\"binance-vision\""],
+        ),
+        "something peculiar to an upstream outside its folder",
+        "move it to provider/<upstream>/, behind the role it plays",
+    );
+}
+
+// --- purity -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn model_plan_and_layout_are_pure() {
+    let pure = library().into_iter().filter(|s| {
+        let path = s.path.trim_start_matches(LIBRARY);
+        path.starts_with("model/") || path == "engine/plan.rs" || path == "store/layout.rs"
+    });
+    let impure = [
+        "async ",
+        ".await",
+        "tokio",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::thread",
+        "SystemTime",
+        "Instant",
+        "crate::clock",
+        "crate::telemetry",
+        "rand::",
+    ];
+    check(
+        search(pure, &impure),
+        "pure code reaches outside",
+        "pass in what it needs: time, randomness, what was read",
+    );
+}
+
+#[test]
+fn resilience_neither_waits_nor_looks_at_a_clock() {
+    let mechanisms = library().into_iter().filter(|s| s.is_under("resilience/"));
+    check(
+        search(
+            mechanisms,
+            &[
+                "async ",
+                ".await",
+                "::now()",
+                "sleep",
+                "elapsed()",
+                "rand::rng",
+                "thread_rng",
+                "std::fs",
+                "spawn",
+            ],
+        ),
+        "a mechanism acts by itself",
+        "take `now` (or the generator) as an argument; engine/attempt.rs does the waiting",
+    );
+}
+
+// --- the one place ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn only_the_clock_reads_time_or_sleeps() {
+    let elsewhere = library().into_iter().filter(|s| !s.is("clock.rs"));
+    let mut found = search(
+        elsewhere,
+        &[
+            "SystemTime::now",
+            "Instant::now",
+            "Timestamp::now",
+            "time::sleep",
+            "thread::sleep",
+            "time::interval",
+            ".elapsed()",
+        ],
+    );
+    let patient = ["engine/attempt.rs", "clock.rs"];
+    let others = library().into_iter().filter(|s| !patient.iter().any(|file| s.is(file)));
+    found.extend(search(others, &[".sleep("]));
+    check(
+        found,
+        "time is read, or waited for, outside its one place",
+        "take a `Clock` and ask it; only engine/attempt.rs asks it to sleep",
+    );
+}
+
+#[test]
+fn only_the_configuration_reads_the_environment() {
+    let elsewhere = library().into_iter().filter(|s| !s.is("config.rs"));
+    check(
+        search(elsewhere, &["std::env", "env::var"]),
+        "the environment is read outside config.rs",
+        "add a field to `Config` and pass it on",
+    );
+}
+
+#[test]
+fn only_the_store_touches_the_disk() {
+    let elsewhere = library()
+        .into_iter()
+        .filter(|s| !s.is_under("store/") && !s.is("config.rs"));
+    check(
+        search(elsewhere, &["std::fs", "tokio::fs", "File::", "rustix::fs", "memmap2"]),
+        "the disk is touched outside the store",
+        "let the store do it, or config.rs if it is configuration",
+    );
+}
+
+#[test]
+fn only_http_sends() {
+    let elsewhere = library().into_iter().filter(|s| !s.is("provider/http.rs"));
+    check(
+        search(elsewhere, &["reqwest", "TcpStream", "std::net", "tokio::net"]),
+        "something is sent past provider/http.rs, and so past its limits",
+        "use `Http`",
+    );
+}
+
+#[test]
+fn only_telemetry_names_metrics() {
+    let elsewhere = library().into_iter().filter(|s| !s.is("telemetry.rs"));
+    check(
+        search(elsewhere, &["metrics::"]),
+        "a metric is emitted outside telemetry.rs",
+        "add a function to telemetry.rs that says what happened, and call it",
+    );
+}
+
+#[test]
+fn only_the_edges_are_serialisable() {
+    let inside = library()
+        .into_iter()
+        .filter(|s| !s.is("config.rs") && !s.is_under("store/"));
+    let mut found = search(inside, &["Serialize,", "Serialize)", "derive(Serialize"]);
+    // Upstreams' JSON is read in their folders, and never written.
+    found.retain(|place| !(place.contains("src/provider/") && place.contains("Deserialize")));
+    check(
+        found,
+        "a type of the inside has a form outside",
+        "translate at the edge: the command line's output, an upstream's folder, the store's story",
+    );
+}
+
+#[test]
+fn a_stored_file_is_never_changed() {
+    let store = library().into_iter().filter(|s| s.is_under("store/"));
+    check(
+        search(
+            store,
+            &[".set_len(", ".truncate(true)", "map_mut", "MmapMut"],
+        ),
+        "a file that others may have mapped is changed in place",
+        "write another file and rename it; see store/disk.rs",
+    );
+}
+
+#[test]
+fn there_is_one_unsafe_block() {
+    let (mut found, mut blocks) = (Vec::new(), Vec::new());
+    for source in everything().into_iter().filter(|s| s.is_rust() && s.path != TIDY) {
+        let all: Vec<&str> = source.text.lines().collect();
+        for (number, line) in source.code() {
+            if !["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait"]
+                .iter()
+                .any(|form| line.contains(form))
+            {
+                continue;
+            }
+            blocks.push(source.at(number, line.trim().to_owned()));
+            let above = &all[number.saturating_sub(12)..number - 1];
+            if !above.iter().any(|line| line.contains("SAFETY:")) {
+                found.push(source.at(
+                    number,
+                    "no `// SAFETY:` above it: which invariant, and who keeps it?".to_owned(),
+                ));
+            }
+        }
+    }
+    if blocks.len() > 1 {
+        found.extend(blocks);
+    }
+    check(
+        found,
+        "more unsafe code than the one mapping of a file",
+        "use what the store maps, or a library that has proved its own",
+    );
+}
+
+// --- tidiness ---------------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let found = everything()
+        .into_iter()
+        .filter(|s| s.is_rust() && !s.is_test() && !s.text.starts_with("//!"))
+        .map(|s| s.at(1, "no `//!` header".to_owned()))
+        .collect();
+    check(
+        found,
+        "a file that does not introduce itself",
+        "begin with the problem it solves, then the choice made; see STYLE.md",
+    );
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let mut found = Vec::new();
+    let mut needed: BTreeMap<&str, bool> = LONGER.iter().map(|(path, _)| (*path, false)).collect();
+    for source in everything().into_iter().filter(|s| s.is_rust() && s.path != TIDY) {
+        let lines = source.code().last().map_or(0, |(number, _)| number);
+        let longer = LONGER.iter().find(|(path, _)| *path == source.path);
+        if let (Some((path, _)), true) = (longer, lines > LINES_MAX) {
+            needed.insert(path, true);
+        }
+        let max = longer.map_or(LINES_MAX, |(_, max)| *max);
+        if lines > max {
+            found.push(source.at(max, format!("{lines} lines without tests; at most {max}")));
+        }
+    }
+    let unneeded = needed.iter().filter(|(_, needed)| !**needed);
+    found.extend(unneeded.map(|(path, _)| format!("{TIDY}: LONGER still lists {path}, which is short enough")));
+    check(
+        found,
+        "a file too long to be read in one go",
+        "find the two things it does",
+    );
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    let ours = || everything().into_iter().filter(|s| s.is_rust() && s.path != TIDY);
+    let mut found = search_all(ours(), &["todo!(", "unimplemented!(", "#[ignore", "dbg!("]);
+    for source in ours() {
+        for (number, line) in source.lines() {
+            if ["TODO", "FIXME", "XXX", "HACK"]
+                .iter()
+                .any(|word| words(line).any(|w| w == *word))
+            {
+                found.push(source.at(number, line.trim().to_owned()));
+            }
+        }
+    }
+    check(
+        found,
+        "something was left for later",
+        "do it, or say what is absent in ARCHITECTURE.md under \"Deliberately absent\"",
+    );
+}
+
+#[test]
+fn nothing_depends_on_somebodys_machine() {
+    let here = root().canonicalize().unwrap().to_string_lossy().into_owned();
+    let folders = ["/home/", "/Users/", "/root/", "C:\\", here.as_str()];
+    let ours = everything()
+        .into_iter()
+        .filter(|s| s.path != TIDY && s.path != "Cargo.lock");
+    check(
+        search_all(ours, &folders),
+        "an absolute path that exists on one machine",
+        "take it from configuration, or make it relative to the workspace",
+    );
+}
+
+// --- documents --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn decision_records_are_numbered_without_a_hole() {
+    let mut found = Vec::new();
+    let folder = root().join("docs/decisions");
+    let mut names: Vec<String> = files(&folder)
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    for (name, number) in names.iter().zip(1..) {
+        let path = format!("docs/decisions/{name}");
+        if !name.starts_with(&format!("{number:04}-")) || !name.ends_with(".md") {
+            found.push(format!(
+                "{path}:1: expected {number:04}-<title>.md here; is a number missing or taken twice?"
+            ));
+            continue;
+        }
+        let record = source(&path);
+        if !record.text.starts_with(&format!("# {number:04}: ")) {
+            found.push(record.at(1, format!("expected a title that begins with `# {number:04}: `")));
+        }
+        for section in ["## Context", "## Decision", "## Consequences", "## Rejected"] {
+            if !record.lines().any(|(_, line)| line == section) {
+                found.push(record.at(1, format!("no section `{section}`")));
+            }
+        }
+    }
+    check(
+        found,
+        "a decision record that cannot be found or read",
+        "number them in order, never delete one; the form is in CONTRIBUTING.md",
+    );
+}
+
+#[test]
+fn the_map_shows_every_file_of_the_library() {
+    let map = source("ARCHITECTURE.md");
+    let mut found = Vec::new();
+    for source in library() {
+        let name = source.path.rsplit('/').next().unwrap_or_default();
+        let shown = if name == "mod.rs" {
+            source.path.rsplit('/').nth(1).unwrap_or_default()
+        } else {
+            name
+        };
+        if !map.text.contains(shown) {
+            found.push(format!("{}: {} is not on the map", map.path, source.path));
+        }
+    }
+    let names: Vec<String> = everything().into_iter().map(|s| s.path).collect();
+    for (number, line) in map.lines() {
+        let rust = words(line).filter(|w| w.ends_with(".rs"));
+        for word in rust {
+            if !names.iter().any(|name| *name == word || name.ends_with(&format!("/{word}"))) {
+                found.push(map.at(number, format!("{word} does not exist")));
+            }
+        }
+    }
+    check(
+        found,
+        "ARCHITECTURE.md shows another tree",
+        "change the map in the commit that moves the file",
+    );
+}
+
+#[test]
+fn every_invariant_is_asserted_and_every_assertion_is_an_invariant() {
+    let (page, tidy) = (source("ARCHITECTURE.md"), source(TIDY));
+    let mut tests: BTreeMap<String, bool> = BTreeMap::new();
+    let mut is_test = false;
+    for (_, line) in tidy.lines() {
+        if is_test && let Some(rest) = line.strip_prefix("fn ") {
+            tests.insert(rest.split('(').next().unwrap_or_default().to_owned(), false);
+        }
+        is_test = line == "#[test]";
+    }
+    let mut found = Vec::new();
+    for (number, line) in page.lines() {
+        for word in words(line).filter_map(|w| w.strip_prefix("tidy::").map(str::to_owned)) {
+            match tests.get_mut(&word) {
+                Some(named) => *named = true,
+                None => found.push(page.at(number, format!("no test is called {word}"))),
+            }
+        }
+    }
+    let unnamed = tests.iter().filter(|(_, named)| !**named);
+    found.extend(unnamed.map(|(test, _)| format!("{}: `tidy::{test}` is not named there", page.path)));
+    check(
+        found,
+        "invariants and their tests have drifted apart",
+        "each bold line under \"Architecture invariants\" names its test as `tidy::…`, and the other way round",
+    );
+}
+
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    let readme = source("README.md");
+    let (mut section, mut found) = (String::new(), Vec::new());
+    let defaults = evercandle::Config::default().to_toml();
+    for line in defaults.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, value)) = line.split_once(" = ") {
+            let name = format!("`{section}{key}`");
+            let row = readme
+                .lines()
+                .find(|(_, row)| row.contains(&name))
+                .map(|(_, row)| row.replace('_', ""));
+            match row {
+                None => found.push(format!("{}: {name} is not listed", readme.path)),
+                Some(row) if !row.contains(&format!("`{}`", value.replace('_', ""))) => {
+                    found.push(format!(
+                        "{}: {name} is listed, but not with its default `{value}`",
+                        readme.path
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    check(
+        found,
+        "the README's table of settings is not the configuration's",
+        "change the table in README.md",
+    );
+}
+
+// --- reading the tree -------------------------------------------------------------------------------------------------
+
+/// A text file of the workspace.
+struct Source {
+    /// From the workspace's root, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+
+    /// Whether it is a file of unit tests.
+    fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// Whether it is this file of the library.
+    fn is(&self, file: &str) -> bool {
+        self.path.strip_prefix(LIBRARY) == Some(file)
+    }
+
+    fn is_under(&self, folder: &str) -> bool {
+        self.path
+            .strip_prefix(LIBRARY)
+            .is_some_and(|path| path.starts_with(folder))
+    }
+
+    fn at(&self, line: usize, what: String) -> String {
+        format!("{}:{line}: {what}", self.path)
+    }
+
+    /// Every line with its number.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(i, line)| (i + 1, line))
+    }
+
+    /// Lines without comments, up to the unit tests.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let tests = self.text.find("#[cfg(test)]\nmod ").unwrap_or(self.text.len());
+        self.text[..tests]
+            .lines()
+            .enumerate()
+            .map(|(i, line)| (i + 1, uncommented(line)))
+    }
+
+    /// Its module path inside the crate: `engine/plan.rs` is `engine`, `plan`.
+    fn module(&self) -> Vec<String> {
+        let path = self
+            .path
+            .strip_prefix(LIBRARY)
+            .unwrap_or(&self.path)
+            .trim_end_matches(".rs");
+        let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+        parts.retain(|part| part != "mod" && part != "lib");
+        parts
+    }
+
+    /// Top-level names of the crate that it mentions, by `crate::` or by enough `super::`.
+    fn uses(&self) -> Vec<(usize, String)> {
+        let mut used = Vec::new();
+        let code: Vec<(usize, &str)> = self.code().collect();
+        for (i, (number, line)) in code.iter().enumerate() {
+            // A group may go on for lines.
+            let after: String = code[i..].iter().take(20).map(|(_, l)| *l).collect::<Vec<_>>().join(" ");
+            for (at, _) in line.match_indices("crate::").filter(|(at, _)| !in_word(line, *at)) {
+                used.extend(heads(&after[at + 7..]).into_iter().map(|head| (*number, head)));
+            }
+            for (at, _) in line
+                .match_indices("super::")
+                .filter(|(at, _)| !in_word(line, *at) && !line[..*at].ends_with("super::"))
+            {
+                let chain = after[at..]
+                    .split("super::")
+                    .take_while(|part| part.is_empty())
+                    .count()
+                    .max(1);
+                let rest = &after[at + 7 * chain..];
+                if chain >= self.module().len() {
+                    used.extend(heads(rest).into_iter().map(|head| (*number, head)));
+                }
+            }
+        }
+        used.sort();
+        used.dedup();
+        used
+    }
+}
+
+/// The first names after a path's `::`: one, or those of a group.
+fn heads(after: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.trim()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let Some(group) = after.strip_prefix('{') else {
+        return vec![name(after)];
+    };
+    let (mut depth, mut start, mut found) = (0, 0, Vec::new());
+    for (i, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                found.push(name(&group[start..i]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(name(&group[start..i]));
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+/// Whether a match at `at` is the end of a longer name (`$crate` and `my_crate` are not `crate`).
+fn in_word(line: &str, at: usize) -> bool {
+    line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$')
+}
+
+/// A line up to its comment. `://` in a URL begins none.
+fn uncommented(line: &str) -> &str {
+    let comment = line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':'));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !(c.is_alphanumeric() || "_.:/-".contains(c)))
+        .map(|word| word.trim_matches(['.', ':']))
+}
+
+/// Where code, comments and unit tests apart, contains one of `patterns`.
+fn search(sources: impl IntoIterator<Item = Source>, patterns: &[&str]) -> Vec<String> {
+    let hit = |line: &str| patterns.iter().any(|pattern| line.contains(pattern));
+    let in_one = |s: Source| {
+        s.code()
+            .filter(|(_, l)| hit(l))
+            .map(|(n, l)| s.at(n, l.trim().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    sources.into_iter().flat_map(in_one).collect()
+}
+
+/// Where any line contains one of `patterns`.
+fn search_all(sources: impl IntoIterator<Item = Source>, patterns: &[&str]) -> Vec<String> {
+    let hit = |line: &str| patterns.iter().any(|pattern| line.contains(pattern));
+    let in_one = |s: Source| {
+        s.lines()
+            .filter(|(_, l)| hit(l))
+            .map(|(n, l)| s.at(n, l.trim().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    sources.into_iter().flat_map(in_one).collect()
+}
+
+#[track_caller]
+fn check(found: Vec<String>, rule: &str, remedy: &str) {
+    assert!(
+        found.is_empty(),
+        "\n{rule}:\n  {}\nremedy: {remedy}\n",
+        found.join("\n  ")
+    );
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn source(path: &str) -> Source {
+    let text = fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    Source {
+        path: path.to_owned(),
+        text,
+    }
+}
+
+/// The library's sources, unit tests apart.
+fn library() -> Vec<Source> {
+    everything()
+        .into_iter()
+        .filter(|s| s.path.starts_with(LIBRARY) && s.is_rust() && !s.is_test())
+        .collect()
+}
+
+/// Every text file of the workspace that is ours.
+fn everything() -> Vec<Source> {
+    let root = root();
+    let kinds = ["rs", "toml", "md", "lock", "snap", "yml"];
+    let mut paths: Vec<PathBuf> = files(&root);
+    for folder in ["crates", "docs", ".cargo", ".ci", "ops"] {
+        walk(&root.join(folder), &mut paths);
+    }
+    paths.sort();
+    let ours = paths
+        .into_iter()
+        .filter(|p| p.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind)));
+    ours.map(|path| {
+        let relative = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+        source(&relative)
+    })
+    .collect()
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    found.extend(files(folder));
+    for inner in folders(folder).into_iter().filter(|f| !f.ends_with("target")) {
+        walk(&inner, found);
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    entries(folder).into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    entries(folder).into_iter().filter(|path| path.is_dir()).collect()
+}
