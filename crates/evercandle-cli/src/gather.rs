@@ -68,17 +68,6 @@ impl Query {
         };
         futures::stream::iter(windows).map(ask).buffered(WINDOWS_AHEAD)
     }
-
-    /// Everything at once: the story and the klines. For ranges that are looked at rather than stored.
-    pub(crate) async fn all(&self, client: &Client) -> Result<(Story, Vec<evercandle::Batch>), Failure> {
-        let mut gathered = Gathered::new(self);
-        let mut batches = Vec::new();
-        let mut answers = std::pin::pin!(self.answers(client));
-        while let Some(window) = answers.next().await {
-            batches.extend(gathered.take(window?));
-        }
-        Ok((gathered.finish()?, batches))
-    }
 }
 
 /// A window's answer, or that the exchange did not know the symbol.
