@@ -35,7 +35,7 @@ pub(crate) fn story(story: &Story, screen: &Screen) -> String {
     }
     out += &heading("came from", &text::count(story.rows, "kline"));
     if !story.segments.is_empty() {
-        let grid = grid(story);
+        let grid = story.grid;
         out += &list(&SEGMENTS, &story.segments, screen, |s| segment(s, grid));
     }
     let missing = match story.gaps.len() {
@@ -44,7 +44,7 @@ pub(crate) fn story(story: &Story, screen: &Screen) -> String {
     };
     out += &heading("missing", &missing);
     if !story.gaps.is_empty() {
-        let grid = grid(story);
+        let grid = story.grid;
         out += &list(&GAPS, &story.gaps, screen, |g| gap(g, grid));
     }
     for notice in &story.notices {
@@ -157,11 +157,6 @@ fn clock(at: Timestamp) -> String {
     let micros = at.as_micros().rem_euclid(86_400_000_000);
     let (s, ms) = (micros / 1_000_000, micros / 1_000 % 1_000);
     format!("{:02}:{:02}:{:02}.{ms:03}", s / 3600, s / 60 % 60, s % 60)
-}
-
-/// The slots of a story's series; for `3d`, anchored at the first kline.
-pub(crate) fn grid(story: &Story) -> Grid {
-    Grid::new(story.series.interval(), story.segments.first().map(|s| s.range.start()))
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ pub(crate) fn answer() -> Answer {
     Answer {
         series: series.clone(),
         range: whole,
+        grid: Grid::new(Interval::H1, None),
         batches: parts.iter().map(|r| batch(&series, *r)).collect(),
         segments: vec![
             segment(parts[0], vision.clone(), Via::Cache),

@@ -4,6 +4,8 @@
 //! [`session`] and [`gather`]s answers into a [`story`]), what comes out ([`output`], [`chart`], [`explain`]), and how
 //! it ends ([`exit`]). Data goes to stdout, everything else to stderr.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests"))]
+
 use std::process::ExitCode;
 
 use clap::Parser;

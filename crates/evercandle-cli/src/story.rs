@@ -1,12 +1,14 @@
 //! The story of a range that was asked for window by window: one answer's worth, without the rows.
 
-use evercandle::{Answer, Attempt, Batch, Gap, Segment, Series, TimeRange};
+use evercandle::{Answer, Attempt, Batch, Gap, Grid, Segment, Series, TimeRange};
 
 /// As [`Answer`], for the whole range, the klines counted instead of held.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     pub(crate) series: Series,
     pub(crate) range: TimeRange,
+    /// The slots of the series, as far as they are known.
+    pub(crate) grid: Grid,
     pub(crate) rows: u64,
     pub(crate) segments: Vec<Segment>,
     pub(crate) gaps: Vec<Gap>,
@@ -17,6 +19,7 @@ pub(crate) struct Story {
 impl Story {
     pub(crate) fn new(series: Series, range: TimeRange) -> Story {
         Story {
+            grid: Grid::new(series.interval(), None),
             series,
             range,
             rows: 0,
@@ -33,6 +36,9 @@ impl Story {
             true => answer.range,
             false => TimeRange::clamped(self.range.start().min(answer.range.start()), answer.range.end()),
         };
+        if !answer.grid.is_provisional() {
+            self.grid = answer.grid;
+        }
         self.rows += answer.len() as u64;
         for segment in answer.segments {
             match self.segments.last_mut() {

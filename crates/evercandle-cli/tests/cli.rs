@@ -1,5 +1,7 @@
 //! The program as a process: exit codes, what goes to stdout and what to stderr, and the text of every help page.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

@@ -121,9 +121,8 @@ impl Missing {
 }
 
 impl Plot {
-    /// An empty picture of at most `columns_max` columns. `anchor` is any open time of the series (it matters for `3d`).
-    pub(crate) fn new(series: Series, range: TimeRange, anchor: Option<Timestamp>, columns_max: usize) -> Plot {
-        let grid = Grid::new(series.interval(), anchor);
+    /// An empty picture of at most `columns_max` columns.
+    pub(crate) fn new(series: Series, range: TimeRange, grid: Grid, columns_max: usize) -> Plot {
         let range = grid.align(range);
         let slots = grid.count(range);
         let per_column = slots.div_ceil(columns_max.max(1) as u64).max(1);
@@ -155,8 +154,7 @@ impl Plot {
 
     /// The picture of an answer.
     pub(crate) fn of(story: &Story, batches: &[Batch], columns_max: usize) -> Plot {
-        let anchor = batches.iter().find_map(Batch::span).map(TimeRange::start);
-        let mut plot = Plot::new(story.series.clone(), story.range, anchor, columns_max);
+        let mut plot = Plot::new(story.series.clone(), story.range, story.grid, columns_max);
         for batch in batches {
             plot.add(batch);
         }

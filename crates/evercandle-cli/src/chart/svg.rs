@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use super::{Plot, Reason, ticks};
+#[cfg(test)]
+use super::Reason;
+use super::{Plot, ticks};
 use crate::args::Theme;
 
 /// Width and height at which text has its natural size.

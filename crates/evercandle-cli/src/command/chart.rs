@@ -57,8 +57,8 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
     let mut answers = std::pin::pin!(query.answers(&session.client));
     while let Some(window) = answers.next().await {
         for batch in gathered.take(window?) {
-            let anchor = batch.span().map(evercandle::TimeRange::start);
-            plot.get_or_insert_with(|| Plot::new(query.series.clone(), query.range, anchor, columns_max))
+            let grid = gathered.story.grid;
+            plot.get_or_insert_with(|| Plot::new(query.series.clone(), query.range, grid, columns_max))
                 .add(&batch);
         }
     }

@@ -18,7 +18,6 @@ use evercandle_simulator::{Effect, Fault, Halt, HaltKind, Handle, Simulator, Ups
 use crate::args::Demo;
 use crate::chart::{Plot, terminal};
 use crate::exit::{Exit, Failure};
-use crate::explain;
 use crate::output::list::{Column, left, right, table};
 use crate::screen::{Ink, Screen, paint};
 use crate::story::Story;
@@ -187,7 +186,7 @@ impl Stage<'_> {
             self.ink(Ink::Faint, &rule)
         ))?;
         self.fact("scene", scene)?;
-        let slots = explain::grid(&Story::new(self.series.clone(), range)).count(range);
+        let slots = Story::new(self.series.clone(), range).grid.count(range);
         self.fact(
             "asked",
             &format!(
@@ -198,8 +197,10 @@ impl Stage<'_> {
             ),
         )?;
 
-        let mut config = Config::default();
-        config.internet = Some(parse_internet(&self.handle.base_url())?);
+        let mut config = Config {
+            internet: Some(parse_internet(&self.handle.base_url())?),
+            ..Config::default()
+        };
         config.cache.dir = Some(cache.to_owned());
         let client = Client::with_clock(config, Clock::held(self.now))?;
         let request = Request {
@@ -260,7 +261,7 @@ impl Stage<'_> {
             let line = self.ink(Ink::Warning, failure);
             self.fact(if i == 0 { "failed" } else { "" }, &line)?;
         }
-        let grid = explain::grid(story);
+        let grid = story.grid;
         let missing: u64 = story.gaps.iter().map(|g| grid.count(g.range)).sum();
         if story.gaps.is_empty() {
             self.fact("missing", "nothing")?;
@@ -388,7 +389,7 @@ struct Source {
 }
 
 fn sources(story: &Story) -> Vec<Source> {
-    let grid = explain::grid(story);
+    let grid = story.grid;
     let mut sources: Vec<Source> = Vec::new();
     for segment in &story.segments {
         let provider = segment.origin.provider.to_string();

@@ -12,7 +12,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::{Download, Global};
 use crate::exit::{Exit, Failure};
-use crate::explain;
 use crate::gather::{Gathered, Query};
 use crate::output::list::{Column, left, right, table};
 use crate::range;
@@ -280,7 +279,7 @@ fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) ->
     for one in done {
         let (mut found, mut fetched, mut missing) = (0, 0, 0);
         if let Ok(story) = &one.result {
-            let grid = explain::grid(story);
+            let grid = story.grid;
             let new = story.segments.iter().filter(|s| s.via == Via::Upstream);
             found = story.rows;
             fetched = new.map(|s| grid.count(s.range)).sum::<u64>().min(found);

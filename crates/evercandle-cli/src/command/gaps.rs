@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::args::{Gaps, Global};
 use crate::exit::{Exit, Failure};
-use crate::explain;
 use crate::gather::Query;
 use crate::output::list::{Column, List, left, right};
 use crate::screen::Screen;
@@ -36,7 +35,7 @@ pub(crate) async fn run(args: &Gaps, global: &Global, screen: &Screen) -> Result
         }
     }
     let story = gathered.finish()?;
-    let grid = explain::grid(&story);
+    let grid = story.grid;
     let missing: u64 = story.gaps.iter().map(|g| grid.count(g.range)).sum();
     let wanted = grid.count(story.range).max(1);
     let footer = format!(

@@ -111,7 +111,7 @@ impl Sink for JsonSink {
             "{}],\n\"segments\": {},\n\"gaps\": {},\n\"notices\": {},\n\"complete\": {}\n}}",
             if self.first { "" } else { "\n" },
             list(told.segments.iter().map(segment).collect()),
-            list(told.gaps.iter().map(|g| gap(g, grid(told))).collect()),
+            list(told.gaps.iter().map(|g| gap(g, told.grid)).collect()),
             json!(told.notices),
             told.is_complete()
         )?;
@@ -143,16 +143,10 @@ pub(super) fn story(told: &Story) -> Value {
         "series": series(&told.series),
         "range": range(told.range),
         "segments": told.segments.iter().map(segment).collect::<Vec<_>>(),
-        "gaps": told.gaps.iter().map(|g| gap(g, grid(told))).collect::<Vec<_>>(),
+        "gaps": told.gaps.iter().map(|g| gap(g, told.grid)).collect::<Vec<_>>(),
         "notices": told.notices,
         "complete": told.is_complete(),
     })
-}
-
-/// Good enough to count slots; a `3d` grid of unknown anchor counts days.
-fn grid(told: &Story) -> Grid {
-    let anchor = told.segments.first().map(|s| s.range.start());
-    Grid::new(told.series.interval(), anchor)
 }
 
 fn series(series: &Series) -> Value {

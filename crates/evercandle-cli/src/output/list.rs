@@ -120,8 +120,13 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: usize) -> S
                 .map(|(c, text)| Cell::new(text).set_alignment(align(c))),
         );
     }
-    for column in table.column_iter_mut() {
+    let last = columns.len().saturating_sub(1);
+    for (i, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        // Only the last column is prose; broken times and numbers cannot be read.
+        if i < last {
+            column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
