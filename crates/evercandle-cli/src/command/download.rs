@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via};
 use futures::StreamExt;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::args::{Download, Global};
 use crate::exit::{Exit, Failure};
@@ -211,8 +211,9 @@ impl Progress {
             .map(|s| evercandle::Grid::new(s.interval(), None).count(range))
             .sum();
         let total = bars.add(ProgressBar::new(slots));
-        let style = "{prefix:<28} {bar:24.green/black} {percent:>3} %  {human_pos} slots  {per_sec}  {eta} left";
-        total.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = "{prefix:<28} {bar:24.green/black} {percent:>3} %  {human_pos} slots  {rate}/s  {eta} left";
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        total.set_style(style.with_key("rate", rate));
         total.set_prefix(format!("{} series", series.len()));
         total.enable_steady_tick(Duration::from_millis(250));
         Progress {
@@ -261,6 +262,10 @@ impl Progress {
         self.total.finish_and_clear();
         let _ = self.bars.clear();
     }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    let _ = out.write_str(&text::thousands(state.per_sec() as u64));
 }
 
 fn result(done: &Done) -> String {
