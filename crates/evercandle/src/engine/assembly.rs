@@ -11,8 +11,6 @@ use crate::model::range::{DAY, HOUR, RangeSet, TimeRange, Timestamp};
 use crate::model::series::Series;
 use crate::store::{Held, Hole, Piece};
 
-/// Distinct reasons listed with a gap; more are repetition.
-const REASONS_MAX: usize = 6;
 /// A hole is looked at again after it has lasted this long, at the least and at the most: exchanges do backfill some,
 /// days to months later, and a hole that has lasted a year rarely closes tomorrow.
 const RECHECK_MIN: i64 = HOUR;
@@ -196,6 +194,14 @@ impl Assembly {
         self.holes.extend_from_slice(holes);
     }
 
+    /// Whether the wanted range begins with slots that were found to have no kline just now, as before a listing.
+    pub(crate) fn begins_with_nothing(&self) -> bool {
+        let start = self.wanted().start();
+        self.holes
+            .iter()
+            .any(|h| h.range.contains(start) && !h.halt && !self.held.holes.contains(h))
+    }
+
     /// An upstream could not be asked for these slots, or failed.
     pub(crate) fn add_failure(&mut self, range: TimeRange, provider: &ProviderName, why: &str) {
         self.fail(range, provider, why, Evidence::Nothing);
@@ -352,12 +358,13 @@ impl Assembly {
             return GapReason::AbsentUpstream;
         }
         let mut tried: Vec<(ProviderName, String)> = Vec::new();
-        for failure in self.failures.iter().filter(|f| f.range.overlaps(range)) {
-            let reason = (failure.provider.clone(), failure.why.clone());
-            if tried.len() < REASONS_MAX && !tried.contains(&reason) {
-                tried.push(reason);
+        // The latest word of each: a long gap has been asked for in many pieces that failed alike, and the trail has all.
+        for failure in self.failures.iter().rev().filter(|f| f.range.overlaps(range)) {
+            if tried.iter().all(|(name, _)| *name != failure.provider) {
+                tried.push((failure.provider.clone(), failure.why.clone()));
             }
         }
+        tried.sort();
         GapReason::NoUpstreamLeft(tried)
     }
 

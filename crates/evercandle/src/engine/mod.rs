@@ -181,7 +181,7 @@ impl Engine {
             self.fetch_forming(series, &upstreams, assembly, deadline).await;
         }
         let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, deadline).await;
-        let mut tried = Tried::default();
+        let mut tried = self.remembered(series, &upstreams, assembly);
         for _ in 0..ROUNDS_MAX {
             let missing = assembly.missing();
             if missing.is_empty() || deadline.has_passed(self.clock.instant()) {
@@ -234,8 +234,31 @@ impl Engine {
                 deadline.progress(self.clock.instant());
             }
         }
+        if assembly.first_open().is_none() && assembly.begins_with_nothing() {
+            self.ask_listing(series, &upstreams, assembly, deadline).await;
+        }
         self.explain_resting(&upstreams, assembly);
         Ok(())
+    }
+
+    /// Files that were absent or corrupt a while ago count as tried.
+    fn remembered(&self, series: &Series, upstreams: &[(Arc<Upstream>, Offer)], assembly: &mut Assembly) -> Tried {
+        let mut tried = Tried::default();
+        for (index, (upstream, _)) in upstreams.iter().enumerate() {
+            for (slice, error) in upstream.remembered(series, &self.clock) {
+                tried.mark(Step {
+                    upstream: index,
+                    range: slice.range,
+                    form: slice.form,
+                });
+                let why = format!("not asked again yet: {error}");
+                match error {
+                    FetchError::Absent(_) => assembly.add_absence(slice.range, &upstream.name, &why, false),
+                    _ => assembly.add_failure(slice.range, &upstream.name, &why),
+                }
+            }
+        }
+        tried
     }
 
     /// The upstreams that may be asked and have something to offer.
@@ -311,7 +334,12 @@ impl Engine {
         let mut notices = Vec::new();
         let result = match result {
             Ok(fetched) => Ok(self.keep(upstream, slice, grid, now, fetched, &mut notices).await),
-            Err(error) => Err(error),
+            Err(error) => {
+                if slice.form != Form::Page {
+                    upstream.remember(slice, &error, &self.clock);
+                }
+                Err(error)
+            }
         };
         Settled { result, trail, notices }
     }
@@ -483,6 +511,16 @@ impl Engine {
         if assembly.first_open().is_some() || missing < LISTING_PAYS {
             return None;
         }
+        self.ask_listing(series, upstreams, assembly, deadline).await
+    }
+
+    async fn ask_listing(
+        &self,
+        series: &Series,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> Option<String> {
         // Whoever serves pages knows exactly; archives know the first file.
         let (pages, files): (Vec<_>, Vec<_>) = upstreams.iter().partition(|(_, o)| o.serves_pages());
         for (upstream, _) in pages.into_iter().chain(files) {

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::answer::ProviderName;
 use crate::clock::Clock;
 use crate::config::EngineConfig;
-use crate::provider::{KlineProvider, QuotaSpec, Verdict};
+use crate::model::range::DAY;
+use crate::model::series::Series;
+use crate::provider::{FetchError, KlineProvider, QuotaSpec, Slice, Verdict};
 use crate::resilience::breaker::{Breaker, BreakerConfig, Permit};
 use crate::resilience::quarantine::Quarantine;
 use crate::resilience::quota::Quota;
+use crate::telemetry;
 
 /// A provider plus everything learnt about it.
 pub(crate) struct Upstream {
@@ -22,7 +26,19 @@ pub(crate) struct Upstream {
     /// How many calls may be in flight.
     pub(crate) slots: Semaphore,
     gate: Mutex<Gate>,
+    /// Files that are not worth asking for now, until when, and why.
+    poor_files: Mutex<HashMap<Slice, (Instant, FetchError)>>,
 }
+
+/// How long a file that was not there is not asked for again: young ones may be published any minute.
+const ABSENT_YOUNG: Duration = Duration::from_secs(600);
+const ABSENT_OLD: Duration = Duration::from_secs(6 * 3_600);
+/// A file counts as young for so long after the end of its period: publication has been late by a week, but rarely.
+const YOUNG: i64 = 3 * DAY;
+/// How long a file whose bytes were wrong, twice, is left alone.
+const CORRUPT_RESTS: Duration = Duration::from_secs(3_600);
+/// Files remembered at the most; beyond, all are forgotten, which costs a request each.
+const POOR_FILES_MAX: usize = 10_000;
 
 struct Gate {
     breaker: Breaker,
@@ -39,6 +55,7 @@ impl Upstream {
             name: provider.name(),
             provider,
             slots: Semaphore::new(slots.max(1)),
+            poor_files: Mutex::default(),
             gate: Mutex::new(Gate {
                 breaker: Breaker::new(breaker),
                 quarantine: Quarantine::default(),
@@ -72,6 +89,35 @@ impl Upstream {
             Verdict::Failure => gate.breaker.settle(permit, false, clock.instant()),
             Verdict::Ignored | Verdict::Throttled => gate.breaker.ignore(permit, clock.instant()),
         }
+    }
+
+    /// Remembers that a file is absent or corrupt, so that not every request asks for it again.
+    pub(crate) fn remember(&self, slice: &Slice, error: &FetchError, clock: &Clock) {
+        let rests = match error {
+            FetchError::Absent(_) if clock.now().since(slice.range.end()) < YOUNG => ABSENT_YOUNG,
+            FetchError::Absent(_) => ABSENT_OLD,
+            FetchError::Corrupt(why) => {
+                telemetry::archive_quarantined(&self.name, &slice.range.to_string(), why);
+                CORRUPT_RESTS
+            }
+            _ => return,
+        };
+        let mut files = self.poor_files.lock();
+        if files.len() >= POOR_FILES_MAX {
+            files.clear();
+        }
+        files.insert(slice.clone(), (clock.instant() + rests, error.clone()));
+    }
+
+    /// The files of a series that are not worth asking for now, and why.
+    pub(crate) fn remembered(&self, series: &Series, clock: &Clock) -> Vec<(Slice, FetchError)> {
+        let (mut files, now) = (self.poor_files.lock(), clock.instant());
+        files.retain(|_, (until, _)| *until > now);
+        files
+            .iter()
+            .filter(|(s, _)| s.series == *series)
+            .map(|(s, (_, e))| (s.clone(), e.clone()))
+            .collect()
     }
 
     /// Leaves it alone for as long as it asked.

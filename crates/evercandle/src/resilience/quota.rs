@@ -45,6 +45,7 @@ impl Quota {
         self.used = self.used.max(reported);
     }
 
+    #[cfg(test)]
     /// Weight used in the minute of `now`, and the weight we allow ourselves.
     pub(crate) fn used(&mut self, now: Timestamp) -> (u32, u32) {
         self.turn(now);
