@@ -211,3 +211,26 @@ fn drafts_of_the_living_stay_and_those_of_the_dead_go() {
     let there = [living, dead, rebooted, foreign].map(|name| folder.join(name).exists());
     assert_eq!(there, [true, false, false, true]);
 }
+
+#[test]
+fn empty_folders_go_with_the_last_chunk_unless_somebody_else_is_there() {
+    let dir = folder();
+    let (series, grid) = (series(Interval::M30), Grid::new(Interval::M30, None));
+    let range = span(day(2024, 1, 1), day(2024, 1, 2));
+    let store = open(dir.path());
+    let write = || {
+        store
+            .write(&series, grid, vec![parcel(every(&series, grid, range, 1))])
+            .unwrap()
+    };
+    let tree = dir.path().join("v1/binance");
+    write();
+    let other = open(dir.path());
+    store.evict(crate::store::Eviction::All).unwrap();
+    assert!(tree.exists());
+    drop(other);
+    store.evict(crate::store::Eviction::All).unwrap();
+    assert!(!tree.exists() && dir.path().join("v1").exists());
+    write();
+    assert_eq!(joined(&store, &series, range).len(), 48);
+}
