@@ -25,7 +25,7 @@ fn child(test: &str, dir: &Path, seed: u64) -> Child {
         .env(FOLDER, dir)
         .env(SEED, seed.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }
@@ -86,11 +86,9 @@ fn eight_processes_write_and_read_one_folder() {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    for mut child in children {
-        assert!(
-            child.wait().unwrap().success(),
-            "a child read back something else than it wrote"
-        );
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert!(reads > 0);
     for store in [store, open(dir.path())] {
