@@ -301,10 +301,7 @@ fn remove_empty_folders(site: &Site) {
         disk::remove_dead_drafts(&folder, &site.boot, site.remote, site.clock.now());
         let below = |folder: &&Path| *folder != site.dir().join(FORMAT_FOLDER);
         // Removing a folder that is not empty fails, and ends the climb.
-        let _ = folder
-            .ancestors()
-            .take_while(below)
-            .try_for_each(|empty| fs::remove_dir(empty));
+        let _ = folder.ancestors().take_while(below).try_for_each(fs::remove_dir);
     }
 }
 
