@@ -86,10 +86,7 @@ impl Content {
             self.pieces = interleave(std::mem::take(&mut self.pieces), parts);
             self.covered = self.covered.union(&missing);
         }
-        for hole in &lower.holes {
-            self.lay(*hole);
-        }
-        self.close_holes();
+        self.put_holes(&lower.holes);
     }
 
     /// Whether both hold the same, and say the same of it.
@@ -144,9 +141,21 @@ impl Content {
         Put { accepted, restated }
     }
 
-    /// Adds a hole; where one is known already, the one checked later stays, and klines stay anyway.
-    pub(super) fn put_hole(&mut self, hole: Hole) {
-        self.lay(hole);
+    /// Adds holes; where one is known already, the one checked later stays, and klines stay anyway.
+    pub(super) fn put_holes(&mut self, holes: &[Hole]) {
+        let hull = |holes: &[Hole]| holes.iter().map(|h| h.range).collect::<RangeSet>().hull();
+        match (hull(&self.holes), hull(holes)) {
+            (_, None) => return,
+            (Some(a), Some(b)) if a.overlaps(b) => holes.iter().for_each(|hole| self.lay(*hole)),
+            // Usually the new ones come all before or all after.
+            _ if holes.windows(2).all(|w| w[0].range.end() <= w[1].range.start()) => {
+                let mut all = [self.holes.as_slice(), holes].concat();
+                all.retain(|h| !h.range.is_empty());
+                all.sort_by_key(|h| h.range.start());
+                self.holes = join_holes(all);
+            }
+            _ => holes.iter().for_each(|hole| self.lay(*hole)),
+        }
         self.close_holes();
     }
 
@@ -370,9 +379,9 @@ mod tests {
         let (series, grid) = (series(Interval::H1), Grid::new(Interval::H1, None));
         let hours = |from: i64, to: i64| span(day(2024, 1, 1).plus(from * HOUR), day(2024, 1, 1).plus(to * HOUR));
         let mut content = Content::default();
-        content.put_hole(hole(hours(0, 6), now()));
-        content.put_hole(hole(hours(2, 8), now().plus(-1)));
-        content.put_hole(hole(hours(1, 2), now().plus(1)));
+        content.put_holes(&[hole(hours(0, 6), now())]);
+        content.put_holes(&[hole(hours(2, 8), now().plus(-1))]);
+        content.put_holes(&[hole(hours(1, 2), now().plus(1))]);
         assert_eq!(
             content.holes,
             [
@@ -387,7 +396,7 @@ mod tests {
             content.holes,
             [hole(hours(0, 1), now()), hole(hours(7, 8), now().plus(-1))]
         );
-        content.put_hole(hole(hours(0, 9), now().plus(9)));
+        content.put_holes(&[hole(hours(0, 9), now().plus(9))]);
         assert_eq!(content.known().iter().collect::<Vec<_>>(), [hours(0, 9)]);
         assert_eq!(content.covered.iter().collect::<Vec<_>>(), [hours(1, 7)]);
     }

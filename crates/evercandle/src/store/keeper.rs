@@ -286,11 +286,23 @@ pub(super) fn evict(site: &Site, what: &Eviction) -> Result<Evicted, StoreError>
     }
     if *what == Eviction::All {
         site.clear_quarantine();
+        // A folder may vanish under another process that is about to write into it, so only when there is none.
+        site.alone(|| remove_empty_folders(site));
     }
     if evicted.files > 0 {
         site.reconsider();
     }
     Ok(evicted)
+}
+
+/// Folders of series in which nothing is left, and those above them.
+fn remove_empty_folders(site: &Site) {
+    for (_, folder) in series_folders(site) {
+        disk::remove_dead_drafts(&folder, &site.boot, site.remote, site.clock.now());
+        let below = |folder: &&Path| *folder != site.dir().join(FORMAT_FOLDER);
+        // Removing a folder that is not empty fails, and ends the climb.
+        let _ = folder.ancestors().take_while(below).try_for_each(fs::remove_dir);
+    }
 }
 
 fn of_series(site: &Site, series: &Series) -> Vec<Found> {

@@ -6,8 +6,8 @@
 //! there at once (another process wrote too, or has not removed the older one yet); they overlay, sealed over live,
 //! then later generation over earlier, each showing only where those above have nothing.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -30,6 +30,8 @@ use super::site::{Counted, Site};
 /// A listing taken this soon after the folder's time was first seen may miss a change of the same tick of the file
 /// system's clock (4 ms on Linux), and is taken once more.
 const LISTING_SETTLES: Duration = Duration::from_millis(20);
+/// How often a folder is listed anew because it changed under the listing, or a listed file was gone when it was opened.
+const LISTINGS_MAX: usize = 8;
 /// How often the time of last use is written to a file that is read.
 const TOUCH_EVERY: i64 = HOUR;
 
@@ -101,7 +103,8 @@ struct Reading {
     used: Vec<(ChunkName, Arc<OpenChunk>)>,
 }
 
-/// A view, and whether a file that vanished or could not be read is missing from it.
+/// A view, and whether a file that was listed is gone and so missing from it.
+#[derive(Default)]
 struct Looked {
     view: Arc<View>,
     vanished: bool,
@@ -153,35 +156,29 @@ impl Shelf {
     fn cold(&self, site: &Site, range: TimeRange) -> Reading {
         let mut state = self.state.write();
         self.refresh(&mut state, site, false);
-        let (mut views, mut vanished) = self.look_all(&mut state, site, range);
-        if vanished {
-            // Somebody replaced a file between our listing and our opening it; what replaced it is there now.
-            self.refresh(&mut state, site, true);
-            (views, vanished) = self.look_all(&mut state, site, range);
-        }
-        if vanished {
-            tracing::debug!(series = %self.series, "cache files keep vanishing");
-        }
+        let periods: Vec<Period> = state
+            .groups_of(&self.series, range)
+            .map(|(period, _)| *period)
+            .collect();
+        let views = self.look_patiently(&mut state, site, &periods);
         let facts = self.look_facts(&mut state, site);
         self.learn_anchor(&mut state, site, &facts);
         self.assemble(&state, &views, &facts, range)
     }
 
-    fn look_all(&self, state: &mut State, site: &Site, range: TimeRange) -> (Vec<Arc<View>>, bool) {
-        let periods: Vec<Period> = state
-            .groups_of(&self.series, range)
-            .map(|(period, _)| *period)
-            .collect();
-        let mut vanished = false;
-        let mut views = Vec::with_capacity(periods.len());
-        for period in periods {
-            if let Some(group) = state.groups.get_mut(&period) {
-                let looked = self.look(group, site);
-                vanished |= looked.vanished;
-                views.push(looked.view);
+    /// What is held of these periods. When somebody replaced a file between our listing and our opening it, what
+    /// replaced it is there now.
+    fn look_patiently(&self, state: &mut State, site: &Site, periods: &[Period]) -> Vec<Arc<View>> {
+        let mut looked: Vec<Looked> = Vec::new();
+        for _ in 0..LISTINGS_MAX {
+            let look = |period| state.groups.get_mut(period).map(|group| self.look(group, site));
+            looked = periods.iter().map(look).map(Option::unwrap_or_default).collect();
+            if !looked.iter().any(|l| l.vanished) {
+                break;
             }
+            self.refresh(state, site, true);
         }
-        (views, vanished)
+        looked.into_iter().map(|l| l.view).collect()
     }
 
     fn look_facts(&self, state: &mut State, site: &Site) -> Arc<View> {
@@ -310,9 +307,10 @@ impl Shelf {
         if !force && state.is_current(changed) {
             return;
         }
-        let names = match changed {
-            Some(_) => disk::names(&self.folder).unwrap_or_default(),
-            None => Vec::new(),
+        let names = if changed.is_some() {
+            self.names()
+        } else {
+            BTreeSet::new()
         };
         let first_seen = match &state.listing {
             Some(listing) if listing.changed == changed => listing.first_seen,
@@ -323,11 +321,29 @@ impl Shelf {
             first_seen,
             taken: now,
         });
-        self.shelve(state, names.iter().filter_map(|n| n.parse().ok()));
+        self.shelve(state, names);
+    }
+
+    /// The chunks in the folder. While a process replaces a chunk, a listing may come too early for the new name and too
+    /// late for the old one; so two listings in a row must agree.
+    fn names(&self) -> BTreeSet<ChunkName> {
+        let list = || -> BTreeSet<ChunkName> {
+            let names = disk::names(&self.folder).unwrap_or_default();
+            names.iter().filter_map(|n| n.parse().ok()).collect()
+        };
+        let mut names = list();
+        for _ in 0..LISTINGS_MAX {
+            let again = list();
+            if again == names {
+                break;
+            }
+            names = again;
+        }
+        names
     }
 
     /// Takes over what is open from the groups as they were.
-    fn shelve(&self, state: &mut State, names: impl Iterator<Item = ChunkName>) {
+    fn shelve(&self, state: &mut State, names: BTreeSet<ChunkName>) {
         let (live, sealed) = (live_unit(self.series.interval()), sealed_unit(self.series.interval()));
         let mut groups: BTreeMap<Period, Group> = BTreeMap::new();
         let mut facts = Group::default();
@@ -373,15 +389,7 @@ impl Shelf {
     pub(super) fn look_at(&self, site: &Site, periods: &[Period]) -> (Vec<Arc<View>>, Option<Timestamp>) {
         let mut state = self.state.write();
         self.refresh(&mut state, site, false);
-        let mut views = Vec::with_capacity(periods.len());
-        for period in periods {
-            let mut looked = state.groups.get_mut(period).map(|group| self.look(group, site));
-            if looked.as_ref().is_some_and(|l| l.vanished) {
-                self.refresh(&mut state, site, true);
-                looked = state.groups.get_mut(period).map(|group| self.look(group, site));
-            }
-            views.push(looked.map(|l| l.view).unwrap_or_default());
-        }
+        let views = self.look_patiently(&mut state, site, periods);
         let facts = self.look_facts(&mut state, site);
         self.learn_anchor(&mut state, site, &facts);
         (views, state.anchor)

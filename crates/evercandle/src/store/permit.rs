@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn writes_pause_longer_after_each_failure_and_resume_with_the_first_success() {
-        let start = Instant::now();
+        let start = crate::clock::Clock::system().instant();
         let mut permit = Permit::default();
         let mut now = start;
         let mut pauses = Vec::new();

@@ -147,7 +147,9 @@ impl Site {
             self.quarantine_dir(),
             self.state_dir(),
         ] {
-            disk::create_folder(&folder).map_err(at(&folder, "create folder"))?;
+            for changed in disk::create_folder(&folder).map_err(at(&folder, "create folder"))? {
+                disk::sync_folder(&changed).map_err(at(&changed, "flush folder"))?;
+            }
         }
         let tag = self.dir.join("CACHEDIR.TAG");
         if !tag.exists() {
@@ -238,6 +240,21 @@ impl Site {
         }
     }
 
+    /// Runs `work` if nobody else has the folder open; says whether it did.
+    pub(super) fn alone(&self, work: impl FnOnce()) -> bool {
+        let lock = self.lock.lock();
+        let Some(file) = lock.as_ref().filter(|_| !self.remote) else {
+            return false;
+        };
+        let alone = file.try_lock().is_ok();
+        if alone {
+            work();
+        }
+        // Back to sharing; where the lock was not had, it may have been given up in the attempt.
+        let _ = file.try_lock_shared();
+        alone
+    }
+
     /// Moves a damaged file out of the way; `false` when it could not be moved.
     pub(super) fn quarantine(&self, path: &Path, reason: &'static str, detail: &str) -> bool {
         let shown = path.strip_prefix(&self.dir).unwrap_or(path).display().to_string();
@@ -248,6 +265,7 @@ impl Site {
             self.clock.now().as_micros(),
             rand::random::<u32>()
         );
+        let _ = disk::create_folder(&self.quarantine_dir());
         let moved = fs::rename(path, self.quarantine_dir().join(unique));
         self.bound_quarantine();
         match moved {

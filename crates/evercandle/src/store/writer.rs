@@ -5,6 +5,7 @@
 //! files that overlap harmlessly.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use crate::answer::Verification;
@@ -20,7 +21,7 @@ use super::layout::{ChunkName, Period, Subject, live_unit, sealed_unit};
 use super::ledger::{Shelf, View};
 use super::site::Site;
 use super::story::Story;
-use super::{Parcel, StoreError, Written};
+use super::{Hole, Parcel, StoreError, Written};
 
 /// A file to be written: what goes in, and which files it makes superfluous.
 struct Target {
@@ -124,10 +125,17 @@ fn merge(view: &View, domain: TimeRange, grid: Grid, parcels: &[Parcel]) -> Merg
         let put = merged.content.put(&batch, &parcel.origin, grid);
         merged.rows += put.accepted;
         merged.restated += put.restated;
-        for hole in &parcel.holes {
-            let range = hole.range.intersect(domain);
-            merged.content.put_hole(super::Hole { range, ..*hole });
-        }
+        let inside = |hole: &Hole| Hole {
+            range: hole.range.intersect(domain),
+            ..*hole
+        };
+        let holes: Vec<Hole> = parcel
+            .holes
+            .iter()
+            .map(inside)
+            .filter(|h| !h.range.is_empty())
+            .collect();
+        merged.content.put_holes(&holes);
     }
     merged
 }
@@ -208,7 +216,7 @@ fn save(site: &Site, shelf: &Shelf, targets: &[Target], written: &mut Written) -
     let mut drafts = Vec::with_capacity(targets.len());
     for target in targets {
         let encoded = chunk::encode(&shelf.series, target.subject, &target.content, &target.story)
-            .map_err(|e| StoreError::io(folder, "serialise for", std::io::Error::other(e)))?;
+            .map_err(|e| StoreError::io(folder, "serialise for", io::Error::other(e)))?;
         let size = encoded.bytes.len() as u64;
         site.check_room(size).map_err(at("write to"))?;
         let name = ChunkName {
@@ -233,6 +241,11 @@ fn save(site: &Site, shelf: &Shelf, targets: &[Target], written: &mut Written) -
     Ok(())
 }
 
-fn draft(site: &Site, folder: &Path, bytes: &[u8]) -> std::io::Result<Draft> {
-    Draft::write(folder, bytes, &site.boot, site.clock.now())
+fn draft(site: &Site, folder: &Path, bytes: &[u8]) -> io::Result<Draft> {
+    let write = || Draft::write(folder, bytes, &site.boot, site.clock.now());
+    match write() {
+        // Somebody cleared the cache since the folder was made.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => disk::create_folder(folder).and_then(|_| write()),
+        other => other,
+    }
 }

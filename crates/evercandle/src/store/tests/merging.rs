@@ -34,6 +34,29 @@ fn what_was_written_is_read_back_digit_for_digit_by_this_process_and_the_next() 
     }
 }
 
+/// Goal: what the exchange published off the grid (February 2018) is kept, and its slot is not asked for again.
+#[test]
+fn a_kline_off_the_grid_fills_the_slot_it_opened_in() {
+    let dir = quick_folder();
+    let (series, grid) = (series(Interval::H1), Grid::new(Interval::H1, None));
+    let start = day(2018, 2, 9);
+    let odd = [start.plus(9 * HOUR + 28 * MINUTE), start.plus(10 * HOUR)];
+    let store = open(dir.path());
+    store
+        .write(&series, grid, vec![parcel(klines(&series, grid, &odd, 1))])
+        .unwrap();
+    let slots = span(start.plus(9 * HOUR), start.plus(11 * HOUR));
+    for store in [store, open(dir.path())] {
+        let held = store.read(&series, span(start, start.plus(DAY)));
+        assert_eq!(held.covered.iter().collect::<Vec<_>>(), [slots]);
+        assert_eq!(joined(&store, &series, slots).len(), 2);
+        // A range that is not on the grid means the slots that begin in it.
+        let held = store.read(&series, span(slots.start().plus(1), slots.end().plus(-1)));
+        assert_eq!(held.covered.iter().collect::<Vec<_>>(), [grid.slot(odd[1])]);
+        assert_eq!(held.pieces[0].batch.open_times(), [odd[1].as_micros()]);
+    }
+}
+
 /// What the store should say, kept the simplest way: one entry per open time, one per hole slot.
 #[derive(Default)]
 struct Model {

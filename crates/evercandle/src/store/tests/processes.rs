@@ -25,7 +25,7 @@ fn child(test: &str, dir: &Path, seed: u64) -> Child {
         .env(FOLDER, dir)
         .env(SEED, seed.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }
@@ -86,11 +86,9 @@ fn eight_processes_write_and_read_one_folder() {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    for mut child in children {
-        assert!(
-            child.wait().unwrap().success(),
-            "a child read back something else than it wrote"
-        );
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert!(reads > 0);
     for store in [store, open(dir.path())] {
@@ -210,4 +208,27 @@ fn drafts_of_the_living_stay_and_those_of_the_dead_go() {
     open(dir.path()).read(&series, range);
     let there = [living, dead, rebooted, foreign].map(|name| folder.join(name).exists());
     assert_eq!(there, [true, false, false, true]);
+}
+
+#[test]
+fn empty_folders_go_with_the_last_chunk_unless_somebody_else_is_there() {
+    let dir = folder();
+    let (series, grid) = (series(Interval::M30), Grid::new(Interval::M30, None));
+    let range = span(day(2024, 1, 1), day(2024, 1, 2));
+    let store = open(dir.path());
+    let write = || {
+        store
+            .write(&series, grid, vec![parcel(every(&series, grid, range, 1))])
+            .unwrap()
+    };
+    let tree = dir.path().join("v1/binance");
+    write();
+    let other = open(dir.path());
+    store.evict(crate::store::Eviction::All).unwrap();
+    assert!(tree.exists());
+    drop(other);
+    store.evict(crate::store::Eviction::All).unwrap();
+    assert!(!tree.exists() && dir.path().join("v1").exists());
+    write();
+    assert_eq!(joined(&store, &series, range).len(), 48);
 }

@@ -27,7 +27,7 @@ fn reads_and_writes() {
     let (series, grid) = (series(Interval::M1), Grid::new(Interval::M1, None));
     let store = open(dir.path());
     let year = span(day(2023, 1, 1), day(2024, 1, 1));
-    let batch = every(&series, grid, year, 1);
+    let batch = every(&series, grid, year, 0);
     let begun = Instant::now();
     let written = store.write(&series, grid, vec![parcel(batch)]).unwrap();
     println!(
@@ -48,12 +48,12 @@ fn reads_and_writes() {
     let warm_year = median(500, || assert_eq!(store.read(&series, year).pieces.len(), 12));
     println!("warm read: year {warm_year:?}, day {warm_day:?}");
     store
-        .write(&series, grid, vec![parcel(every(&series, grid, tail, 1))])
+        .write(&series, grid, vec![parcel(every(&series, grid, tail, 0))])
         .unwrap();
     let minute = span(tail.end(), grid.next(tail.end()));
     let begun = Instant::now();
     store
-        .write(&series, grid, vec![parcel(every(&series, grid, minute, 1))])
+        .write(&series, grid, vec![parcel(every(&series, grid, minute, 0))])
         .unwrap();
     println!("refresh by one kline: {:?}", begun.elapsed());
 }
