@@ -169,13 +169,8 @@ impl<'a> Scan<'a> {
     #[inline(always)]
     fn whole(&mut self) -> Option<i64> {
         let (value, count) = self.digits(self.at)?;
-        let end = match () {
-            // The two lengths of times, spelled out; see `decimal`.
-            () if self.text.get(self.at + 13) == Some(&b',') => self.at + 13,
-            () if self.text.get(self.at + 16) == Some(&b',') => self.at + 16,
-            () => self.at + count,
-        };
-        if count == 0 || end != self.at + count || *self.text.get(end)? != b',' {
+        let end = self.at + count;
+        if count == 0 || *self.text.get(end)? != b',' {
             return None;
         }
         self.at = end + 1;
@@ -183,44 +178,38 @@ impl<'a> Scan<'a> {
         Some(value as i64)
     }
 
-    /// Where a field ends decides where the next one begins, so a chain of computed lengths through a row would be its
-    /// cost. The usual lengths are therefore *tried*: the processor predicts which one it is and reads on meanwhile, and
-    /// the count of digits only confirms it.
     #[inline(always)]
     fn decimal(&mut self) -> Option<Printed<'a>> {
         let start = self.at;
-        let bytes = self.eight(start)?;
+        let first = self.eight(start)?;
         // Eight digits before the point are enough for what is usual.
-        let (integer, count) = leading_digits(bytes);
-        let point = |before: usize| (bytes >> (8 * before)) as u8 == b'.';
-        let before = match () {
-            () if point(5) => 5,
-            () if point(1) => 1,
-            () if point(2) => 2,
-            () if point(4) => 4,
-            () if point(3) => 3,
-            () if point(6) => 6,
-            () if point(7) => 7,
-            () => count,
-        };
+        let (integer, before) = leading_digits(first);
         let mut end = start + before;
+        if before == 0 || (before > 1 && first as u8 == b'0') {
+            return None;
+        }
         let (mut mantissa, mut scale) = (integer, 0);
         if *self.text.get(end)? == b'.' {
-            let (fraction, count) = leading_digits(self.eight(end + 1)?);
-            let after = if self.text.get(end + 9) == Some(&b',') {
-                8
-            } else {
-                count
-            };
-            if count == 0 || after != count {
+            let behind = self.eight(end + 1)?;
+            // Spot always prints eight digits. Where the next field begins then does not depend on counting them.
+            if self.text.get(end + 9) == Some(&b',') && all_digits(behind) {
+                self.at = end + 10;
+                return Some(Printed {
+                    mantissa: integer * TENS[8] + eight_digits(behind ^ ZEROS),
+                    scale: 8,
+                    plain: true,
+                    text: &self.text[start..end + 9],
+                });
+            }
+            let (fraction, after) = leading_digits(behind);
+            if after == 0 {
                 return None;
             }
             mantissa = integer * TENS[after] + fraction;
             scale = after as u8;
             end += 1 + after;
         }
-        let padded = before > 1 && bytes as u8 == b'0';
-        if count == 0 || before != count || padded || *self.text.get(end)? != b',' {
+        if *self.text.get(end)? != b',' {
             return None;
         }
         self.at = end + 1;
@@ -244,23 +233,40 @@ impl<'a> Scan<'a> {
 
 const TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
+/// Eight times the character `0`: what turns digits into their values.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The top bit of the first byte (lowest first) that is no digit, and nothing below it.
+#[inline(always)]
+fn others(values: u64) -> u64 {
+    // Digits are 0..=9 by now, and adding 0x76 carries anything larger into the top bit of its byte. A carry can spoil
+    // only bytes behind the first that is no digit.
+    (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080
+}
+
+#[inline(always)]
+fn all_digits(bytes: u64) -> bool {
+    others(bytes ^ ZEROS) == 0
+}
+
 /// The value of the digits that eight bytes (first one lowest) begin with, and how many they are.
 #[inline(always)]
 fn leading_digits(bytes: u64) -> (u64, usize) {
-    // Digits become 0..=9, and adding 0x76 carries anything larger into the top bit of its byte. A carry can spoil
-    // only bytes behind the first that is no digit.
-    let values = bytes ^ 0x3030_3030_3030_3030;
-    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
-    let count = (others.trailing_zeros() / 8) as usize;
+    let values = bytes ^ ZEROS;
+    let count = (others(values).trailing_zeros() / 8) as usize;
     if count == 0 {
         return (0, 0);
     }
-    // Right-aligned, with zeros in front; then neighbours are joined to pairs, fours and eight.
-    let aligned = values << (64 - 8 * count);
-    let pairs = aligned.wrapping_mul(10).wrapping_add(aligned >> 8) & 0x00ff_00ff_00ff_00ff;
+    // Right-aligned, with zeros in front.
+    (eight_digits(values << (64 - 8 * count)), count)
+}
+
+/// The number that eight values of digits make, first one lowest: neighbours are joined to pairs, fours and eight.
+#[inline(always)]
+fn eight_digits(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
-    (eight, count)
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
 #[cfg(test)]
