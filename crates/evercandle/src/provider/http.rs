@@ -346,9 +346,8 @@ fn unsent(place: &str, error: &reqwest::Error) -> FetchError {
 type Cause = dyn std::error::Error + 'static;
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &Cause> {
-    fn next<'a>(e: &&'a Cause) -> Option<&'a Cause> {
+    fn next<'a>(&e: &&'a Cause) -> Option<&'a Cause> {
         // The standard library's wrapper names the inner error's source as its own and so hides the inner error.
-        let e: &'a Cause = *e;
         let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         inner.map(|i| i as &Cause).or_else(|| e.source())
     }
@@ -544,7 +543,8 @@ mod tests {
     #[tokio::test]
     async fn every_broken_transfer_is_named_and_bounded() {
         let pause = Duration::from_millis(20);
-        let cases: Vec<(&str, bool, fn(Duration) -> Act)> = vec![
+        type Case = (&'static str, bool, fn(Duration) -> Act);
+        let cases: Vec<Case> = vec![
             ("no answer within 400 ms", false, |_| Act::Hang(vec![])),
             ("no answer", true, |_| Act::Raw(vec![])),
             ("no answer", true, |_| Act::Raw(b"SSH-2.0-OpenSSH\r\n".to_vec())),
