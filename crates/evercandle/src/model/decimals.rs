@@ -251,7 +251,8 @@ impl DecimalsBuilder {
     #[inline]
     pub fn push(&mut self, open_time: Timestamp, values: &[Printed<'_>; COLUMNS]) {
         let scales = values.map(|v| v.scale);
-        let survive = values.iter().all(|v| v.survives_a_double());
+        // Without early exit: eight branches that are never taken cost more than eight comparisons.
+        let survive = values.iter().fold(true, |all, v| all & v.survives_a_double());
         if !survive || scales != self.scales || self.decimals.runs.is_empty() {
             self.push_unusual(open_time, values, scales);
         }

@@ -316,7 +316,9 @@ pub fn bounded(wait: Duration) -> Duration {
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
-    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    // A wrong day of the week is the server's mistake and does not make the date less clear.
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let parsed = parser.parse_timestamp(text).ok()?;
     Some(Timestamp::from_micros(parsed.as_microsecond()))
 }
 
@@ -344,9 +346,8 @@ fn unsent(place: &str, error: &reqwest::Error) -> FetchError {
 type Cause = dyn std::error::Error + 'static;
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &Cause> {
-    fn next<'a>(e: &&'a Cause) -> Option<&'a Cause> {
+    fn next<'a>(&e: &&'a Cause) -> Option<&'a Cause> {
         // The standard library's wrapper names the inner error's source as its own and so hides the inner error.
-        let e: &'a Cause = *e;
         let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         inner.map(|i| i as &Cause).or_else(|| e.source())
     }
@@ -376,4 +377,329 @@ fn chain(error: &reqwest::Error) -> String {
         return "unknown cause".into();
     }
     parts.join(": ")
+}
+
+/// A server of one behaviour per request, on a port of its own.
+#[cfg(test)]
+pub(crate) mod stub {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use url::Url;
+
+    use super::Http;
+    use crate::config::HttpConfig;
+
+    /// What happens to a request.
+    pub(crate) enum Act {
+        /// Status, further header lines (each ending in `\r\n`), body.
+        Reply(u16, &'static str, Vec<u8>),
+        /// These bytes, then the end of the connection.
+        Raw(Vec<u8>),
+        /// These bytes, then nothing for longer than anyone waits.
+        Hang(Vec<u8>),
+        /// These bytes, then one more every so often.
+        Trickle(Vec<u8>, Duration),
+    }
+
+    impl Act {
+        pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Act {
+            Act::Reply(200, "", body.into())
+        }
+    }
+
+    pub(crate) struct Stub {
+        pub(crate) port: u16,
+        /// The heads of all requests so far.
+        pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Stub {
+        /// `answer` is given the request's target: `/<host>/<path>?<query>`.
+        pub(crate) async fn start(answer: impl Fn(&str) -> Act + Send + Sync + 'static) -> Stub {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let (seen, answer) = (asked.clone(), Arc::new(answer));
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, seen.clone(), answer.clone()));
+                }
+            });
+            Stub { port, asked }
+        }
+
+        /// A client whose internet is this server, with limits short enough to wait for.
+        pub(crate) fn http(&self) -> Http {
+            let internet = Url::parse(&format!("http://127.0.0.1:{}", self.port)).unwrap();
+            Http::new(&impatient(), Some(internet)).unwrap()
+        }
+
+        /// The targets of all requests so far.
+        pub(crate) fn targets(&self) -> Vec<String> {
+            let target = |head: &String| head.split(' ').nth(1).unwrap_or_default().to_owned();
+            self.asked.lock().iter().map(target).collect()
+        }
+    }
+
+    pub(crate) fn impatient() -> HttpConfig {
+        HttpConfig {
+            timeout_ms: 400,
+            idle_timeout_ms: 300,
+            rate_min: 1_000,
+            proxy_from_environment: false,
+        }
+    }
+
+    async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, answer: Arc<impl Fn(&str) -> Act>) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return,
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let act = answer(head.split(' ').nth(1).unwrap_or_default());
+        seen.lock().push(head);
+        match act {
+            Act::Reply(status, headers, body) => {
+                let length = body.len();
+                let start =
+                    format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n");
+                let _ = stream.write_all(&[start.as_bytes(), &body].concat()).await;
+            }
+            Act::Raw(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+            }
+            Act::Hang(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                std::future::pending::<()>().await;
+            }
+            Act::Trickle(bytes, pause) => {
+                let _ = stream.write_all(&bytes).await;
+                let mut ticks = tokio::time::interval(pause);
+                loop {
+                    ticks.tick().await;
+                    if stream.write_all(b".").await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stub::{Act, Stub, impatient};
+    use super::*;
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+
+    async fn get(stub: &Stub, body_max: usize) -> Result<Reply, FetchError> {
+        stub.http().send(Ask::text("example.org", "/x", &[], body_max)).await
+    }
+
+    fn reply(status: u16, headers: &[(&'static str, &str)]) -> Reply {
+        let pairs = headers.iter().map(|(name, value)| {
+            let name = reqwest::header::HeaderName::from_static(name);
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        Reply {
+            status,
+            body: Bytes::new(),
+            place: "example.org/x".into(),
+            headers: pairs.collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_names_host_path_and_query_and_asks_for_no_web_page() {
+        let stub = Stub::start(|_| Act::ok("{}")).await;
+        let query = [("symbol", "币USDT"), ("limit", "1")];
+        let ask = Ask::text("api.binance.com", "/api/v3/klines", &query, 100);
+        let reply = stub.http().send(ask).await.unwrap();
+        assert_eq!((reply.status, &reply.body[..]), (200, &b"{}"[..]));
+        let head = stub.asked.lock()[0].to_ascii_lowercase();
+        let line = "get /api.binance.com/api/v3/klines?symbol=%e5%b8%81usdt&limit=1 http/1.1";
+        assert!(head.starts_with(line), "{head}");
+        assert!(
+            head.contains("accept: application/json") && !head.contains("text/html"),
+            "{head}"
+        );
+        assert!(
+            head.contains("user-agent: evercandle/") && head.contains("gzip"),
+            "{head}"
+        );
+        stub.http().send(Ask::file("example.org", "/f.zip", 100)).await.unwrap();
+        assert!(!stub.asked.lock()[1].contains("gzip"));
+    }
+
+    /// Goal: each way a transfer can fail is told apart, is bounded in time, and says whether a second try may help.
+    #[tokio::test]
+    async fn every_broken_transfer_is_named_and_bounded() {
+        let pause = Duration::from_millis(20);
+        type Case = (&'static str, bool, fn(Duration) -> Act);
+        let cases: Vec<Case> = vec![
+            ("no answer within 400 ms", false, |_| Act::Hang(vec![])),
+            ("no answer", true, |_| Act::Raw(vec![])),
+            ("no answer", true, |_| Act::Raw(b"SSH-2.0-OpenSSH\r\n".to_vec())),
+            ("fell silent for 300 ms after 3 bytes", false, |_| {
+                Act::Hang(format!("{HEAD}abc").into())
+            }),
+            ("trickles", false, |pause| Act::Trickle(HEAD.into(), pause)),
+            ("broke off after 3 bytes", true, |_| {
+                Act::Raw(format!("{HEAD}abc").into())
+            }),
+            ("broke off after 3 bytes", true, |_| {
+                Act::Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec())
+            }),
+        ];
+        for (expected, again, act) in cases {
+            let stub = Stub::start(move |_| act(pause)).await;
+            let begun = Clock::system().instant();
+            match get(&stub, 10_000).await.unwrap_err() {
+                FetchError::Unreachable { why, retry } => {
+                    assert!(why.starts_with("example.org/x: ") && why.contains(expected), "{why}");
+                    assert_eq!(retry, again, "{why}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(begun.elapsed() < Duration::from_millis(1_500), "{expected}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_connected_to_is_not_asked_again() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let plain = Stub::start(|_| Act::Raw(b"HTTP/1.1 400 speak plainly\r\n\r\n".to_vec())).await;
+        let silent = Stub::start(|_| Act::Hang(vec![])).await;
+        let direct = Http::new(&impatient(), None).unwrap();
+        for (host, expected) in [
+            (format!("127.0.0.1:{closed}"), "no connection"),
+            (format!("127.0.0.1:{}", plain.port), "no "),
+            (format!("127.0.0.1:{}", silent.port), "no "),
+            ("no-such-host.invalid".to_owned(), "no "),
+        ] {
+            match direct
+                .send(Ask::text(&host, "/secret", &[("key", "hunter2")], 10))
+                .await
+                .unwrap_err()
+            {
+                FetchError::Unreachable { why, retry } => {
+                    assert!(why.starts_with(&format!("{host}/secret: {expected}")), "{why}");
+                    assert!(!retry && !why.contains("hunter2"), "{why}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_given_up_at_its_cap_however_it_arrives() {
+        let bomb = {
+            let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
+            let mut out = vec![0; 100_000];
+            let written = compressor.gzip_compress(&vec![b' '; 5_000_000], &mut out).unwrap();
+            out.truncate(written);
+            out
+        };
+        let declared = Stub::start(|_| Act::ok(vec![b' '; 2_000])).await;
+        let chunked = Stub::start(|_| {
+            let chunks = "100\r\n".to_owned() + &" ".repeat(256) + "\r\n";
+            Act::Hang(
+                format!(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+                    chunks.repeat(8)
+                )
+                .into(),
+            )
+        })
+        .await;
+        let packed = Stub::start(move |_| Act::Reply(200, "Content-Encoding: gzip\r\n", bomb.clone())).await;
+        for (stub, body_max) in [(declared, 1_999), (chunked, 2_000), (packed, 100_000)] {
+            let error = get(&stub, body_max).await.unwrap_err();
+            assert!(
+                matches!(&error, FetchError::Corrupt(why) if why.contains(&body_max.to_string())),
+                "{error:?}"
+            );
+        }
+        let fits = Stub::start(|_| Act::ok(vec![b' '; 2_000])).await;
+        assert_eq!(get(&fits, 2_000).await.unwrap().body.len(), 2_000);
+    }
+
+    #[tokio::test]
+    async fn redirects_are_news_and_are_not_followed() {
+        let stub = Stub::start(|_| Act::Reply(302, "Location: /elsewhere\r\n", vec![])).await;
+        let reply = get(&stub, 100).await.unwrap();
+        assert_eq!((reply.status, stub.targets().len()), (302, 1));
+        let refusal = reply.refusal(RULES).unwrap();
+        assert!(
+            matches!(refusal, FetchError::Unreachable { retry: false, .. }),
+            "{refusal:?}"
+        );
+    }
+
+    const RULES: StatusRules = StatusRules {
+        throttled_for: Duration::from_secs(30),
+        retry_server_errors: true,
+    };
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_kept_within_bounds() {
+        let date = ("date", "Tue, 11 Jan 2022 21:04:50 GMT");
+        for (text, expected) in [
+            ("7", Some(7)),
+            (" 120 ", Some(120)),
+            ("0", Some(1)),
+            ("99999999", Some(3 * 24 * 3600)),
+            ("Tue, 11 Jan 2022 21:05:50 GMT", Some(60)),
+            ("Tue, 11 Jan 2022 21:00:00 GMT", Some(1)),
+            ("Tue, 11 Jan 2032 21:00:00 GMT", Some(3 * 24 * 3600)),
+            ("soon", None),
+            ("-5", None),
+            ("", None),
+        ] {
+            let found = reply(429, &[("retry-after", text), date]).retry_after();
+            assert_eq!(found.map(|d| d.as_secs()), expected, "{text:?}");
+        }
+        assert_eq!(reply(429, &[]).retry_after(), None);
+    }
+
+    #[test]
+    fn each_status_leads_to_one_decision() {
+        for (status, kind, again) in [
+            (404, "absent", false),
+            (400, "rejected", false),
+            (401, "rejected", false),
+            (403, "throttled", false),
+            (408, "unreachable", true),
+            (418, "throttled", false),
+            (429, "throttled", false),
+            (451, "throttled", false),
+            (500, "unreachable", true),
+            (503, "unreachable", true),
+            (204, "unreachable", false),
+            (301, "unreachable", false),
+        ] {
+            let refusal = reply(status, &[]).refusal(RULES).unwrap();
+            let policy = refusal.policy();
+            assert_eq!((policy.kind, policy.retry), (kind, again), "{status}");
+            assert!(refusal.to_string().contains("example.org/x"), "{refusal}");
+        }
+        assert_eq!(reply(200, &[]).refusal(RULES), None);
+        match reply(429, &[]).refusal(RULES) {
+            Some(FetchError::Throttled { retry_after, .. }) => assert_eq!(retry_after.as_secs(), 30),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -93,3 +93,70 @@ fn one_line(text: &str) -> String {
         .take(CHARS)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    fn decided(status: u16, body: &str, retry_after: Option<u64>) -> (&'static str, bool, u64) {
+        let error = refusal(status, body, retry_after.map(Duration::from_secs), NOW, "host/path");
+        assert!(
+            error.to_string().contains(&format!("host/path: HTTP {status}")),
+            "{error}"
+        );
+        let wait = match &error {
+            FetchError::Throttled { retry_after, .. } => retry_after.as_secs(),
+            _ => 0,
+        };
+        (error.policy().kind, error.policy().retry, wait)
+    }
+
+    #[test]
+    fn each_status_and_code_leads_to_one_decision() {
+        let code = |code: i64| format!("{{\"code\":{code},\"msg\":\"some words\"}}");
+        let banned =
+            |until: i64| format!("{{\"code\":-1003,\"msg\":\"Way too much; IP banned until {until}. Please\"}}");
+        for (status, body, retry_after, expected) in [
+            (400, code(-1121), None, ("unknown_symbol", false, 0)),
+            (400, code(-1120), None, ("rejected", false, 0)),
+            (400, code(-1100), None, ("rejected", false, 0)),
+            (400, String::new(), None, ("rejected", false, 0)),
+            (404, String::new(), None, ("rejected", false, 0)),
+            (429, code(-1003), Some(7), ("throttled", false, 7)),
+            (429, code(-1003), None, ("throttled", false, 60)),
+            (429, "not json".into(), None, ("throttled", false, 60)),
+            (418, banned(1_700_000_090_000), None, ("throttled", false, 90)),
+            (418, banned(1_700_000_090_000), Some(33), ("throttled", false, 33)),
+            (418, banned(1_600_000_000_000), None, ("throttled", false, 1)),
+            (418, banned(1_900_000_000_000), None, ("throttled", false, 259_200)),
+            (418, code(-1003), None, ("throttled", false, 120)),
+            (400, banned(1_700_000_090_000), None, ("throttled", false, 90)),
+            (
+                403,
+                "<html>Request blocked.</html>".into(),
+                None,
+                ("throttled", false, 300),
+            ),
+            (403, String::new(), Some(20), ("throttled", false, 20)),
+            (451, code(0), None, ("throttled", false, 86_400)),
+            (500, String::new(), None, ("unreachable", true, 0)),
+            (503, code(-1008), None, ("unreachable", true, 0)),
+            (
+                504,
+                "<html>Gateway Timeout</html>".into(),
+                None,
+                ("unreachable", true, 0),
+            ),
+            (400, code(-1000), None, ("unreachable", true, 0)),
+            (400, code(-1001), None, ("unreachable", true, 0)),
+            (400, code(-1006), None, ("unreachable", true, 0)),
+            (400, code(-1007), None, ("unreachable", true, 0)),
+            (400, code(-1016), None, ("unreachable", true, 0)),
+            (301, String::new(), None, ("unreachable", false, 0)),
+        ] {
+            assert_eq!(decided(status, &body, retry_after), expected, "{status} {body}");
+        }
+    }
+}

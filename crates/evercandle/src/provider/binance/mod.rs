@@ -8,6 +8,8 @@ use crate::config::{ConfigError, ProviderConfig};
 
 mod archive;
 mod checksum;
+#[cfg(test)]
+mod damage;
 mod errors;
 mod exchange_info;
 mod halts;

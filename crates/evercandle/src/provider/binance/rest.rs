@@ -398,3 +398,349 @@ impl KlineProvider for Rest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Form;
+    use super::super::super::http::stub::{Act, Stub};
+    use super::*;
+    use crate::config::HttpConfig;
+    use crate::model::interval::Interval;
+    use crate::model::range::{HOUR, MINUTE};
+
+    /// 2024-01-01, in milliseconds.
+    const START: i64 = 1_704_067_200_000;
+
+    fn series(market: Market, interval: Interval) -> Series {
+        let symbol = if market == Market::Cm { "BTCUSD_PERP" } else { "BTCUSDT" };
+        Series::parse(symbol, interval, Some(market)).unwrap()
+    }
+
+    fn slice(market: Market, interval: Interval, micros: i64) -> Slice {
+        let start = Timestamp::from_millis(START);
+        Slice {
+            series: series(market, interval),
+            range: TimeRange::clamped(start, start.plus(micros)),
+            form: Form::Page,
+        }
+    }
+
+    fn row(minute: i64) -> String {
+        let (open, close) = (START + minute * 60_000, START + minute * 60_000 + 59_999);
+        format!(
+            r#"[{open},"42283.58","42298.62","42261.02","42298.61","35.9",{close},"1519032.4",1327,"23.1","980394.2","0"]"#
+        )
+    }
+
+    fn page(minutes: impl IntoIterator<Item = i64>) -> String {
+        let rows: Vec<String> = minutes.into_iter().map(row).collect();
+        format!("[{}]", rows.join(","))
+    }
+
+    fn rest(stub: &Stub) -> Rest {
+        Rest::new(&ProviderConfig::default(), &stub.http()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_page_is_asked_for_with_both_ends_in_every_market() {
+        for (market, path, symbol) in [
+            (Market::Spot, "/api.binance.com/api/v3/klines", "BTCUSDT"),
+            (Market::Um, "/fapi.binance.com/fapi/v1/klines", "BTCUSDT"),
+            (Market::Cm, "/dapi.binance.com/dapi/v1/klines", "BTCUSD_PERP"),
+        ] {
+            let stub = Stub::start(|_| Act::Reply(200, "X-MBX-USED-WEIGHT-1M: 24\r\n", page([0, 1, 2]).into())).await;
+            let asked = slice(market, Interval::M1, 3 * MINUTE);
+            let fetched = rest(&stub).fetch(&asked).await.unwrap();
+            let query = format!(
+                "symbol={symbol}&interval=1m&startTime={START}&endTime={}&limit=3",
+                START + 179_999
+            );
+            assert_eq!(stub.targets(), [format!("{path}?{query}")]);
+            assert_eq!((fetched.batch.len(), fetched.used_weight), (3, Some(24)));
+            assert_eq!(
+                (fetched.answered, fetched.verification),
+                (asked.range, Verification::Structural)
+            );
+        }
+    }
+
+    /// Goal: the engine pages on exactly where a page was cut, and never where it was not.
+    #[test]
+    fn a_page_answers_for_as_much_as_it_can_vouch_for() {
+        let answered = |market, slots: i64, minutes: &[i64]| {
+            let slice = slice(market, Interval::M1, slots * MINUTE);
+            let page_of = Page::of(&slice, 5);
+            let (batch, _) = decode(&slice.series, page_of.range, &page(minutes.iter().copied())).unwrap();
+            let answered = page_of.answered(&batch);
+            let from = |t: Timestamp| t.since(slice.range.start());
+            (from(answered.start()), from(answered.end()))
+        };
+        for market in Market::ALL {
+            assert_eq!(answered(market, 3, &[]), (0, 3 * MINUTE));
+            assert_eq!(answered(market, 3, &[0]), (0, 3 * MINUTE));
+            assert_eq!(answered(market, 3, &[0, 1, 2]), (0, 3 * MINUTE));
+            // A slice of more slots than a page has rows is answered as far as one page reaches.
+            assert_eq!(answered(market, 9, &[0, 1, 2, 3, 4]), (0, 5 * MINUTE));
+        }
+        // More klines than slots, as in February 2018: the page is full before its last slot.
+        let slice = slice(Market::Spot, Interval::M1, 3 * MINUTE);
+        let odd = page([0, 1]).replace("]]", "],").replace(
+            &row(1),
+            &(row(0).replace(&START.to_string(), &(START + 9).to_string()) + "," + &row(1)),
+        );
+        let page_of = Page::of(&slice, 5);
+        let (batch, _) = decode(
+            &slice.series,
+            page_of.range,
+            &(odd.trim_end_matches(',').to_owned() + "]"),
+        )
+        .unwrap();
+        assert_eq!(batch.len(), 3);
+        assert_eq!(page_of.answered(&batch).end().since(slice.range.start()), MINUTE + 1);
+        let counted_back = Page {
+            market: Market::Cm,
+            range: TimeRange::clamped(slice.range.start().plus(-MINUTE), slice.range.end()),
+            ..page_of
+        };
+        assert_eq!(counted_back.answered(&batch), slice.range);
+    }
+
+    #[test]
+    fn a_range_that_begins_just_after_a_kline_does_not_fetch_it_again() {
+        let mut slice = slice(Market::Spot, Interval::M1, 3 * MINUTE);
+        slice.range = TimeRange::clamped(slice.range.start().plus(1), slice.range.end());
+        let (_, start, end) = Page::of(&slice, 1_000).query();
+        assert_eq!((start, end), ((START + 1).to_string(), (START + 179_999).to_string()));
+    }
+
+    #[test]
+    fn pages_and_weights_follow_the_market() {
+        let http = Http::new(&HttpConfig::default(), None).unwrap();
+        let rest = Rest::new(&ProviderConfig::default(), &http).unwrap();
+        for (market, interval, micros, rows, weight, limit) in [
+            (Market::Spot, Interval::M1, 1_000 * MINUTE, 1_000, 2, 1_000),
+            (Market::Um, Interval::M1, 99 * MINUTE, 499, 1, 99),
+            (Market::Um, Interval::M1, 100 * MINUTE, 499, 2, 100),
+            (Market::Cm, Interval::M1, 9_999 * MINUTE, 499, 2, 499),
+            (Market::Cm, Interval::D1, 400 * DAY, 499, 2, 200),
+            (Market::Cm, Interval::Mo1, 400 * DAY, 499, 1, 7),
+            (Market::Spot, Interval::Mo1, 400 * DAY, 1_000, 2, 14),
+        ] {
+            let slice = slice(market, interval, micros);
+            let Some(Offer {
+                supply: Supply::Pages { rows_max, span_max },
+                authoritative: true,
+            }) = rest.offer(&slice.series)
+            else {
+                panic!("{market}")
+            };
+            assert_eq!(
+                (rows_max, span_max),
+                (rows, (market == Market::Cm).then_some(200 * DAY))
+            );
+            let quota = rest.quota(&slice).unwrap();
+            assert_eq!(quota.weight, weight, "{market} {interval}");
+            assert_eq!(
+                quota.group,
+                if market == Market::Spot {
+                    "binance-spot"
+                } else {
+                    "binance-futures"
+                }
+            );
+            assert_eq!(Page::of(&slice, rows_max).limit, limit, "{market} {interval}");
+        }
+        assert_eq!(
+            [1, 99, 100, 499, 500, 1_000, 1_001, 1_500].map(futures_weight),
+            [1, 1, 2, 2, 5, 5, 10, 10]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_host_that_cannot_be_reached_is_left_for_the_next_one() {
+        let stub = Stub::start(|target| match target.starts_with("/api.binance.com") {
+            true => Act::Raw(vec![]),
+            false => Act::ok(page([0])),
+        })
+        .await;
+        let rest = rest(&stub);
+        let asked = slice(Market::Spot, Interval::M1, MINUTE);
+        let error = rest.fetch(&asked).await.unwrap_err();
+        assert!(
+            matches!(error, FetchError::Unreachable { retry: true, .. }),
+            "{error:?}"
+        );
+        for _ in 0..3 {
+            rest.fetch(&asked).await.unwrap();
+        }
+        let hosts: Vec<_> = stub
+            .targets()
+            .iter()
+            .map(|t| t.split('/').nth(1).unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(
+            hosts,
+            ["api.binance.com", MARKET_DATA_HOST, MARKET_DATA_HOST, MARKET_DATA_HOST]
+        );
+    }
+
+    #[tokio::test]
+    async fn where_trading_is_not_allowed_market_data_is_asked_for_at_once() {
+        let stub = Stub::start(|target| match target.starts_with("/data-api") {
+            true => Act::ok(page([0])),
+            false => Act::Reply(451, "", br#"{"code": 0, "msg": "restricted location"}"#.to_vec()),
+        })
+        .await;
+        let rest_one = rest(&stub);
+        rest_one
+            .fetch(&slice(Market::Spot, Interval::M1, MINUTE))
+            .await
+            .unwrap();
+        rest_one
+            .fetch(&slice(Market::Spot, Interval::M1, MINUTE))
+            .await
+            .unwrap();
+        assert_eq!(stub.targets().len(), 3);
+        // Futures have no such host.
+        let error = rest_one
+            .fetch(&slice(Market::Um, Interval::M1, MINUTE))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, FetchError::Throttled { retry_after, .. } if retry_after.as_secs() == 86_400),
+            "{error:?}"
+        );
+        let everywhere = Stub::start(|_| Act::Reply(451, "", vec![])).await;
+        let error = rest(&everywhere)
+            .fetch(&slice(Market::Spot, Interval::M1, MINUTE))
+            .await
+            .unwrap_err();
+        assert_eq!((error.policy().kind, everywhere.targets().len()), ("throttled", 2));
+    }
+
+    #[tokio::test]
+    async fn answers_to_another_question_and_no_answers_are_corrupt() {
+        for body in [
+            page([0, 5]),
+            page([-1]),
+            "".into(),
+            "{}".into(),
+            "null".into(),
+            r#"{"code":-1121,"msg":"Invalid symbol."}"#.into(),
+            "<html><body>Sign in to the hotel</body></html>".into(),
+            page([0, 1])[..200].to_owned(),
+            page([0]) + "[]",
+            page([0]).replace("1327", "1.5"),
+            page([0]).replace("\"35.9\"", "\"-35.9\""),
+            page([0]).replace("\"35.9\"", "null"),
+            page([0]).replace("\"35.9\"", "\"NaN\""),
+            page([0]).replace("\"35.9\"", "[1]"),
+            page([0]).replace(",\"0\"]", "]"),
+            "[[]]".into(),
+            "[1]".into(),
+            "[".repeat(100_000),
+        ] {
+            let sent = body.clone();
+            let stub = Stub::start(move |_| Act::ok(sent.clone())).await;
+            let error = rest(&stub)
+                .fetch(&slice(Market::Spot, Interval::M1, 3 * MINUTE))
+                .await
+                .unwrap_err();
+            assert!(matches!(error, FetchError::Corrupt(_)), "{body:.80}: {error:?}");
+            assert!(error.to_string().contains("api.binance.com/api/v3/klines"), "{error}");
+        }
+    }
+
+    #[test]
+    fn drift_in_the_shape_of_a_row_is_tolerated_where_it_cannot_mislead() {
+        let slice = slice(Market::Spot, Interval::M1, MINUTE);
+        let (expected, _) = decode(&slice.series, slice.range, &page([0])).unwrap();
+        let read = |text: String| decode(&slice.series, slice.range, &text).unwrap().0;
+        for text in [
+            page([0])
+                .replace("1327", "\"1327\"")
+                .replace(&START.to_string(), &format!("\"{START}\"")),
+            page([0]).replace("\"35.9\"", "35.9"),
+            page([0]).replace(",\"0\"]", ",\"0\",7,{\"x\":[]}]"),
+            page([0]).replace(',', " ,\n\t"),
+        ] {
+            assert!(read(text.clone()).same_klines(&expected), "{text}");
+        }
+        // No number passes through a double on its way.
+        let exact = read(page([0]).replace("\"35.9\"", "17928899123.624843390"));
+        assert_eq!(exact.print(0, 5).as_deref(), Some("17928899123.624843390"));
+        let micros = read(
+            page([0])
+                .replace(&START.to_string(), &format!("{START}000"))
+                .replace("259999", "259999999"),
+        );
+        assert_eq!(micros.open_times(), expected.open_times());
+        assert_eq!(micros.close_times()[0], expected.close_times()[0] + 999);
+    }
+
+    #[tokio::test]
+    async fn the_first_kline_is_asked_of_klines_or_of_the_list() {
+        let stub = Stub::start(|target| match target.contains("exchangeInfo") {
+            false => Act::ok(page([7])),
+            true => Act::ok(
+                r#"{"symbols":[{"symbol":"ETHUSD_PERP"},{"symbol":"BTCUSD_PERP","onboardDate":1597042800000,"contractStatus":"TRADING"}]}"#,
+            ),
+        })
+        .await;
+        let rest = rest(&stub);
+        let first = rest
+            .first_open(&series(Market::Um, Interval::M1))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(first.since(Timestamp::from_millis(START)), 7 * MINUTE);
+        assert!(stub.targets()[0].ends_with("symbol=BTCUSDT&interval=1m&startTime=0&limit=1"));
+        for (interval, expected) in [
+            (Interval::H1, "2020-08-10T07:00:00Z"),
+            (Interval::Mo1, "2020-08-01T00:00:00Z"),
+        ] {
+            let first = rest.first_open(&series(Market::Cm, interval)).await.unwrap().unwrap();
+            assert_eq!(first.to_string(), expected);
+        }
+        let unlisted = Series::parse("XRPUSD_PERP", Interval::H1, Some(Market::Cm)).unwrap();
+        assert_eq!(rest.first_open(&unlisted).await.unwrap(), None);
+        let empty = Stub::start(|_| Act::ok("[]")).await;
+        assert_eq!(
+            self::rest(&empty)
+                .first_open(&series(Market::Spot, Interval::H1))
+                .await
+                .unwrap(),
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn clock_list_and_probe_read_what_they_should_and_nothing_else() {
+        let stub = Stub::start(|target| match target {
+            t if t.ends_with("/time") => Act::ok(format!("{{\"serverTime\":{}}}", START + HOUR / 1_000)),
+            t if t.ends_with("/exchangeInfo") => {
+                Act::ok(r#"{"new":1,"symbols":[{"symbol":"A","status":"TRADING","baseAsset":"X","filters":[]},{"status":"?"}]}"#)
+            }
+            _ => Act::ok("{}"),
+        })
+        .await;
+        let rest = rest(&stub);
+        let time = rest.server_time(Market::Cm).await.unwrap().unwrap();
+        assert_eq!(time.to_string(), "2024-01-01T01:00:00Z");
+        let list = rest.instruments(Market::Spot).await.unwrap().unwrap();
+        assert_eq!((list.len(), list[0].base.as_str(), list[0].listed_at), (1, "X", None));
+        rest.probe().await.unwrap();
+        assert!(stub.targets()[2].ends_with("/api.binance.com/api/v3/ping"));
+        let portal = Stub::start(|_| Act::ok("<html></html>")).await;
+        let rest = self::rest(&portal);
+        assert!(matches!(rest.probe().await, Err(FetchError::Corrupt(_))));
+        assert!(matches!(
+            rest.server_time(Market::Spot).await,
+            Err(FetchError::Corrupt(_))
+        ));
+        assert!(matches!(
+            rest.instruments(Market::Um).await,
+            Err(FetchError::Corrupt(_))
+        ));
+    }
+}

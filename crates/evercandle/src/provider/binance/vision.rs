@@ -292,3 +292,320 @@ impl KlineProvider for Vision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::super::http::stub::{Act, Stub};
+    use super::*;
+
+    /// 2020-01-01, in milliseconds.
+    const DAY_MS: i64 = 1_577_836_800_000;
+
+    fn series(market: Market, symbol: &str, interval: Interval) -> Series {
+        Series::parse(symbol, interval, Some(market)).unwrap()
+    }
+
+    fn slice(series: Series, form: Form, date: (i16, i8, i8)) -> Slice {
+        let start = Timestamp::from_date(date.0, date.1, date.2).unwrap();
+        let end = match form {
+            Form::Month => Grid::new(Interval::Mo1, None).next(start),
+            _ => start.plus(DAY),
+        };
+        let range = TimeRange::clamped(start, end);
+        Slice { series, range, form }
+    }
+
+    fn hour(n: i64) -> String {
+        let (open, close) = (DAY_MS + n * 3_600_000, DAY_MS + (n + 1) * 3_600_000 - 1);
+        format!("{open},7195.24,7196.25,7175.46,7177.02,511.814901,{close},3675856.40,7640,226.15,1624000.56,0\n")
+    }
+
+    fn zipped(member: &str, content: &str) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        writer
+            .start_file(member, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        writer.write_all(content.as_bytes()).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn sidecar(zip: &[u8], name: &str) -> String {
+        format!("{}  {name}", hex::encode(Sha256::digest(zip)))
+    }
+
+    /// What fetching one day gives when the checksum and the archive are answered like this.
+    async fn fetched(checksum: fn(&[u8]) -> Act, archive: fn(Vec<u8>) -> Act) -> (Result<Fetched, FetchError>, Stub) {
+        let zip = zipped("BTCUSDT-1h-2020-01-01.csv", &(hour(0) + &hour(1) + &hour(3)));
+        let stub = Stub::start(move |target| match target.ends_with(".CHECKSUM") {
+            true => checksum(&zip),
+            false => archive(zip.clone()),
+        })
+        .await;
+        let vision = Vision::new(&ProviderConfig::default(), &stub.http()).unwrap();
+        let day = slice(series(Market::Spot, "BTCUSDT", Interval::H1), Form::Day, (2020, 1, 1));
+        (vision.fetch(&day).await, stub)
+    }
+
+    const NAME_OF_DAY: &str = "BTCUSDT-1h-2020-01-01.zip";
+
+    #[tokio::test]
+    async fn a_verified_day_is_handed_on_with_its_digest_and_tag() {
+        let (fetched, stub) = fetched(
+            |zip| Act::ok(sidecar(zip, NAME_OF_DAY)),
+            |zip| Act::Reply(200, "ETag: \"abc\"\r\n", zip),
+        )
+        .await;
+        let fetched = fetched.unwrap();
+        // The hour that is missing stays missing: the slice is answered all the same.
+        assert_eq!((fetched.batch.len(), fetched.answered.micros()), (3, DAY));
+        match fetched.verification {
+            Verification::Checksum { sha256, etag } => {
+                assert_eq!((sha256.len(), etag.as_deref()), (64, Some("\"abc\"")))
+            }
+            other => panic!("{other:?}"),
+        }
+        let path = "/data.binance.vision/data/spot/daily/klines/BTCUSDT/1h/BTCUSDT-1h-2020-01-01.zip";
+        assert_eq!(stub.targets(), [format!("{path}.CHECKSUM"), path.to_owned()]);
+    }
+
+    #[tokio::test]
+    async fn each_fault_of_an_archive_leads_to_one_decision() {
+        fn good(zip: &[u8]) -> Act {
+            Act::ok(sidecar(zip, NAME_OF_DAY))
+        }
+        type Case = (&'static str, &'static str, usize, fn(&[u8]) -> Act, fn(Vec<u8>) -> Act);
+        let cases: Vec<Case> = vec![
+            ("absent", "HTTP 404", 1, |_| Act::Reply(404, "", vec![]), Act::ok),
+            ("absent", "HTTP 404", 2, good, |_| Act::Reply(404, "", vec![])),
+            (
+                "throttled",
+                "AccessDenied",
+                1,
+                |_| Act::Reply(403, "", b"<Code>AccessDenied</Code>".to_vec()),
+                Act::ok,
+            ),
+            (
+                "corrupt",
+                "not a checksum",
+                1,
+                |_| Act::ok("<!DOCTYPE html><html>".repeat(9)),
+                Act::ok,
+            ),
+            ("corrupt", "not a checksum", 1, |_| Act::ok(""), Act::ok),
+            (
+                "corrupt",
+                "another file",
+                1,
+                |zip| Act::ok(sidecar(zip, "ETHUSDT-1h-2020-01-01.zip")),
+                Act::ok,
+            ),
+            ("corrupt", "was published", 2, good, |zip| Act::ok(&zip[1..])),
+            ("corrupt", "was published", 2, good, |_| {
+                Act::ok("<!DOCTYPE html><html>")
+            }),
+            ("corrupt", "was published", 2, good, |_| Act::ok("")),
+            ("corrupt", "longer than", 2, good, |_| Act::ok(vec![0; 1 << 20])),
+            ("unreachable", "HTTP 503", 2, good, |_| Act::Reply(503, "", vec![])),
+        ];
+        for (kind, expected, requests, checksum, archive) in cases {
+            let (result, stub) = fetched(checksum, archive).await;
+            let error = result.unwrap_err();
+            assert_eq!(error.policy().kind, kind, "{error}");
+            assert!(
+                error.to_string().contains(expected) && error.to_string().contains("BTCUSDT-1h-2020-01-01"),
+                "{error}"
+            );
+            assert_eq!(stub.targets().len(), requests, "{error}");
+            assert!(!matches!(error, FetchError::Unreachable { retry: true, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_matching_checksum_does_not_make_klines() {
+        let day = slice(series(Market::Spot, "BTCUSDT", Interval::H1), Form::Day, (2020, 1, 1));
+        let why = |bytes: &[u8]| {
+            let digest: [u8; 32] = Sha256::digest(bytes).into();
+            decode(&day.series, day.range, NAME_OF_DAY, bytes, &digest)
+                .unwrap_err()
+                .to_string()
+        };
+        let member = "BTCUSDT-1h-2020-01-01.csv";
+        assert!(why(b"<!DOCTYPE html>").contains("not a zip archive"));
+        assert!(why(&zipped("ETHUSDT-1h-2020-01-01.csv", &hour(0))).contains("instead of BTCUSDT"));
+        let late = why(&zipped(member, &(hour(0) + &hour(24))));
+        assert!(late.contains(member) && late.contains("2020-01-02T00:00:00Z"), "{late}");
+        let odd = why(&zipped(member, &(hour(0) + "oops\n")));
+        assert!(odd.contains(NAME_OF_DAY) && odd.contains("line 2: 1 columns"), "{odd}");
+    }
+
+    #[test]
+    fn files_are_named_by_market_period_and_symbol() {
+        for (market, symbol, interval, form, expected) in [
+            (
+                Market::Spot,
+                "1INCHUSDT",
+                Interval::S1,
+                Form::Day,
+                "spot/daily/klines/1INCHUSDT/1s/1INCHUSDT-1s-2022-02-01",
+            ),
+            (
+                Market::Um,
+                "BTCUSDT",
+                Interval::M1,
+                Form::Month,
+                "futures/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2022-02",
+            ),
+            (
+                Market::Cm,
+                "BTCUSD_PERP",
+                Interval::Mo1,
+                Form::Month,
+                "futures/cm/monthly/klines/BTCUSD_PERP/1mo/BTCUSD_PERP-1mo-2022-02",
+            ),
+            (
+                Market::Spot,
+                "币USDT",
+                Interval::D1,
+                Form::Day,
+                "spot/daily/klines/%E5%B8%81USDT/1d/%E5%B8%81USDT-1d-2022-02-01",
+            ),
+        ] {
+            let slice = slice(series(market, symbol, interval), form, (2022, 2, 1));
+            let encoded = slice.series.symbol().encoded();
+            let path = folder(&slice.series, form, &encoded) + &stem(&slice, &encoded);
+            assert_eq!(path, format!("/data/{expected}"));
+            assert!(is_period(&slice));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_period_of_a_file_is_refused_without_asking() {
+        let stub = Stub::start(|_| Act::ok("")).await;
+        let vision = Vision::new(&ProviderConfig::default(), &stub.http()).unwrap();
+        let day = slice(series(Market::Spot, "BTCUSDT", Interval::H1), Form::Day, (2020, 1, 1));
+        let shifted = TimeRange::clamped(day.range.start().plus(HOUR), day.range.end().plus(HOUR));
+        for wrong in [
+            Slice {
+                form: Form::Page,
+                ..day.clone()
+            },
+            Slice {
+                form: Form::Month,
+                ..day.clone()
+            },
+            Slice {
+                range: shifted,
+                ..day.clone()
+            },
+        ] {
+            assert!(
+                matches!(vision.fetch(&wrong).await, Err(FetchError::Rejected(_))),
+                "{wrong:?}"
+            );
+        }
+        assert!(stub.targets().is_empty());
+    }
+
+    #[test]
+    fn files_are_offered_where_they_are_kept_up() {
+        let http = Http::new(&crate::config::HttpConfig::default(), None).unwrap();
+        let vision = Vision::new(&ProviderConfig::default(), &http).unwrap();
+        for (interval, expected) in [
+            (Interval::S1, (true, false)),
+            (Interval::M1, (true, true)),
+            (Interval::D1, (true, true)),
+            (Interval::D3, (false, true)),
+            (Interval::Mo1, (false, true)),
+        ] {
+            let offer = vision.offer(&series(Market::Spot, "BTCUSDT", interval)).unwrap();
+            let Supply::Archives {
+                days,
+                months,
+                day_lag,
+                month_lag,
+            } = offer.supply
+            else {
+                panic!("{offer:?}")
+            };
+            assert_eq!((days, months), expected, "{interval}");
+            assert_eq!((day_lag, month_lag, offer.authoritative), (8 * HOUR, 8 * DAY, false));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_or_senseless_setting_is_an_error_that_names_it() {
+        let http = Http::new(&crate::config::HttpConfig::default(), None).unwrap();
+        for (toml, expected) in [
+            ("[limits]\nday_lag = 3", "providers.binance-vision.limits.day_lag"),
+            ("[limits]\nday_lag_hours = 0", "day_lag_hours = 0: expected 1 to"),
+            ("[hosts]\narchives = [\"x\"]", "hosts.archives: unknown"),
+            ("[hosts]\narchive = []", "hosts.archive"),
+            ("[hosts]\narchive = [\"https://x\"]", "without scheme"),
+        ] {
+            let config: ProviderConfig = toml::from_str(toml).unwrap();
+            let error = Vision::new(&config, &http).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let config: ProviderConfig =
+            toml::from_str("[limits]\nday_lag_hours = 30\n[hosts]\narchive = [\"mirror.example:8443\"]").unwrap();
+        let vision = Vision::new(&config, &http).unwrap();
+        assert_eq!(
+            (vision.archive_host.as_str(), vision.day_lag),
+            ("mirror.example:8443", 30 * HOUR)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_first_kline_is_not_before_the_earliest_file() {
+        let stub = Stub::start(|target| {
+            let folder = if target.contains("daily") { "daily" } else { "monthly" };
+            let key = |date: &str| {
+                format!("<Contents><Key>data/spot/{folder}/klines/BTCUSDT/1d/BTCUSDT-1d-{date}.zip</Key></Contents>")
+            };
+            let keys = if folder == "daily" {
+                key("2017-08-17") + &key("2017-08-18")
+            } else {
+                key("2017-09")
+            };
+            Act::ok(format!("<ListBucketResult xmlns=\"x\">{keys}</ListBucketResult>"))
+        })
+        .await;
+        let vision = Vision::new(&ProviderConfig::default(), &stub.http()).unwrap();
+        let [daily, weekly] = [Interval::D1, Interval::W1].map(|i| series(Market::Spot, "BTCUSDT", i));
+        assert_eq!(
+            vision.first_open(&daily).await.unwrap().unwrap().to_string(),
+            "2017-08-17T00:00:00Z"
+        );
+        let target = &stub.targets()[0];
+        assert!(
+            target.starts_with("/s3-ap-northeast-1.amazonaws.com/data.binance.vision?prefix=data%2Fspot%2Fdaily"),
+            "{target}"
+        );
+        // Keys of other intervals are not ours.
+        assert_eq!(vision.first_open(&weekly).await.unwrap(), None);
+        for fault in [
+            || Act::ok("<!DOCTYPE html><html></html>"),
+            || Act::Reply(403, "", b"<Error><Code>AccessDenied</Code></Error>".to_vec()),
+            || Act::Reply(404, "", vec![]),
+        ] {
+            let stub = Stub::start(move |_| fault()).await;
+            let vision = Vision::new(&ProviderConfig::default(), &stub.http()).unwrap();
+            let error = vision
+                .first_open(&series(Market::Spot, "BTCUSDT", Interval::D1))
+                .await
+                .unwrap_err();
+            assert!(!matches!(error, FetchError::Absent(_)), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clear_no_is_as_good_a_sign_of_life_as_a_file() {
+        for (status, alive) in [(200, true), (404, true), (403, false), (503, false)] {
+            let stub = Stub::start(move |_| Act::Reply(status, "", b"x".to_vec())).await;
+            let vision = Vision::new(&ProviderConfig::default(), &stub.http()).unwrap();
+            assert_eq!(vision.probe().await.is_ok(), alive, "{status}");
+        }
+    }
+}

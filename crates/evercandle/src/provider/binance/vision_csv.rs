@@ -181,12 +181,27 @@ impl<'a> Scan<'a> {
     #[inline(always)]
     fn decimal(&mut self) -> Option<Printed<'a>> {
         let start = self.at;
+        let first = self.eight(start)?;
         // Eight digits before the point are enough for what is usual.
-        let (integer, before) = leading_digits(self.eight(start)?);
+        let (integer, before) = leading_digits(first);
         let mut end = start + before;
+        if before == 0 || (before > 1 && first as u8 == b'0') {
+            return None;
+        }
         let (mut mantissa, mut scale) = (integer, 0);
         if *self.text.get(end)? == b'.' {
-            let (fraction, after) = leading_digits(self.eight(end + 1)?);
+            let behind = self.eight(end + 1)?;
+            // Spot always prints eight digits. Where the next field begins then does not depend on counting them.
+            if self.text.get(end + 9) == Some(&b',') && all_digits(behind) {
+                self.at = end + 10;
+                return Some(Printed {
+                    mantissa: integer * TENS[8] + eight_digits(behind ^ ZEROS),
+                    scale: 8,
+                    plain: true,
+                    text: &self.text[start..end + 9],
+                });
+            }
+            let (fraction, after) = leading_digits(behind);
             if after == 0 {
                 return None;
             }
@@ -194,8 +209,7 @@ impl<'a> Scan<'a> {
             scale = after as u8;
             end += 1 + after;
         }
-        let padded = before > 1 && self.text[start] == b'0';
-        if before == 0 || padded || *self.text.get(end)? != b',' {
+        if *self.text.get(end)? != b',' {
             return None;
         }
         self.at = end + 1;
@@ -219,21 +233,252 @@ impl<'a> Scan<'a> {
 
 const TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
+/// Eight times the character `0`: what turns digits into their values.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The top bit of the first byte (lowest first) that is no digit, and nothing below it.
+#[inline(always)]
+fn others(values: u64) -> u64 {
+    // Digits are 0..=9 by now, and adding 0x76 carries anything larger into the top bit of its byte. A carry can spoil
+    // only bytes behind the first that is no digit.
+    (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080
+}
+
+#[inline(always)]
+fn all_digits(bytes: u64) -> bool {
+    others(bytes ^ ZEROS) == 0
+}
+
 /// The value of the digits that eight bytes (first one lowest) begin with, and how many they are.
 #[inline(always)]
 fn leading_digits(bytes: u64) -> (u64, usize) {
-    // Digits become 0..=9, and adding 0x76 carries anything larger into the top bit of its byte. A carry can spoil
-    // only bytes behind the first that is no digit.
-    let values = bytes ^ 0x3030_3030_3030_3030;
-    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
-    let count = (others.trailing_zeros() / 8) as usize;
+    let values = bytes ^ ZEROS;
+    let count = (others(values).trailing_zeros() / 8) as usize;
     if count == 0 {
         return (0, 0);
     }
-    // Right-aligned, with zeros in front; then neighbours are joined to pairs, fours and eight.
-    let aligned = values << (64 - 8 * count);
-    let pairs = aligned.wrapping_mul(10).wrapping_add(aligned >> 8) & 0x00ff_00ff_00ff_00ff;
+    // Right-aligned, with zeros in front.
+    (eight_digits(values << (64 - 8 * count)), count)
+}
+
+/// The number that eight values of digits make, first one lowest: neighbours are joined to pairs, fours and eight.
+#[inline(always)]
+fn eight_digits(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
-    (eight, count)
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::interval::Interval;
+    use crate::model::range::{DAY, Timestamp};
+    use crate::model::series::Market;
+
+    const HEADER: &str = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,\
+                          taker_buy_quote_volume,ignore";
+    /// 2024-01-01, in milliseconds.
+    const DAY_MS: i64 = 1_704_067_200_000;
+
+    fn row(minute: i64) -> String {
+        let open = DAY_MS + minute * 60_000;
+        let close = open + 59_999;
+        format!(
+            "{open},42283.58000000,42298.62000000,42261.02000000,42298.61000000,35.92724000,{close},1519032.40398340,1327,23.18766000,980394.24218110,0"
+        )
+    }
+
+    fn read(text: &str) -> Result<(Batch, Repairs), String> {
+        read_as(Market::Spot, text)
+    }
+
+    fn read_as(market: Market, text: &str) -> Result<(Batch, Repairs), String> {
+        let series = Series::parse("BTCUSDT", Interval::M1, Some(market)).unwrap();
+        let start = Timestamp::from_millis(DAY_MS);
+        parse(&series, TimeRange::clamped(start, start.plus(DAY)), text.as_bytes())
+    }
+
+    fn minutes(text: &str) -> Vec<i64> {
+        let (batch, _) = read(text).unwrap();
+        let open_times = batch.open_times().iter();
+        open_times.map(|t| (t / 1_000 - DAY_MS) / 60_000).collect()
+    }
+
+    #[test]
+    fn harmless_differences_make_no_difference() {
+        let (a, b) = (row(0), row(1));
+        let plain = format!("{a}\n{b}\n");
+        let (expected, _) = read(&plain).unwrap();
+        for text in [
+            format!("{a}\n{b}"),
+            format!("{a}\r\n{b}\r\n"),
+            format!("\u{feff}{a}\n{b}\n"),
+            format!("{a}\n{b}\n\n"),
+            format!("{a}\n{b}\n\r\n  \n"),
+            format!("{a},7,8\n{b},extra\n"),
+            format!("{HEADER}\n{a}\n{b}\n"),
+            format!("\u{feff}{HEADER}\r\n{a}\r\n{b}\r\n"),
+            format!("{HEADER}\n{a}\n{HEADER}\n{b}\n{HEADER}\n"),
+            // Eleven columns are all that mean something.
+            format!("{}\n{}\n", a.trim_end_matches(",0"), b.trim_end_matches(",0")),
+        ] {
+            let (batch, repairs) = read(&text).unwrap();
+            assert!(batch.same_klines(&expected), "{text}");
+            assert_eq!(repairs, Repairs::default());
+        }
+        assert_eq!(minutes(&plain), [0, 1]);
+        assert_eq!(minutes(""), Vec::<i64>::new());
+        assert_eq!(minutes(&format!("{HEADER}\n")), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let (a, b) = (row(0), row(1));
+        for (text, expected) in [
+            (format!("{a}\nbad,{b}\n"), "line 2: open_time = \"bad\""),
+            (format!("{a}\n{b}\n{HEADER}\n"), "line 3: open_time = \"open_time\""),
+            // A damaged first time does not make a header of a row.
+            (b.replacen("17", "x7", 1), "line 1: open_time = \"x7"),
+            (format!("{a}\n1,2,3\n"), "line 2: 3 columns"),
+            ("<html></html>\n".to_owned(), "line 1: 1 columns"),
+            (format!("{a}\n\n{b}\n"), "line 2: empty, but not the last"),
+            (a.replace("35.92724000", "-1"), "line 1: volume = \"-1\""),
+            (a.replace("35.92724000", "NaN"), "line 1: volume = \"NaN\""),
+            (a.replace("35.92724000", "\"35.9\""), "line 1: volume"),
+            (a.replace("35.92724000", ""), "line 1: volume = \"\""),
+            (a.replace("1327", "1.5"), "line 1: count = \"1.5\""),
+            (a.replace("1327", "-3"), "line 1: count = \"-3\""),
+            (
+                format!("{b}\n{}\n", row(1_440)),
+                "2024-01-02T00:00:00Z, outside the range",
+            ),
+            (format!("{b}\n{}\n", row(-1)), "2023-12-31T23:59:00Z, outside the range"),
+            // Seconds taken for milliseconds, nanoseconds for microseconds.
+            (a.replacen("1704067200000", "1704067200", 1), "1970-01-20"),
+            (
+                a.replacen("1704067200000", "1704067200000000000", 1),
+                "line 1: open_time",
+            ),
+            (
+                a.replacen("1704067200000", "170406720000000000", 1),
+                "outside the range",
+            ),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(expected), "{error:?} instead of {expected:?}");
+        }
+    }
+
+    #[test]
+    fn each_row_says_by_its_magnitude_in_which_unit_its_times_are() {
+        let micros = row(1)
+            .replacen("1704067260000", "1704067260000000", 1)
+            .replace("1704067319999", "1704067319999999");
+        let (batch, _) = read(&format!("{}\n{micros}\n{}\n", row(0), row(2))).unwrap();
+        let minute = 60_000_000;
+        assert_eq!(batch.open_times(), [0, 1, 2].map(|m| DAY_MS * 1_000 + m * minute));
+        assert_eq!(batch.close_times()[0], DAY_MS * 1_000 + minute - 1_000);
+        assert_eq!(batch.close_times()[1], DAY_MS * 1_000 + 2 * minute - 1);
+    }
+
+    #[test]
+    fn repeated_disordered_and_contradicting_rows_are_counted() {
+        let other = row(3).replace("42283.58", "42283.59");
+        let text = [row(0), row(2), row(1), row(2), row(3), other].join("\n");
+        let (batch, repairs) = read(&text).unwrap();
+        assert_eq!(batch.len(), 3);
+        assert_eq!((repairs.duplicates, repairs.conflicts, repairs.out_of_order), (1, 1, 1));
+    }
+
+    #[test]
+    fn odd_but_published_numbers_are_kept_as_printed() {
+        for text in [
+            "8.764e-5",
+            "0",
+            "0.0",
+            "007.50",
+            "1.",
+            ".5",
+            "123456789012345678.12345678",
+            "1.1234567890123",
+        ] {
+            let (batch, _) = read(&row(0).replace("35.92724000", text)).unwrap();
+            assert_eq!(batch.print(0, 5).as_deref(), Some(text));
+        }
+        // A still market, and a close time cut short by a halt.
+        let still = row(5)
+            .replace("1704067559999", "1704067501838")
+            .replace(",1327,", ",0,");
+        let (batch, _) = read(&still.replace("35.92724000", "0.00000000")).unwrap();
+        assert_eq!((batch.floats(5)[0], batch.counts()[0]), (0.0, 0));
+        assert_eq!(batch.close_times()[0], 1_704_067_501_838_000);
+        // COIN-M: whole contracts, and taker columns printed in two ways.
+        let (batch, _) = read_as(
+            Market::Cm,
+            &format!(
+                "{HEADER}\n{DAY_MS},42283.5,42298.6,42261.0,42298.6,2594,1704067259999,6.13471020,41,0,0.00000000,0\n"
+            ),
+        )
+        .unwrap();
+        assert_eq!(
+            (batch.print(0, 5).as_deref(), batch.print(0, 9).as_deref()),
+            (Some("2594"), Some("0"))
+        );
+    }
+
+    #[test]
+    fn digits_are_taken_eight_at_a_time() {
+        for (text, expected) in [
+            ("12345678", (12_345_678, 8)),
+            ("1,345678", (1, 1)),
+            ("00000009", (9, 8)),
+            ("1234567.", (1_234_567, 7)),
+            (".1234567", (0, 0)),
+            ("99999999", (99_999_999, 8)),
+            ("12\u{ff}3456", (12, 2)),
+            ("7\n\0/:;<9", (7, 1)),
+        ] {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&text.as_bytes()[..8]);
+            assert_eq!(leading_digits(u64::from_le_bytes(bytes)), expected, "{text:?}");
+        }
+    }
+
+    /// Fields of the kind their column holds, of any length, and sometimes one that is neither.
+    fn fields() -> impl Strategy<Value = Vec<String>> {
+        let column = |slot: usize| match slot {
+            0 | 6 | 8 => "[0-9]{1,17}",
+            _ => "[0-9]{1,9}|[0-9]{1,8}\\.[0-9]{1,9}|[0-9]{5}\\.[0-9]{8}",
+        };
+        let odd = prop::option::weighted(0.2, (0usize..13, "[0-9.e,\r\u{80}-]{0,9}|[0-9]{9,20}"));
+        let usual: Vec<_> = (0..12).map(column).collect();
+        (usual, odd).prop_map(|(mut fields, odd)| {
+            if let Some((slot, text)) = odd {
+                fields.resize(12.max(slot + 1), String::new());
+                fields[slot] = text;
+            }
+            fields
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        /// Goal: the fast scanner never says anything else than the careful one.
+        /// Method: rows of odd fields, followed by enough text for eight-byte reads; compare whenever the first succeeds.
+        #[test]
+        fn the_fast_scanner_agrees_with_the_careful_one(fields in fields()) {
+            let line = fields.join(",");
+            let text = format!("{line}\n{}\n", row(0));
+            if let Some((fast, after)) = usual_row(text.as_bytes(), 0) {
+                let (line, next) = line_at(text.as_bytes(), 0);
+                let slow = any_row(line).unwrap();
+                prop_assert_eq!(after, next);
+                prop_assert_eq!((fast.open_time, fast.close_time, fast.count), (slow.open_time, slow.close_time, slow.count));
+                prop_assert_eq!(fast.values, slow.values);
+            }
+        }
+    }
 }
