@@ -15,6 +15,8 @@ const ENTRIES_MAX: usize = 100_000;
 pub struct Entry {
     /// The simulator's clock, in microseconds.
     pub at: i64,
+    /// Real time since the simulator was made, in microseconds: what pauses and retries are measured by.
+    pub elapsed: i64,
     /// `GET` or `HEAD`.
     pub method: String,
     /// The original host.

@@ -33,6 +33,15 @@
 //! - [`Market`] is the truth, [`Clock`] the time, [`Faults`] what goes wrong, [`Journal`] what was asked.
 //! - [`Replay`] puts recordings in the place of the market for the symbols it holds.
 //!
+//! Real sockets need real time: a test on tokio's paused clock hands its requests to [`Simulator::respond`] instead,
+//! and moves [`Clock`] itself. Under a fixed clock no minute ends on its own, so quotas do not refill until it is moved.
+//!
+//! # What it is not
+//!
+//! No tickers, no WebSocket streams, no mark, index or continuous klines: those paths answer 404.
+//! No TLS and no DNS, hence none of their failures. Spot and futures of one name move on separate paths.
+//! A listing knows keys and dates; its sizes and ETags are inventions until a file has been served.
+//!
 //! # By curl
 //!
 //! ```text

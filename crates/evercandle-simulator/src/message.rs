@@ -136,6 +136,10 @@ pub enum Delivery {
     ResetAfter(usize),
     /// Headers promising the whole body, all but this many bytes of it, then an orderly close.
     Short(usize),
+    /// Chunks of blanks until the client hangs up.
+    Endless,
+    /// The whole body as a chunk, then an orderly close instead of the last chunk.
+    Unfinished,
     /// Headers at once, then the body at this many bytes per second.
     Trickle(u32),
 }

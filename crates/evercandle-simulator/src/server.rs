@@ -3,6 +3,7 @@
 //! HTTP/1.1 is spoken by hand, because the point of this server is to be able to misbehave: to reset in the middle of a
 //! body, to promise more than it sends, to drip. Frameworks exist to make that impossible.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -25,6 +26,8 @@ const HEAD_MAX: usize = 64 * 1024;
 const BODY_MAX: usize = 1024 * 1024;
 /// Headers per request accepted.
 const HEADERS_MAX: usize = 64;
+/// Bytes per chunk of a body without end.
+const ENDLESS_CHUNK: usize = 64 * 1024;
 /// Steps per second in which a dripping body is sent.
 const DRIPS_PER_SECOND: u32 = 10;
 
@@ -111,6 +114,14 @@ impl Handle {
     /// The URL of something in the pretend internet: `url("api.binance.com/api/v3/ping")`.
     pub fn url(&self, target: &str) -> String {
         format!("{}/{}", self.base_url(), target.trim_start_matches('/'))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }
 
@@ -252,6 +263,13 @@ async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Re
             stream.write_all(&body[..body.len().saturating_sub(missing)]).await?;
             Ok(After::Close)
         }
+        Delivery::Endless => loop {
+            send_chunk(stream, &[b' '; ENDLESS_CHUNK]).await?;
+        },
+        Delivery::Unfinished => {
+            send_chunk(stream, &body).await?;
+            Ok(After::Close)
+        }
         Delivery::Trickle(bytes_per_second) => {
             let drip = (bytes_per_second / DRIPS_PER_SECOND).max(1);
             let pause = Duration::from_secs_f64(f64::from(drip) / f64::from(bytes_per_second.max(1)));
@@ -269,6 +287,12 @@ async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Re
     }
 }
 
+async fn send_chunk(stream: &mut TcpStream, chunk: &[u8]) -> io::Result<()> {
+    stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await?;
+    stream.write_all(chunk).await?;
+    stream.write_all(b"\r\n").await
+}
+
 fn head_of(reply: &Reply) -> Vec<u8> {
     let response = &reply.response;
     let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
@@ -276,7 +300,9 @@ fn head_of(reply: &Reply) -> Vec<u8> {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     // A 304 has no body and must not announce one.
-    if response.status != 304 {
+    if matches!(reply.delivery, Delivery::Endless | Delivery::Unfinished) {
+        head.push_str("Transfer-Encoding: chunked\r\n");
+    } else if response.status != 304 {
         head.push_str(&format!("Content-Length: {}\r\n", response.body.len()));
     }
     head.push_str("\r\n");

@@ -4,7 +4,9 @@
 //! transport, need none either.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use libdeflater::{CompressionLvl, Compressor};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -18,6 +20,9 @@ use crate::upstream::binance_rest::{BinanceRest, error, quota};
 use crate::upstream::binance_vision::BinanceVision;
 use crate::upstream::{Upstream, Upstreams, World};
 
+/// Bytes from which an answer is worth packing.
+const GZIP_FROM: usize = 1024;
+
 /// A pretend internet. Clones share one state.
 #[derive(Clone)]
 pub struct Simulator {
@@ -30,6 +35,7 @@ struct Inner {
     faults: Faults,
     journal: Journal,
     clock: Clock,
+    born: Instant,
 }
 
 impl Simulator {
@@ -52,6 +58,7 @@ impl Simulator {
                 faults,
                 journal: Journal::default(),
                 clock,
+                born: Instant::now(),
             }),
         }
     }
@@ -110,9 +117,15 @@ impl Simulator {
                 (answer.response, answer.weight)
             }
         };
-        let reply = deliver(response, &effects);
+        let response = if effects.contains(&Effect::TruncatedBody) {
+            halved(response)
+        } else {
+            response
+        };
+        let reply = deliver(compressed(request, upstream, response), &effects);
         self.inner.journal.record(Entry {
             at: now,
+            elapsed: self.inner.born.elapsed().as_micros() as i64,
             method: request.method.clone(),
             host: request.host.clone(),
             path: request.decoded_path(),
@@ -124,6 +137,34 @@ impl Simulator {
         });
         reply
     }
+}
+
+fn halved(response: Response) -> Response {
+    Response {
+        body: response.body.slice(..response.body.len() / 2),
+        ..response
+    }
+}
+
+/// REST answers come packed to those who accept it; short ones are not worth it.
+fn compressed(request: &Request, upstream: Upstream, response: Response) -> Response {
+    let accepted = request
+        .header("accept-encoding")
+        .is_some_and(|accept| accept.contains("gzip"));
+    let packed = response.header("content-encoding").is_some();
+    if !accepted || packed || !upstream.is_rest() || response.body.len() < GZIP_FROM {
+        return response;
+    }
+    let body = gzip(&response.body).into();
+    Response { body, ..response }.with("Content-Encoding", "gzip")
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut compressor = Compressor::new(CompressionLvl::fastest());
+    let mut packed = vec![0; compressor.gzip_compress_bound(content.len())];
+    let length = compressor.gzip_compress(content, &mut packed).unwrap_or(0);
+    packed.truncate(length);
+    packed
 }
 
 fn whole(response: Response) -> Reply {
@@ -139,7 +180,9 @@ fn replacement(effect: &Effect, upstream: Upstream, now: i64) -> Option<Response
     Some(match effect {
         Effect::Status { status, body } => Response::new(*status, "text/plain", body.clone()),
         Effect::RateLimited { retry_after } => quota::throttled(6000, *retry_after),
-        Effect::Banned { retry_after } => quota::banned(now + retry_after * SECOND, *retry_after),
+        Effect::Banned { retry_after } => {
+            quota::banned(now.saturating_add(retry_after.saturating_mul(SECOND)), *retry_after)
+        }
         Effect::Forbidden if upstream.is_rest() => quota::blocked(),
         Effect::Forbidden => {
             let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
@@ -150,6 +193,10 @@ fn replacement(effect: &Effect, upstream: Upstream, now: i64) -> Option<Response
         Effect::Html => {
             let page = "<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head><body></body></html>\n";
             Response::new(200, "text/html; charset=UTF-8", page)
+        }
+        Effect::GzipBomb { mebibytes } => {
+            let blanks = vec![b' '; mebibytes.saturating_mul(1024 * 1024)];
+            Response::json(200, gzip(&blanks)).with("Content-Encoding", "gzip")
         }
         Effect::EmptyBody => Response::json(200, ""),
         Effect::EmptyArray => Response::json(200, "[]"),
@@ -162,7 +209,7 @@ const RESTRICTED: &str = "Service unavailable from a restricted location accordi
     https://www.binance.com/en/terms. Please contact customer service if you believe you received this message in error.";
 
 /// Applies what happens on the way.
-fn deliver(mut response: Response, effects: &[Effect]) -> Reply {
+fn deliver(response: Response, effects: &[Effect]) -> Reply {
     let mut delivery = Delivery::Whole;
     let mut delay = Duration::ZERO;
     for effect in effects {
@@ -172,8 +219,10 @@ fn deliver(mut response: Response, effects: &[Effect]) -> Reply {
             Effect::ResetMidBody { after } => delivery = Delivery::ResetAfter(after),
             Effect::ShortBody { missing } => delivery = Delivery::Short(missing),
             Effect::Trickle { bytes_per_second } => delivery = Delivery::Trickle(bytes_per_second),
-            Effect::Latency { milliseconds } => delay += Duration::from_millis(milliseconds),
-            Effect::TruncatedBody => response.body = response.body.slice(..response.body.len() / 2),
+            Effect::EndlessBody => delivery = Delivery::Endless,
+            Effect::UnfinishedChunks => delivery = Delivery::Unfinished,
+            Effect::Latency { milliseconds } => delay = delay.saturating_add(Duration::from_millis(milliseconds)),
+
             _ => {}
         }
     }

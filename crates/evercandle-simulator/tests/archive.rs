@@ -375,3 +375,105 @@ fn the_archive_itself_answers_a_listing_with_a_page_for_browsers() {
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").unwrap().starts_with("text/html"));
 }
+
+#[test]
+fn rows_can_conflict_stray_and_be_impossible() {
+    let simulator = simulator();
+    let spoilt = |effect: Effect| {
+        simulator.faults().clear_all();
+        simulator.inject(Fault::new(effect));
+        assert!(checksum_agrees(&simulator, DAY));
+        unzip(&ask(&simulator, DAY)).1
+    };
+    assert_eq!(spoilt(Effect::ConflictingRows).lines().count(), 1500);
+    assert!(
+        spoilt(Effect::StrayRow)
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("1717200000000,")
+    );
+    assert!(spoilt(Effect::NotANumber).lines().nth(720).unwrap().contains(",NaN,"));
+    let text = spoilt(Effect::ImpossibleRow);
+    let columns: Vec<f64> = text
+        .lines()
+        .nth(720)
+        .unwrap()
+        .split(',')
+        .map(|column| column.parse().unwrap())
+        .collect();
+    assert!(columns[3] > columns[2]);
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn effect() -> impl Strategy<Value = Effect> {
+        proptest::sample::select(vec![
+            Effect::NotFound,
+            Effect::Delayed { hours: i64::MAX },
+            Effect::TruncatedDay { hour: 255 },
+            Effect::ShortMonth { days: 0 },
+            Effect::MissingDay { day: 255 },
+            Effect::MonthlyDiffers,
+            Effect::Revised,
+            Effect::DuplicateRows,
+            Effect::ConflictingRows,
+            Effect::UnorderedRows,
+            Effect::ImpossibleRow,
+            Effect::NotANumber,
+            Effect::StrayRow,
+            Effect::OffGrid,
+            Effect::MixedUnits,
+            Effect::CorruptZip,
+            Effect::TwoMembers,
+            Effect::TornPair,
+            Effect::WrongChecksum,
+            Effect::TruncatedBody,
+            Effect::ResetMidBody { after: usize::MAX },
+            Effect::ShortBody { missing: usize::MAX },
+            Effect::CapRows { rows: 0 },
+            Effect::MissingRow,
+            Effect::FutureRow,
+            Effect::PageRepeatsRows,
+            Effect::PageOutOfOrder,
+            Effect::WrongRange { hours: i64::MIN },
+            Effect::WrongInterval { interval: "1M".into() },
+            Effect::WrongSymbol {
+                symbol: "NOSUCH".into(),
+            },
+            Effect::UnsettledRows { milliseconds: i64::MAX },
+            Effect::QuotedNumbers,
+            Effect::Latency { milliseconds: u64::MAX },
+            Effect::ClockSkew { milliseconds: i64::MIN },
+            Effect::Banned { retry_after: i64::MAX },
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Faults combine: no pile of them makes the simulator itself fall over.
+        #[test]
+        fn no_pile_of_faults_is_too_high(effects in proptest::collection::vec(effect(), 0..5)) {
+            // Shared, because adding up years for one effect is slow and the sums are the same for all.
+            static SIMULATOR: std::sync::LazyLock<Simulator> = std::sync::LazyLock::new(simulator);
+            let simulator = &*SIMULATOR;
+            simulator.faults().clear_all();
+            simulator.journal().clear();
+            effects.into_iter().for_each(|effect| { simulator.inject(Fault::new(effect).times(9)); });
+            for target in [
+                DAY.replace("1m", "1h"),
+                MONTH.to_owned(),
+                format!("{MONTH}.CHECKSUM"),
+                "api.binance.com/api/v3/klines?symbol=BTCUSDT&interval=1h".to_owned(),
+                "dapi.binance.com/dapi/v1/klines?symbol=BTCUSD_PERP&interval=1d".to_owned(),
+                "fapi.binance.com/fapi/v1/time".to_owned(),
+            ] {
+                ask(simulator, &target);
+            }
+            prop_assert_eq!(simulator.journal().len(), 6);
+        }
+    }
+}

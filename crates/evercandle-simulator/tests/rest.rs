@@ -381,6 +381,22 @@ fn faults_bend_the_rows() {
     };
     assert_eq!(bent(Effect::CapRows { rows: 4 }), truth[6..]);
     assert_eq!(bent(Effect::MissingRow).len(), 9);
+    assert_eq!(bent(Effect::PageRepeatsRows).len(), 30);
+    assert_eq!(bent(Effect::PageOutOfOrder)[..5], truth[5..]);
+    assert_eq!(bent(Effect::NotANumber)[5][4], "NaN");
+    assert_eq!(
+        bent(Effect::FutureRow)[10][0].as_i64(),
+        truth[9][0].as_i64().map(|open| open + 2 * 86_400_000)
+    );
+    assert_ne!(bent(Effect::ImpossibleRow)[5][3], truth[5][3]);
+    assert_eq!(
+        bent(Effect::WrongInterval { interval: "1h".into() })[9][0]
+            .as_i64()
+            .unwrap()
+            % 3_600_000,
+        0
+    );
+    assert_eq!(bent(Effect::DuplicateRows), truth, "that one is for archives");
     let other = bent(Effect::WrongSymbol {
         symbol: "DOGEUSDT".into(),
     });
@@ -402,4 +418,96 @@ fn faults_bend_the_rows() {
         simulator.respond(&Request::get(klines), noon()).delivery,
         Delivery::Silence
     );
+}
+
+#[test]
+fn answers_come_packed_to_those_who_accept_it() {
+    let simulator = simulator();
+    let plain = Request::get("api.binance.com/api/v3/klines?symbol=BTCUSDT&interval=1m");
+    let packed = simulator
+        .respond(&plain.clone().with_header("Accept-Encoding", "gzip, br"), noon())
+        .response;
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    let plain = simulator.respond(&plain, noon()).response;
+    let mut unpacked = vec![0; plain.body.len()];
+    libdeflater::Decompressor::new()
+        .gzip_decompress(&packed.body, &mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, plain.body);
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn interval() -> impl Strategy<Value = Interval> {
+        proptest::sample::select(Interval::ALL.to_vec())
+    }
+
+    fn base(market: ExchangeMarket) -> (&'static str, &'static str) {
+        match market {
+            ExchangeMarket::Spot => ("api.binance.com/api/v3", "BTCUSDT"),
+            ExchangeMarket::UsdM => ("fapi.binance.com/fapi/v1", "BTCUSDT"),
+            ExchangeMarket::CoinM => ("dapi.binance.com/dapi/v1", "BTCUSD_PERP"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// A bounded page is what filtering the truth by the documented rule gives.
+        #[test]
+        fn pages_are_the_truth_filtered(
+            market in proptest::sample::select(vec![ExchangeMarket::Spot, ExchangeMarket::UsdM, ExchangeMarket::CoinM]),
+            interval in interval(),
+            back in 0i64..200 * 86_400_000,
+            slots in 0i64..40,
+            limit in 1usize..30,
+        ) {
+            prop_assume!(interval != Interval::S1 || market == ExchangeMarket::Spot);
+            let simulator = simulator();
+            let (prefix, symbol) = base(market);
+            let series = Series::new(market, symbol, interval);
+            let step = interval.length().unwrap_or(30 * time::DAY) / 1000;
+            let now = noon() / 1000;
+            let start = now - back;
+            let end = (start + slots * step).min(start + 200 * 86_400_000);
+            let target = format!(
+                "{prefix}/klines?symbol={symbol}&interval={interval}&startTime={start}&endTime={end}&limit={limit}"
+            );
+            let truth = simulator.market().klines_as_of(&series, start * 1000..(end * 1000 + 1).min(noon() + 1), noon());
+            let skipped = match market {
+                ExchangeMarket::CoinM => truth.len().saturating_sub(limit),
+                _ => 0,
+            };
+            let expected: Vec<i64> = truth.iter().skip(skipped).take(limit).map(|kline| kline.open_time / 1000).collect();
+            prop_assert_eq!(opens(&simulator, &target), expected);
+        }
+
+        /// Whatever is asked, there is an answer: no query makes the simulator fall over.
+        #[test]
+        fn no_query_is_too_strange(
+            path in "(api|fapi|dapi)\\.binance\\.com/(api/v3|fapi/v1|dapi/v1)/(klines|exchangeInfo|time)",
+            symbol in "(BTCUSDT|BTCUSD_PERP|\\PC{0,9})",
+            interval in interval(),
+            start in proptest::option::of(any::<i64>()),
+            end in proptest::option::of(any::<u64>()),
+            limit in proptest::option::of("[0-9]{1,20}|\\PC{0,3}"),
+            zone in proptest::option::of("-?[0-9]{1,2}(:[0-9]{2})?"),
+        ) {
+            let mut target = format!("{path}?symbol={symbol}&interval={interval}");
+            for (name, value) in [
+                ("startTime", start.map(|value| value.to_string())),
+                ("endTime", end.map(|value| value.to_string())),
+                ("limit", limit),
+                ("timeZone", zone),
+            ] {
+                if let Some(value) = value {
+                    target.push_str(&format!("&{name}={value}"));
+                }
+            }
+            let status = ask(&simulator(), &target).status;
+            prop_assert!([200, 400, 404].contains(&status), "{}", status);
+        }
+    }
 }

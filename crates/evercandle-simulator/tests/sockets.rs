@@ -100,3 +100,73 @@ fn heads_have_the_length_and_no_body() {
         "{text}"
     );
 }
+
+#[test]
+fn chunks_can_go_on_for_ever_or_stop_half_way() {
+    let handle = start();
+    handle.inject(Fault::new(Effect::UnfinishedChunks).times(1));
+    let (bytes, end) = raw(&handle, "GET /api.binance.com/api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n");
+    end.unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(
+        text.contains("Transfer-Encoding: chunked\r\n") && text.ends_with("\r\n\r\n2\r\n{}\r\n"),
+        "{text}"
+    );
+
+    handle.inject(Fault::new(Effect::EndlessBody).times(1));
+    let mut stream = TcpStream::connect(handle.addr()).unwrap();
+    stream
+        .write_all(b"GET /api.binance.com/api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut plenty = vec![0; 1024 * 1024];
+    stream.read_exact(&mut plenty).unwrap();
+}
+
+#[test]
+fn silence_lasts_until_the_client_gives_up() {
+    let handle = start();
+    handle.inject(Fault::new(Effect::BlackHole));
+    let mut stream = TcpStream::connect(handle.addr()).unwrap();
+    stream
+        .set_read_timeout(Some(std::time::Duration::from_millis(50)))
+        .unwrap();
+    stream
+        .write_all(b"GET /api.binance.com/api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert!(stream.read(&mut [0; 16]).is_err());
+}
+
+#[test]
+fn a_dripping_body_arrives_whole_in_the_end() {
+    let handle = start();
+    handle.inject(Fault::new(Effect::Trickle { bytes_per_second: 200 }));
+    let began = std::time::Instant::now();
+    let reply = get(&handle, "api.binance.com/api/v3/time");
+    assert!(reply.ends_with("{\"serverTime\":1717243230000}"), "{reply}");
+    assert!(began.elapsed() >= std::time::Duration::from_millis(50));
+}
+
+#[test]
+fn a_dropped_handle_leaves_nobody_listening() {
+    let handle = start();
+    let addr = handle.addr();
+    drop(handle);
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+/// Goal: the other way to start works too. Method: serve from the test's own runtime and ask from a blocking thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_can_serve_it_beside_other_work() {
+    let now = time::parse_instant("2024-06-01T12:00:30Z").unwrap();
+    let handle = Simulator::start(Config::default().at(now)).await.unwrap();
+    let url = handle.url("api.binance.com/api/v3/ping");
+    assert_eq!(url, format!("http://{}/api.binance.com/api/v3/ping", handle.addr()));
+    let (handle, reply) = tokio::task::spawn_blocking(move || {
+        let reply = get(&handle, "api.binance.com/api/v3/ping");
+        (handle, reply)
+    })
+    .await
+    .unwrap();
+    assert!(reply.ends_with("{}"));
+    assert_eq!(handle.journal().len(), 1);
+}

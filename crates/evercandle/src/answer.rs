@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::batch::Batch;
+use crate::model::interval::Grid;
 use crate::model::range::{TimeRange, Timestamp};
 use crate::model::series::Series;
 
@@ -48,6 +49,8 @@ pub struct Answer {
     pub series: Series,
     /// The slots that were asked for: the request's range, rounded up to the grid at both ends.
     pub range: TimeRange,
+    /// When klines of the series may open. Provisional for a `3d` series of which no kline was ever seen.
+    pub grid: Grid,
     /// The klines, in time order across and within batches. Parts of the cache are mapped, not copied.
     pub batches: Vec<Batch>,
     /// Where the klines came from, in time order.

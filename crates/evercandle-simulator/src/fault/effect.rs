@@ -31,6 +31,10 @@ pub enum Effect {
         /// Its speed.
         bytes_per_second: u32,
     },
+    /// A chunked body that never ends; it is blanks, as fast as the client reads them.
+    EndlessBody,
+    /// A chunked body that ends without its last chunk.
+    UnfinishedChunks,
     /// The server thinks for a while before the first byte.
     Latency {
         /// How long.
@@ -67,6 +71,11 @@ pub enum Effect {
     },
     /// 200 with a page of HTML: a captive portal, a listing browser, a challenge.
     Html,
+    /// 200 with a small gzip body that unpacks to this many mebibytes of blanks.
+    GzipBomb {
+        /// Mebibytes after unpacking.
+        mebibytes: usize,
+    },
     /// 200 with no body at all.
     EmptyBody,
     /// 200 with `[]`.
@@ -87,6 +96,18 @@ pub enum Effect {
         /// Whose rows.
         symbol: String,
     },
+    /// Rows of another interval, in the REST spelling.
+    WrongInterval {
+        /// Which.
+        interval: String,
+    },
+    /// Rows of a window moved by this much.
+    WrongRange {
+        /// Later when positive.
+        hours: i64,
+    },
+    /// A row of the day after tomorrow at the end of the page.
+    FutureRow,
     /// Rows with more than twelve cells.
     ExtraFields,
     /// Rows whose numbers come as strings and strings as numbers in slots 0, 6 and 8.
@@ -96,13 +117,23 @@ pub enum Effect {
         /// Ahead when positive.
         milliseconds: i64,
     },
-    /// Klines that closed less than this long ago still show other values, a different one at every request.
+    /// Klines that closed less than this long ago still show another close and count, which change as the clock moves.
     UnsettledRows {
         /// How long after the close.
         milliseconds: i64,
     },
+    /// Every row of the page three times.
+    PageRepeatsRows,
+    /// The halves of the page in the wrong order.
+    PageOutOfOrder,
     /// One row in the middle of the page is missing.
     MissingRow,
+
+    // --- rows, by REST or by archive --------------------------------------------------------------------------------
+    /// A row in the middle whose low is above its high.
+    ImpossibleRow,
+    /// A row in the middle whose close is `NaN`.
+    NotANumber,
 
     // --- archive content: the checksum agrees with the file unless the name says otherwise ---------------------------
     /// 404 although it should be there.
@@ -147,6 +178,10 @@ pub enum Effect {
     DuplicateRows,
     /// Two halves in the wrong order.
     UnorderedRows,
+    /// Every row of the first hour again, with other volumes.
+    ConflictingRows,
+    /// One row of the day after the period.
+    StrayRow,
     /// A header line whatever the era, or none, or one in the middle again.
     Header {
         /// Which.
@@ -190,6 +225,8 @@ pub(crate) enum Reach {
     Anything,
     RestKlines,
     RestTime,
+    /// Pages of klines and archives alike.
+    Rows,
     /// The zip and its sidecar, which must tell one story.
     Archive,
     Sidecar,
@@ -199,10 +236,19 @@ impl Effect {
     pub(crate) fn reach(&self) -> Reach {
         use Effect::*;
         match self {
-            CapRows { .. } | WrongSymbol { .. } | ExtraFields | QuotedNumbers | UnsettledRows { .. } | MissingRow => {
-                Reach::RestKlines
-            }
+            CapRows { .. }
+            | WrongSymbol { .. }
+            | WrongInterval { .. }
+            | WrongRange { .. }
+            | FutureRow
+            | PageRepeatsRows
+            | PageOutOfOrder
+            | ExtraFields
+            | QuotedNumbers
+            | UnsettledRows { .. }
+            | MissingRow => Reach::RestKlines,
             ClockSkew { .. } => Reach::RestTime,
+            ImpossibleRow | NotANumber => Reach::Rows,
             WrongChecksum | StaleChecksum | MissingChecksum => Reach::Sidecar,
             NotFound
             | Delayed { .. }
@@ -216,6 +262,8 @@ impl Effect {
             | ChangedEtag
             | DuplicateRows
             | UnorderedRows
+            | ConflictingRows
+            | StrayRow
             | Header { .. }
             | Unit { .. }
             | MixedUnits
@@ -227,33 +275,10 @@ impl Effect {
         }
     }
 
-    /// Changes the rows of a REST page. `now_count` is now in the unit of the rows.
-    pub(crate) fn change_rest_rows(&self, rows: &mut Vec<Vec<String>>, now_count: i64, now: i64) {
-        match self {
-            Effect::ExtraFields => rows
-                .iter_mut()
-                .for_each(|cells| cells.extend(["\"extra\"".into(), "null".into()])),
-            Effect::QuotedNumbers => {
-                for cells in rows {
-                    for slot in [0, 6, 8] {
-                        cells[slot] = format!("\"{}\"", cells[slot]);
-                    }
-                }
-            }
-            Effect::MissingRow if rows.len() > 2 => {
-                rows.remove(rows.len() / 2);
-            }
-            Effect::UnsettledRows { milliseconds } => {
-                for cells in rows.iter_mut().rev() {
-                    let close: i64 = cells[6].parse().unwrap_or_default();
-                    // In microseconds a second is a million counts, in milliseconds a thousand.
-                    let per_millisecond = if now_count == now { 1000 } else { 1 };
-                    if close >= now_count - milliseconds * per_millisecond {
-                        cells[8] = format!("{}", 1 + now.rem_euclid(997));
-                    }
-                }
-            }
-            _ => {}
-        }
+    /// Whether the bytes of an archive follow from it, and with them its checksum.
+    pub(crate) fn changes_archives(&self) -> bool {
+        use Effect::*;
+        let elsewhere = matches!(self, NotFound | Delayed { .. } | TornPair);
+        matches!(self.reach(), Reach::Archive | Reach::Rows) && !elsewhere
     }
 }

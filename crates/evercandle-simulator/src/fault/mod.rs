@@ -5,6 +5,7 @@
 //! makes them dangerous; a budget then counts archives, not sidecars, so both tell one story.
 
 mod effect;
+mod rest_rows;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::market::Noise;
 use crate::message::Request;
 use crate::upstream::Upstream;
 use effect::Reach;
+pub(crate) use rest_rows::Page;
 
 /// Names a fault so that it can be cleared.
 pub type FaultId = u64;
@@ -24,16 +26,19 @@ pub type FaultId = u64;
 pub struct Fault {
     /// What happens.
     pub effect: Effect,
-    /// An upstream's name (`binance-vision`), or part of a host's; empty for all.
+    /// An upstream's name (`binance-vision`), a whole host, or part of hosts; empty for all.
     #[serde(default)]
     pub upstream: String,
     /// Part of the decoded path and query; empty for all. `*` stands for anything.
     #[serde(default)]
     pub path: String,
+    /// `GET` or `HEAD`; empty for all.
+    #[serde(default)]
+    pub method: String,
     /// How many requests it touches; `None` until cleared.
     #[serde(default)]
     pub times: Option<u32>,
-    /// How likely it is to touch a request it could.
+    /// How likely it is to touch a request it could. For archives the dice are thrown once per file.
     #[serde(default = "certain")]
     pub probability: f64,
 }
@@ -49,6 +54,7 @@ impl Fault {
             effect,
             upstream: String::new(),
             path: String::new(),
+            method: String::new(),
             times: None,
             probability: 1.0,
         }
@@ -75,6 +81,14 @@ impl Fault {
         }
     }
 
+    /// Only requests with this method: a server whose HEAD passes while its GET fails.
+    pub fn method(self, method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            ..self
+        }
+    }
+
     /// Only this many times.
     pub fn times(self, times: u32) -> Self {
         Self {
@@ -89,9 +103,22 @@ impl Fault {
     }
 
     fn aims_at(&self, upstream: Upstream, request: &Request, location: &str) -> bool {
-        let host =
-            self.upstream.is_empty() || self.upstream == upstream.name() || request.host.contains(&self.upstream);
-        host && contains(location, &self.path) && self.reaches(upstream, location)
+        self.aims_at_host(upstream, &request.host)
+            && (self.method.is_empty() || self.method == request.method)
+            && contains(location, &self.path)
+            && self.reaches(upstream, location)
+    }
+
+    fn aims_at_host(&self, upstream: Upstream, host: &str) -> bool {
+        if self.upstream.is_empty() || self.upstream == upstream.name() {
+            return true;
+        }
+        // `api.binance.com` is part of `fapi.binance.com` and must not mean it.
+        if Upstream::of_host(&self.upstream).is_some() {
+            host == self.upstream
+        } else {
+            host.contains(&self.upstream)
+        }
     }
 
     fn reaches(&self, upstream: Upstream, location: &str) -> bool {
@@ -99,6 +126,10 @@ impl Fault {
             Reach::Anything => true,
             Reach::RestKlines => upstream.is_rest() && location.contains("/klines"),
             Reach::RestTime => upstream.is_rest() && location.contains("/time"),
+            Reach::Rows => {
+                upstream.is_rest() && location.contains("/klines")
+                    || upstream == Upstream::BinanceVision && location.contains(".zip")
+            }
             Reach::Archive => upstream == Upstream::BinanceVision && location.contains(".zip"),
             Reach::Sidecar => upstream == Upstream::BinanceVision && location.contains(".zip.CHECKSUM"),
         }
@@ -197,7 +228,11 @@ impl Faults {
                 continue;
             }
             // A sidecar shares the fate of its archive: the dice are thrown per file, and only archives cost budget.
-            let of_archive = active.fault.effect.reach() == Reach::Archive;
+            let of_archive = match active.fault.effect.reach() {
+                Reach::Archive => true,
+                Reach::Rows => !upstream.is_rest(),
+                _ => false,
+            };
             let dice = if of_archive {
                 Noise::new(self.seed, location.trim_end_matches(".CHECKSUM")).unit(active.id, 0)
             } else {
@@ -256,6 +291,16 @@ mod tests {
         assert_eq!(strike(&faults, zip), 1);
         assert_eq!(strike(&faults, zip), 0);
         assert_eq!(strike(&faults, &sidecar), 0);
+    }
+
+    #[test]
+    fn a_whole_host_means_that_host_and_a_method_means_that_method() {
+        let faults = Faults::new(1);
+        faults.inject(Fault::new(Effect::Html).on("api.binance.com").method("GET"));
+        assert_eq!(strike(&faults, "api.binance.com/api/v3/ping"), 1);
+        assert_eq!(strike(&faults, "fapi.binance.com/fapi/v1/ping"), 0);
+        let head = Request::new("HEAD", "api.binance.com/api/v3/ping");
+        assert!(faults.strike(Upstream::BinanceSpot, &head).is_empty());
     }
 
     #[test]

@@ -10,20 +10,21 @@ use super::halts::Halt;
 use super::kline::Kline;
 use super::noise::{Noise, exp};
 use super::symbols::{ExchangeMarket, SymbolSpec};
-use crate::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::time::{DAY, HOUR, MINUTE};
 
 /// Minutes in an hour, as a count of rows.
 const MINUTES: usize = 60;
-/// Periods of the noises slower than an hour, in hours, and their size for Bitcoin: each four times longer, twice larger.
+/// Periods of the noises slower than an hour, in hours, and their size for Bitcoin:
+/// each four times longer and about twice larger.
 const SLOW_NOISES: [(i64, f64); 8] = [
     (1, 0.003),
     (4, 0.006),
     (16, 0.012),
-    (64, 0.024),
-    (256, 0.05),
-    (1024, 0.1),
-    (4096, 0.19),
-    (16_384, 0.34),
+    (64, 0.035),
+    (256, 0.08),
+    (1024, 0.17),
+    (4096, 0.36),
+    (16_384, 0.6),
 ];
 /// Periods of the noises within the hour, in minutes.
 const FAST_NOISES: [(i64, f64); 3] = [(1, 0.000_45), (4, 0.000_9), (16, 0.001_6)];
@@ -31,25 +32,25 @@ const FAST_NOISES: [(i64, f64); 3] = [(1, 0.000_45), (4, 0.000_9), (16, 0.001_6)
 const WICK: f64 = 0.000_5;
 
 /// What a lane of noise decides. Lanes 0..16 belong to the path.
-mod lane {
-    pub(super) const ACTIVITY: u64 = 20;
-    pub(super) const QUIET: u64 = 21;
-    pub(super) const WICK_UP: u64 = 22;
-    pub(super) const WICK_DOWN: u64 = 23;
-    pub(super) const VOLUME: u64 = 24;
-    pub(super) const TRADES: u64 = 25;
-    pub(super) const TAKER: u64 = 26;
-    pub(super) const SHARE: u64 = 27;
-    pub(super) const EXTREME: u64 = 28;
-    pub(super) const DRIFT: u64 = 29;
-    pub(super) const LAST_TICK: u64 = 30;
+pub(super) mod lane {
+    pub(in crate::market) const ACTIVITY: u64 = 20;
+    pub(in crate::market) const QUIET: u64 = 21;
+    pub(in crate::market) const WICK_UP: u64 = 22;
+    pub(in crate::market) const WICK_DOWN: u64 = 23;
+    pub(in crate::market) const VOLUME: u64 = 24;
+    pub(in crate::market) const TRADES: u64 = 25;
+    pub(in crate::market) const TAKER: u64 = 26;
+    pub(in crate::market) const SHARE: u64 = 27;
+    pub(in crate::market) const EXTREME: u64 = 28;
+    pub(in crate::market) const DRIFT: u64 = 29;
+    pub(in crate::market) const LAST_TICK: u64 = 30;
 }
 
 /// Invents the klines of one symbol.
 #[derive(Debug)]
 pub(super) struct Bars {
-    spec: SymbolSpec,
-    noise: Noise,
+    pub(super) spec: SymbolSpec,
+    pub(super) noise: Noise,
     /// Halts of this symbol's market, in order.
     halts: Vec<Halt>,
     /// The latest end among each halt and those before it: what makes looking them up a binary search.
@@ -95,6 +96,7 @@ impl Bars {
         }
         let nodes = self.nodes_of_hour(hour);
         let activity = (self.activity(hour), self.activity(hour + HOUR));
+        let calm = self.halts_touching(hour, hour + HOUR).next().is_none();
         let mut rows = Vec::with_capacity(MINUTES);
         for m in 0..MINUTES {
             let open_time = hour + m as i64 * MINUTE;
@@ -103,7 +105,11 @@ impl Bars {
             }
             let lively = activity.0 + (activity.1 - activity.0) * m as f64 / MINUTES as f64;
             let minute = self.minute(open_time, nodes[m], nodes[m + 1], lively);
-            match self.standstill(open_time, open_time + MINUTE) {
+            match if calm {
+                Standstill::None
+            } else {
+                self.standstill(open_time, open_time + MINUTE)
+            } {
                 Standstill::None => rows.push(minute),
                 Standstill::Whole => {}
                 Standstill::Part => rows.extend(fold(self.seconds_of(&minute))),
@@ -174,9 +180,11 @@ impl Bars {
             *node = self.ticks(levels.0 + (levels.1 - levels.0) * x + wiggle);
         }
         nodes[0] = self.carried(hour).unwrap_or(nodes[0]);
-        for m in 0..MINUTES {
-            if self.is_quiet(hour + m as i64 * MINUTE) {
-                nodes[m + 1] = nodes[m];
+        if self.spec.quiet_share > 0.0 || self.halts_touching(hour, hour + HOUR).next().is_some() {
+            for m in 0..MINUTES {
+                if self.is_quiet(hour + m as i64 * MINUTE) {
+                    nodes[m + 1] = nodes[m];
+                }
             }
         }
         nodes
@@ -282,7 +290,7 @@ impl Bars {
     }
 
     /// Sets the four volume columns from lots.
-    fn fill(&self, kline: &mut Kline, lots: i64, taker_lots: i64) {
+    pub(super) fn fill(&self, kline: &mut Kline, lots: i64, taker_lots: i64) {
         let lot_unit = 10i128.pow(u32::from(self.spec.scales.quantity - self.spec.lot_decimals));
         kline.volume = i128::from(lots) * lot_unit;
         kline.taker_base = i128::from(taker_lots) * lot_unit;
@@ -308,80 +316,9 @@ impl Bars {
         }
     }
 
-    // --- seconds ----------------------------------------------------------------------------------------------------
-
-    /// Divides a minute into the seconds that exist.
-    fn seconds_of(&self, minute: &Kline) -> Vec<Kline> {
-        const SECONDS: usize = 60;
-        let spec = &self.spec;
-        let first = minute.open_time / SECOND;
-        let price_unit = 10i64.pow(u32::from(spec.scales.price - spec.tick_decimals));
-        let lot_unit = 10i128.pow(u32::from(spec.scales.quantity - spec.lot_decimals));
-        let weights: [u64; SECONDS] = std::array::from_fn(|s| {
-            let bits = self.noise.bits(lane::SHARE, first + s as i64);
-            // Three seconds in ten trade nothing, however busy the minute.
-            if bits % 10 < 3 && s > 0 {
-                0
-            } else {
-                1 + (bits >> 32) % 100
-            }
-        });
-        let trades = divide(minute.trades as i64, &weights);
-        let lots_total = (minute.volume / lot_unit) as i64;
-        let traded = weights_of(&trades, &weights);
-        let extra = divide(lots_total - minute.trades as i64, &traded);
-        let lots: [i64; SECONDS] = std::array::from_fn(|s| trades[s] + extra[s]);
-        let taker_total = (minute.taker_base / lot_unit) as i64;
-        let takers = divide(taker_total, &lots.map(|lots| lots as u64));
-        let lively: Vec<usize> = (0..SECONDS).filter(|&s| trades[s] > 0).collect();
-        let pick = |salt: i64| match lively.len() {
-            0 => usize::MAX,
-            n => lively[(self.noise.bits(lane::EXTREME, first + salt) % n as u64) as usize],
-        };
-        let (peak, trough) = (pick(0), pick(1));
-        let last = lively.last().copied().unwrap_or(usize::MAX);
-
-        let mut price = minute.open;
-        let mut rows = Vec::with_capacity(SECONDS);
-        for s in 0..SECONDS {
-            let open_time = minute.open_time + s as i64 * SECOND;
-            let mut row = Kline {
-                open_time,
-                close_time: open_time + SECOND - 1,
-                open: price,
-                ..self.untraded(minute)
-            };
-            if trades[s] > 0 {
-                let close = if s == last {
-                    minute.close
-                } else {
-                    let straight = (minute.close - minute.open) as f64 * (s + 1) as f64 / SECONDS as f64;
-                    let stray =
-                        (minute.high - minute.low) as f64 * 0.3 * self.noise.signed(lane::DRIFT, first + s as i64);
-                    let ticks = ((straight + stray) / price_unit as f64).round() as i64;
-                    (minute.open + ticks * price_unit).clamp(minute.low, minute.high)
-                };
-                row.close = close;
-                row.high = if s == peak { minute.high } else { price.max(close) };
-                row.low = if s == trough { minute.low } else { price.min(close) };
-                row.trades = trades[s] as u64;
-                self.fill(&mut row, lots[s], takers[s]);
-                price = close;
-            } else {
-                row.high = price;
-                row.low = price;
-                row.close = price;
-            }
-            if matches!(self.standstill(open_time, open_time + SECOND), Standstill::None) {
-                rows.push(row);
-            }
-        }
-        rows
-    }
-
     // --- halts ------------------------------------------------------------------------------------------------------
 
-    fn standstill(&self, start: i64, end: i64) -> Standstill {
+    pub(super) fn standstill(&self, start: i64, end: i64) -> Standstill {
         let mut found = Standstill::None;
         for halt in self.halts_touching(start, end).filter(|halt| halt.removes_rows()) {
             if halt.start <= start && halt.end >= end {
@@ -401,7 +338,8 @@ impl Bars {
     }
 }
 
-enum Standstill {
+/// Whether a stretch lies in a halt.
+pub(super) enum Standstill {
     None,
     Part,
     Whole,
@@ -421,23 +359,4 @@ pub(super) fn fold(rows: impl IntoIterator<Item = Kline>) -> Option<Kline> {
         sum.absorb(&row);
         sum
     })
-}
-
-/// Shares a whole out by weight so that the parts add up to it exactly and weight zero gets nothing.
-fn divide(whole: i64, weights: &[u64; 60]) -> [i64; 60] {
-    let total: u64 = weights.iter().sum();
-    let mut parts = [0; 60];
-    let (mut weight, mut given) = (0u64, 0i64);
-    for (part, share) in parts.iter_mut().zip(weights) {
-        weight += share;
-        let until = (i128::from(whole) * i128::from(weight) / i128::from(total.max(1))) as i64;
-        *part = until - given;
-        given = until;
-    }
-    parts
-}
-
-/// The weights of those seconds that trade.
-fn weights_of(trades: &[i64; 60], weights: &[u64; 60]) -> [u64; 60] {
-    std::array::from_fn(|s| if trades[s] > 0 { weights[s] } else { 0 })
 }

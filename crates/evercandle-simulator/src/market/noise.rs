@@ -50,6 +50,17 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
+/// `1/n!` for the series of the exponential; thirteen powers reach the last bit for arguments below a half.
+const INVERSE_FACTORIALS: [f64; 14] = {
+    let mut table = [1.0; 14];
+    let mut n = 1;
+    while n < table.len() {
+        table[n] = table[n - 1] / n as f64;
+        n += 1;
+    }
+    table
+};
+
 /// `e^x` from additions and multiplications alone.
 ///
 /// The one in `std` calls the platform's mathematics library, and platforms differ in the last bit:
@@ -58,12 +69,10 @@ pub(crate) fn exp(x: f64) -> f64 {
     let x = x.clamp(-700.0, 700.0);
     let k = (x * std::f64::consts::LOG2_E).round();
     let r = x - k * std::f64::consts::LN_2;
-    let mut term = 1.0;
-    let mut sum = 1.0;
-    for n in 1..=13 {
-        term *= r / f64::from(n);
-        sum += term;
-    }
+    let sum = INVERSE_FACTORIALS
+        .iter()
+        .rev()
+        .fold(0.0, |sum, coefficient| sum * r + coefficient);
     sum * f64::from_bits(((1023 + k as i64) as u64) << 52)
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::time::parse_instant;
+use crate::time::{DAY, MINUTE, SECOND, parse_instant};
 
 fn at(text: &str) -> i64 {
     parse_instant(text).unwrap()

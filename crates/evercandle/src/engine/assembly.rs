@@ -273,6 +273,7 @@ impl Assembly {
         Answer {
             series: self.series,
             range: wanted,
+            grid: self.grid,
             batches,
             segments,
             gaps,

@@ -334,3 +334,61 @@ fn interleave(a: Vec<Piece>, b: Vec<Piece>) -> Vec<Piece> {
     all.extend(next_b.into_iter().chain(b));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fixture::*;
+    use super::*;
+    use crate::model::interval::Interval;
+    use crate::model::range::HOUR;
+
+    #[test]
+    fn klines_that_say_something_else_are_counted_whichever_stay() {
+        let (series, grid) = (series(Interval::H1), Grid::new(Interval::H1, None));
+        let hours = |from: i64, to: i64| span(day(2024, 1, 1).plus(from * HOUR), day(2024, 1, 1).plus(to * HOUR));
+        let mut content = Content::default();
+        let mut put = |from, to, version, origin: &Origin| {
+            let put = content.put(&every(&series, grid, hours(from, to), version), origin, grid);
+            (put.accepted, put.restated)
+        };
+        assert_eq!(put(0, 6, 1, &origin("binance", now())), (6, 0));
+        assert_eq!(put(4, 8, 1, &origin("binance", now())), (2, 0));
+        assert_eq!(put(2, 4, 2, &origin("binance", now())), (0, 2));
+        assert_eq!(put(2, 4, 2, &checksummed(now())), (2, 2));
+        assert_eq!(put(3, 9, 1, &checksummed(now())), (5, 1));
+        assert_eq!(content.rows(), 9);
+        let versions: Vec<String> = content
+            .pieces
+            .iter()
+            .map(|p| format!("{}{}", p.batch.len(), &p.batch.print(0, 1).unwrap()[5..]))
+            .collect();
+        assert_eq!(versions, ["2.01", "2.02", "5.01"]);
+    }
+
+    #[test]
+    fn the_hole_checked_last_stays_and_klines_end_holes() {
+        let (series, grid) = (series(Interval::H1), Grid::new(Interval::H1, None));
+        let hours = |from: i64, to: i64| span(day(2024, 1, 1).plus(from * HOUR), day(2024, 1, 1).plus(to * HOUR));
+        let mut content = Content::default();
+        content.put_hole(hole(hours(0, 6), now()));
+        content.put_hole(hole(hours(2, 8), now().plus(-1)));
+        content.put_hole(hole(hours(1, 2), now().plus(1)));
+        assert_eq!(
+            content.holes,
+            [
+                hole(hours(0, 1), now()),
+                hole(hours(1, 2), now().plus(1)),
+                hole(hours(2, 6), now()),
+                hole(hours(6, 8), now().plus(-1)),
+            ]
+        );
+        content.put(&every(&series, grid, hours(1, 7), 1), &origin("binance", now()), grid);
+        assert_eq!(
+            content.holes,
+            [hole(hours(0, 1), now()), hole(hours(7, 8), now().plus(-1))]
+        );
+        content.put_hole(hole(hours(0, 9), now().plus(9)));
+        assert_eq!(content.known().iter().collect::<Vec<_>>(), [hours(0, 9)]);
+        assert_eq!(content.covered.iter().collect::<Vec<_>>(), [hours(1, 7)]);
+    }
+}

@@ -15,7 +15,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -103,24 +103,46 @@ impl Trusted {
         Ok(bytes.into())
     }
 
+    /// How many bytes of memory the content takes when it is not mapped.
+    pub(super) fn copied(&self, may_map: bool) -> u64 {
+        if may_map && self.size >= MAP_MIN { 0 } else { self.size }
+    }
+
     /// Sets the time of last use. Best effort: eviction is only as good as this.
     pub(super) fn touch(&self, now: Timestamp) {
         let _ = self.file.set_modified(system_time(now));
     }
 }
 
-/// Maps a whole file for reading.
+/// Maps a whole file for reading, with every page in memory.
 #[expect(unsafe_code, reason = "a map is what makes a warm read a slice instead of a copy")]
 fn map(file: &File, size: usize) -> io::Result<memmap2::Mmap> {
     let mut options = memmap2::MmapOptions::new();
-    // Everything is about to be hashed, so one call may as well bring in all pages.
-    options.len(size).populate();
+    options.len(size);
     // SAFETY: the bytes of a map must not change and its pages must not vanish while it lives. Chunks are immutable:
     // this store never opens a visible file for writing, replaces by rename and removes by unlink, both of which leave
     // the mapped inode as it is, and `Trusted::open` admits only files that nobody else may write. A process of the
     // same user that truncates or edits a chunk in place breaks this; where that must be reckoned with, and on network
     // file systems, `CacheConfig::strict` and `is_remote` choose the copy.
-    unsafe { options.map(file) }
+    let map = unsafe { options.map(file) }?;
+    populate(&map)?;
+    Ok(map)
+}
+
+/// Brings in all pages, which are about to be hashed anyway. A sector that cannot be read, or a file that is shorter
+/// than it was a moment ago, is an error here, where touching the page would kill the process.
+#[cfg(target_os = "linux")]
+fn populate(map: &memmap2::Mmap) -> io::Result<()> {
+    match map.advise(memmap2::Advice::PopulateRead) {
+        // Kernels before 5.14 do not know the advice; the pages come in one by one.
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populate(_map: &memmap2::Mmap) -> io::Result<()> {
+    Ok(())
 }
 
 /// A file being written. Dropped without [`Draft::publish`], it is removed.
@@ -225,7 +247,8 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .ancestors()
         .take_while(|a| fs::symlink_metadata(a).is_err())
         .collect();
-    fs::create_dir_all(folder)?;
+    // Whatever the umask: a folder that anybody may write to is one that we refuse to open.
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     Ok(missing
         .iter()
         .filter_map(|m| m.parent())

@@ -274,7 +274,7 @@ pub(super) fn evict(site: &Site, what: &Eviction) -> Result<Evicted, StoreError>
         Eviction::Series(series) => of_series(site, series),
         Eviction::Range(series, range) => of_series(site, series)
             .into_iter()
-            .filter(|f| is_about(f, *range))
+            .filter(|f| f.name.is_about(*range))
             .collect(),
         Eviction::All => all_chunks(site),
     };
@@ -295,13 +295,6 @@ pub(super) fn evict(site: &Site, what: &Eviction) -> Result<Evicted, StoreError>
 
 fn of_series(site: &Site, series: &Series) -> Vec<Found> {
     chunks(series, &site.dir().join(super::layout::series_folder(series)))
-}
-
-fn is_about(found: &Found, range: TimeRange) -> bool {
-    match found.name.subject {
-        Subject::Period(period) => period.reach().overlaps(range),
-        Subject::Facts => false,
-    }
 }
 
 /// Which of these to remove so that the rest takes at most `bytes`. What is known of a series as a whole stays: it is

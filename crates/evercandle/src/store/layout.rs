@@ -119,11 +119,18 @@ impl Period {
         }
     }
 
-    /// The periods of one size in which slots that overlap `range` may begin.
-    pub(super) fn touching(unit: Unit, range: TimeRange) -> impl Iterator<Item = Period> {
+    /// The first and the last period of one size in which slots that overlap `range` may begin; `None` for the empty
+    /// range.
+    pub(super) fn bounds(unit: Unit, range: TimeRange) -> Option<(Period, Period)> {
         // Only years can hold slots that reach into the next period.
         let back = if unit == Unit::Year { SLOT_MAX } else { 0 };
-        let first = (!range.is_empty()).then(|| Period::around(unit, range.start().plus(-back)));
+        let first = Period::around(unit, range.start().plus(-back));
+        (!range.is_empty()).then(|| (first, Period::around(unit, range.end().plus(-1))))
+    }
+
+    /// All periods within [`Period::bounds`].
+    pub(super) fn touching(unit: Unit, range: TimeRange) -> impl Iterator<Item = Period> {
+        let first = Period::bounds(unit, range).map(|bounds| bounds.0);
         std::iter::successors(first, |p| Some(Period::around(p.unit, p.range().end())))
             .take_while(move |p| p.start < range.end())
     }
@@ -198,6 +205,16 @@ pub(super) struct ChunkName {
     pub(super) rows: u64,
     /// XXH3-128 of all its bytes.
     pub(super) digest: u128,
+}
+
+impl ChunkName {
+    /// Whether klines of `range` may be inside.
+    pub(super) fn is_about(&self, range: TimeRange) -> bool {
+        match self.subject {
+            Subject::Period(period) => period.reach().overlaps(range),
+            Subject::Facts => false,
+        }
+    }
 }
 
 impl fmt::Display for ChunkName {

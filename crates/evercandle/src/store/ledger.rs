@@ -25,7 +25,7 @@ use super::chunk::{self, Chunk, Unfit};
 use super::content::Content;
 use super::disk::{self, Refused, Trusted};
 use super::layout::{ChunkName, Period, Subject, live_unit, sealed_unit, series_folder};
-use super::site::Site;
+use super::site::{Counted, Site};
 
 /// A listing taken this soon after the folder's time was first seen may miss a change of the same tick of the file
 /// system's clock (4 ms on Linux), and is taken once more.
@@ -79,6 +79,7 @@ enum File {
 /// A verified chunk.
 pub(super) struct OpenChunk {
     pub(super) chunk: Chunk,
+    _counted: Counted,
     /// When the file was last marked as used.
     used: AtomicI64,
 }
@@ -92,6 +93,12 @@ pub(super) struct View {
     /// Generations by subject, of all files that are there, readable or not.
     pub(super) generations: BTreeMap<Subject, u32>,
     pub(super) first_open: Option<Timestamp>,
+}
+
+/// An answer, and the chunks it was made of.
+struct Reading {
+    held: Held,
+    used: Vec<(ChunkName, Arc<OpenChunk>)>,
 }
 
 /// A view, and whether a file that vanished or could not be read is missing from it.
@@ -122,7 +129,7 @@ impl Shelf {
                 false => None,
             }
         };
-        let (held, used) = warm.unwrap_or_else(|| self.cold(site, range));
+        let Reading { held, used } = warm.unwrap_or_else(|| self.cold(site, range));
         for (name, chunk) in used {
             self.mark_used(site, &name, &chunk);
         }
@@ -130,20 +137,20 @@ impl Shelf {
     }
 
     /// The answer, if everything it needs is open already.
-    fn warm(&self, state: &State, range: TimeRange) -> Option<(Held, Vec<(ChunkName, Arc<OpenChunk>)>)> {
+    fn warm(&self, state: &State, range: TimeRange) -> Option<Reading> {
         let facts = state.facts.view.as_ref()?;
         if self.series.interval() == Interval::D3 && state.anchor.is_none() {
             return None;
         }
         let views = state
-            .groups_of(range)
+            .groups_of(&self.series, range)
             .map(|(_, group)| group.view.clone())
             .collect::<Option<Vec<_>>>()?;
         Some(self.assemble(state, &views, facts, range))
     }
 
     /// As [`Shelf::warm`], opening what is not open.
-    fn cold(&self, site: &Site, range: TimeRange) -> (Held, Vec<(ChunkName, Arc<OpenChunk>)>) {
+    fn cold(&self, site: &Site, range: TimeRange) -> Reading {
         let mut state = self.state.write();
         self.refresh(&mut state, site, false);
         let (mut views, mut vanished) = self.look_all(&mut state, site, range);
@@ -161,7 +168,10 @@ impl Shelf {
     }
 
     fn look_all(&self, state: &mut State, site: &Site, range: TimeRange) -> (Vec<Arc<View>>, bool) {
-        let periods: Vec<Period> = state.groups_of(range).map(|(period, _)| *period).collect();
+        let periods: Vec<Period> = state
+            .groups_of(&self.series, range)
+            .map(|(period, _)| *period)
+            .collect();
         let mut vanished = false;
         let mut views = Vec::with_capacity(periods.len());
         for period in periods {
@@ -257,13 +267,7 @@ impl Shelf {
         state.anchor = facts.first_open;
     }
 
-    fn assemble(
-        &self,
-        state: &State,
-        views: &[Arc<View>],
-        facts: &View,
-        range: TimeRange,
-    ) -> (Held, Vec<(ChunkName, Arc<OpenChunk>)>) {
+    fn assemble(&self, state: &State, views: &[Arc<View>], facts: &View, range: TimeRange) -> Reading {
         let asked = Grid::new(self.series.interval(), state.anchor).align(range);
         let mut held = Held {
             anchor: state.anchor,
@@ -280,10 +284,10 @@ impl Shelf {
             held.pieces.extend(part.pieces);
             covered.extend(part.covered.iter());
             held.holes.extend(part.holes);
-            used.extend(view.chunks.iter().cloned());
+            used.extend(view.chunks.iter().filter(|(name, _)| name.is_about(asked)).cloned());
         }
         held.covered = covered.into_iter().collect();
-        (held, used)
+        Reading { held, used }
     }
 
     fn mark_used(&self, site: &Site, name: &ChunkName, chunk: &OpenChunk) {
@@ -432,12 +436,12 @@ impl State {
         })
     }
 
-    /// The groups in which slots that overlap `range` may lie.
-    fn groups_of(&self, range: TimeRange) -> impl Iterator<Item = (&Period, &Group)> {
-        // Far fewer groups are there than a range may have periods.
-        self.groups
-            .iter()
-            .filter(move |(period, _)| period.reach().overlaps(range))
+    /// The groups in which slots that overlap `range` may lie. All groups are of one unit, so they are in time order.
+    fn groups_of(&self, series: &Series, range: TimeRange) -> impl Iterator<Item = (&Period, &Group)> {
+        let bounds = Period::bounds(sealed_unit(series.interval()), range);
+        bounds
+            .into_iter()
+            .flat_map(|(first, last)| self.groups.range(first..=last))
     }
 }
 
@@ -478,6 +482,7 @@ fn open(site: &Site, series: &Series, folder: &std::path::Path, name: &ChunkName
     match chunk::decode(series, name, bytes) {
         Ok(chunk) => Ok(OpenChunk {
             chunk,
+            _counted: site.open_chunks.count(file.copied(site.may_map)),
             used: AtomicI64::new(file.modified.as_micros()),
         }),
         Err(Unfit::Newer) => Err(Unopened::Ignored(Some(file.inode))),

@@ -283,6 +283,10 @@ impl Store {
             return shelf.clone();
         }
         let mut shelves = self.0.shelves.write();
+        if self.0.site.open_chunks.are_too_many() {
+            // Answers keep what they hold; a series that is wanted again is opened again.
+            shelves.clear();
+        }
         let shelf = shelves
             .entry(series.clone())
             .or_insert_with(|| Arc::new(Shelf::new(&self.0.site, series)));

@@ -48,6 +48,14 @@ impl Permit {
         });
     }
 
+    /// Ends the pause, for tests that will not wait for it.
+    #[cfg(test)]
+    pub(super) fn end_pause(&mut self, now: Instant) {
+        if let Some(off) = &mut self.0 {
+            off.until = now;
+        }
+    }
+
     /// A write succeeded, or space was freed.
     pub(super) fn succeeded(&mut self) {
         self.0 = None;

@@ -20,6 +20,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -40,6 +42,47 @@ const QUARANTINE_FILES_MAX: usize = 100;
 /// Bytes kept for inspection.
 const QUARANTINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Chunks that stay open, and memory that copies of those not mapped may take. Beyond either, series not in use are
+/// closed. Linux allows a process 65,530 maps by default, and others in it need some.
+const OPEN_FILES_MAX: usize = 16_384;
+const OPEN_COPIED_MAX: u64 = 512 * 1024 * 1024;
+
+/// How much is open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OpenChunks(Arc<(AtomicUsize, AtomicU64)>);
+
+impl OpenChunks {
+    /// Counts a chunk, with so many bytes in memory, until the result is dropped.
+    pub(super) fn count(&self, copied: u64) -> Counted {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.1.fetch_add(copied, Ordering::Relaxed);
+        Counted {
+            counter: self.clone(),
+            copied,
+        }
+    }
+
+    /// Whether more is open than should stay open.
+    pub(super) fn are_too_many(&self) -> bool {
+        let (files, copied) = (self.0.0.load(Ordering::Relaxed), self.0.1.load(Ordering::Relaxed));
+        files > OPEN_FILES_MAX || copied > OPEN_COPIED_MAX
+    }
+}
+
+/// One open chunk.
+#[derive(Debug)]
+pub(super) struct Counted {
+    counter: OpenChunks,
+    copied: u64,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counter.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.counter.0.1.fetch_sub(self.copied, Ordering::Relaxed);
+    }
+}
+
 /// The cache folder and what we may do in it.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -49,6 +92,7 @@ pub(super) struct Site {
     pub(super) remote: bool,
     pub(super) may_map: bool,
     pub(super) size_max: Option<u64>,
+    pub(super) open_chunks: OpenChunks,
     free_min: u64,
     permit: Mutex<Permit>,
     lock: Mutex<Option<File>>,
@@ -78,6 +122,7 @@ impl Site {
             may_map: !config.strict && !remote,
             remote,
             size_max: config.size_max,
+            open_chunks: OpenChunks::default(),
             free_min: config.free_min,
             permit: Mutex::default(),
             lock: Mutex::default(),
@@ -163,6 +208,12 @@ impl Site {
             Err(error) => self.fail(error),
         }
         result
+    }
+
+    /// As if the pause after a failure were over.
+    #[cfg(test)]
+    pub(super) fn end_pause(&self) {
+        self.permit.lock().end_pause(self.clock.instant());
     }
 
     /// Lets the next write try at once: space was freed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evercandle::model::batch::DECIMAL_COLUMNS;
 use evercandle::{
-    Answer, Client, Clock, Completeness, Config, Error, GapReason, Grid, Interval, Market, Request, Series, TimeRange,
+    Answer, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Request, Series, TimeRange,
     Timestamp,
 };
 use evercandle_simulator as sim;
@@ -95,7 +95,17 @@ impl World {
     pub(crate) fn check(&self, answer: &Answer, honest: Upstreams) {
         let series = &answer.series;
         let truth = self.truth(series, answer.range);
-        let grid = grid_of(answer, &truth);
+        let grid = answer.grid;
+        if let Some(first) = truth.keys().next() {
+            assert!(
+                grid.contains(Timestamp::from_micros(*first)),
+                "{series}: the grid is not the exchange's"
+            );
+        }
+        assert!(
+            !grid.is_provisional() || answer.is_empty(),
+            "{series}: a kline shows the grid's anchor"
+        );
         let now = self.clock.now();
         let mut seen: Vec<Timestamp> = Vec::new();
         for batch in &answer.batches {
@@ -185,17 +195,6 @@ impl World {
 pub(crate) enum Upstreams {
     TellTheTruth,
     Lie,
-}
-
-/// A `3d` series' grid is anchored at any of its klines.
-fn grid_of(answer: &Answer, truth: &BTreeMap<i64, [String; 12]>) -> Grid {
-    let anchor = truth.keys().next().map(|t| Timestamp::from_micros(*t));
-    let got = answer
-        .batches
-        .iter()
-        .find_map(|b| b.open_times().first().map(|t| Timestamp::from_micros(*t)));
-    // Without any row the answer could not know the anchor either and counts in days.
-    Grid::new(answer.series.interval(), got.and(anchor).or(got))
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {

@@ -7,7 +7,7 @@
 use super::Dialect;
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::fault::Effect;
+use crate::fault::{Effect, Page};
 use crate::market::{Anchor, Interval, Series};
 use crate::message::Request;
 use crate::time::{DAY, HOUR, MINUTE, TimeUnit};
@@ -19,6 +19,9 @@ const LIMIT_DEFAULT: i64 = 500;
 const COIN_M_WINDOW_MAX: i64 = 200 * DAY;
 /// Time parameters at or above this are read as microseconds where those are accepted: as milliseconds it is the year 5138.
 const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
+
+/// The year 9892: calendars end soon after, and any later parameter means "never" just the same.
+const LATEST: i64 = 250_000_000_000_000_000;
 
 /// One row as JSON cells.
 pub(super) type Row = Vec<String>;
@@ -53,13 +56,29 @@ pub(super) fn rows(
     for effect in effects {
         match effect {
             Effect::WrongSymbol { symbol } => query.series.symbol.clone_from(symbol),
+            Effect::WrongInterval { interval } => {
+                query.series.interval = Interval::from_rest(interval).unwrap_or(query.series.interval);
+            }
+            Effect::WrongRange { hours } => {
+                let by = hours.saturating_mul(HOUR);
+                query.window = (
+                    query.window.0.saturating_add(by).min(LATEST),
+                    query.window.1.saturating_add(by).min(LATEST),
+                );
+            }
             Effect::CapRows { rows } => query.limit = query.limit.min(*rows),
             _ => {}
         }
     }
     let open_times = query.window.0..query.window.1.saturating_add(1);
     let mut rows: Vec<Row> = match replay {
-        Some(replay) => replay.page(&query.series, open_times, query.limit, query.anchor, unit),
+        Some(replay) => replay.page(
+            &query.series,
+            open_times.start..open_times.end.min(now + 1),
+            query.limit,
+            query.anchor,
+            unit,
+        ),
         None => world
             .market
             .page(&query.series, open_times, query.limit, query.anchor, query.zone, now)
@@ -67,9 +86,13 @@ pub(super) fn rows(
             .map(|kline| kline.rest_cells(unit))
             .collect(),
     };
-    for effect in effects {
-        effect.change_rest_rows(&mut rows, unit.count(now), now);
-    }
+    let per_millisecond = if unit == TimeUnit::Microseconds { 1000 } else { 1 };
+    let mut page = Page {
+        rows: &mut rows,
+        per_millisecond,
+        now,
+    };
+    effects.iter().for_each(|effect| page.bend(effect));
     Ok(rows)
 }
 
@@ -135,11 +158,12 @@ fn coin_m_window(start: Option<i64>, end: Option<i64>, now: i64) -> Result<(i64,
 impl Dialect {
     /// A time parameter as an instant. Futures know milliseconds only: sixteen digits are a year far away.
     fn instant(self, value: i64) -> i64 {
-        if self.is_spot() && value >= MICROSECONDS_FROM {
+        let instant = if self.is_spot() && value >= MICROSECONDS_FROM {
             value
         } else {
             value.saturating_mul(1000)
-        }
+        };
+        instant.min(LATEST)
     }
 
     /// Rows per page; asking for more is silently capped.

@@ -173,17 +173,11 @@ impl BinanceRest {
         match route {
             Route::Ping => Ok("{}".to_owned()),
             Route::Time => {
-                let skew: i64 = effects
-                    .iter()
-                    .map(|effect| {
-                        if let Effect::ClockSkew { milliseconds } = effect {
-                            *milliseconds * 1000
-                        } else {
-                            0
-                        }
-                    })
-                    .sum();
-                Ok(format!("{{\"serverTime\":{}}}", unit.count(now + skew)))
+                let skew = effects.iter().fold(0i64, |skew, effect| match effect {
+                    Effect::ClockSkew { milliseconds } => skew.saturating_add(milliseconds.saturating_mul(1000)),
+                    _ => skew,
+                });
+                Ok(format!("{{\"serverTime\":{}}}", unit.count(now.saturating_add(skew))))
             }
             Route::ExchangeInfo => exchange_info::answer(dialect, world, request, self.pool(dialect).limit(), now),
             Route::Klines => {

@@ -1,7 +1,7 @@
 //! Finished archives, and the memory of those built lately.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -44,33 +44,71 @@ impl Archive {
 /// Archives by key, the least lately used forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    /// Most lately used last.
-    shelf: Mutex<VecDeque<(String, Arc<Archive>)>>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    places: HashMap<String, Place>,
+    /// Counts uses, so that the smallest `used` is the least lately used.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Filled by whoever comes first, while others who want the same archive wait for it.
+    archive: Arc<OnceLock<Option<Arc<Archive>>>>,
+    used: u64,
+}
+
+impl Place {
+    fn bytes(&self) -> usize {
+        self.archive
+            .get()
+            .and_then(Option::as_ref)
+            .map_or(0, |archive| archive.zip.len())
+    }
 }
 
 impl Ready {
+    /// The archive if it is on the shelf already.
     pub(super) fn get(&self, key: &str) -> Option<Arc<Archive>> {
-        let mut shelf = self.shelf.lock();
-        let position = shelf.iter().position(|(known, _)| known == key)?;
-        let entry = shelf.remove(position)?;
-        let archive = Arc::clone(&entry.1);
-        shelf.push_back(entry);
-        Some(archive)
+        self.shelf.lock().places.get(key)?.archive.get()?.clone()
     }
 
-    pub(super) fn put(&self, key: String, archive: Arc<Archive>) {
+    /// The archive, built if it is not there: once, however many ask at the same time.
+    pub(super) fn get_or_build(&self, key: String, build: impl FnOnce() -> Option<Archive>) -> Option<Arc<Archive>> {
+        let archive = {
+            let mut shelf = self.shelf.lock();
+            shelf.uses += 1;
+            let used = shelf.uses;
+            let place = shelf.places.entry(key).or_insert_with(|| Place {
+                archive: Arc::default(),
+                used,
+            });
+            place.used = used;
+            Arc::clone(&place.archive)
+        };
+        let found = archive.get_or_init(|| build().map(Arc::new)).clone();
+        self.make_room();
+        found
+    }
+
+    fn make_room(&self) {
         let mut shelf = self.shelf.lock();
-        shelf.retain(|(known, _)| *known != key);
-        shelf.push_back((key, archive));
-        let mut held: usize = shelf.iter().map(|(_, archive)| archive.zip.len()).sum();
+        let mut held: usize = shelf.places.values().map(Place::bytes).sum();
         while held > READY_BYTES_MAX
-            && let Some((_, oldest)) = shelf.pop_front()
+            && let Some(oldest) = shelf
+                .places
+                .iter()
+                .min_by_key(|(_, place)| place.used)
+                .map(|(key, _)| key.clone())
         {
-            held -= oldest.zip.len();
+            held -= shelf.places.remove(&oldest).map_or(0, |place| place.bytes());
         }
     }
 
     pub(super) fn clear(&self) {
-        self.shelf.lock().clear();
+        self.shelf.lock().places.clear();
     }
 }

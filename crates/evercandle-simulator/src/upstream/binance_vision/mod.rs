@@ -103,7 +103,9 @@ impl BinanceVision {
     fn published(&self, world: &World, key: &ArchiveKey, now: i64, extra_hours: i64) -> Option<i64> {
         let spec = world.market.symbol(key.series.market, &key.series.symbol)?;
         let grid = world.market.grid(&key.series)?;
-        let at = key.published_at(&grid, &self.publication) + extra_hours * HOUR;
+        let at = key
+            .published_at(&grid, &self.publication)
+            .saturating_add(extra_hours.saturating_mul(HOUR));
         let traded = spec.ended() > key.period.start() && grid.floor(spec.listed) < key.period.end();
         (traded && at <= now).then_some(at)
     }
@@ -115,28 +117,17 @@ impl BinanceVision {
         if let Some(replay) = world.replays(key.series.market, &key.series.symbol) {
             return replay.archive(key);
         }
-        let late: i64 = effects
-            .iter()
-            .map(|effect| {
-                if let Effect::Delayed { hours } = effect {
-                    *hours
-                } else {
-                    0
-                }
-            })
-            .sum();
+        let late = effects.iter().fold(0i64, |hours, effect| match effect {
+            Effect::Delayed { hours: more } => hours.saturating_add(*more),
+            _ => hours,
+        });
         let modified = self.published(world, key, now, late)?;
-        let spoiling: Vec<&Effect> = effects.iter().filter(|effect| changes_archives(effect)).collect();
+        let spoiling: Vec<&Effect> = effects.iter().filter(|effect| effect.changes_archives()).collect();
         if !spoiling.is_empty() {
             return self.build(world, key, modified, &spoiling).map(Arc::new);
         }
-        let name = key.key();
-        if let Some(ready) = self.ready.get(&name) {
-            return Some(ready);
-        }
-        let archive = Arc::new(self.build(world, key, modified, &[])?);
-        self.ready.put(name, Arc::clone(&archive));
-        Some(archive)
+        self.ready
+            .get_or_build(key.key(), || self.build(world, key, modified, &[]))
     }
 
     fn build(&self, world: &World, key: &ArchiveKey, modified: i64, effects: &[&Effect]) -> Option<Archive> {
@@ -178,9 +169,10 @@ impl BinanceVision {
         Some(archive)
     }
 
-    /// The version from before a re-publication: other volumes, an earlier date.
+    /// The version from before a re-publication: other volumes, an hour earlier.
+    /// Building a revision dates it an hour later, hence the two.
     fn earlier(&self, world: &World, key: &ArchiveKey, modified: i64) -> Archive {
-        self.build(world, key, modified - HOUR, &[&Effect::Revised])
+        self.build(world, key, modified - 2 * HOUR, &[&Effect::Revised])
             .unwrap_or_else(|| Archive::new("", modified))
     }
 }
@@ -193,29 +185,6 @@ pub(crate) fn pack_csv(stem: &str, csv: Vec<u8>, modified: i64) -> Vec<u8> {
             content: csv,
         }],
         modified,
-    )
-}
-
-fn changes_archives(effect: &Effect) -> bool {
-    use Effect::*;
-    matches!(
-        effect,
-        CorruptZip
-            | TruncatedDay { .. }
-            | ShortMonth { .. }
-            | MissingDay { .. }
-            | MonthlyDiffers
-            | Revised
-            | ChangedEtag
-            | DuplicateRows
-            | UnorderedRows
-            | Header { .. }
-            | Unit { .. }
-            | MixedUnits
-            | OffGrid
-            | ZipBomb { .. }
-            | TwoMembers
-            | EvilMemberName
     )
 }
 

@@ -16,6 +16,7 @@ pub(super) struct Sheet {
     header: HeaderStyle,
     unit: TimeUnit,
     mixed: bool,
+    not_a_number: bool,
 }
 
 impl Sheet {
@@ -27,6 +28,7 @@ impl Sheet {
             header: era_header(market, start),
             unit: era_unit(market, start),
             mixed: false,
+            not_a_number: false,
         }
     }
 
@@ -62,6 +64,33 @@ impl Sheet {
                 let half = self.rows.len() / 2;
                 self.rows.rotate_left(half);
             }
+            Effect::ConflictingRows => {
+                let twice = |row: Kline| {
+                    let twin = first_hour(&row).then(|| Kline {
+                        volume: row.volume * 2,
+                        ..row.clone()
+                    });
+                    std::iter::once(row).chain(twin)
+                };
+                self.rows = std::mem::take(&mut self.rows).into_iter().flat_map(twice).collect();
+            }
+            Effect::StrayRow => {
+                if let Some(last) = self.rows.last().cloned() {
+                    let by = (end - last.open_time) + DAY;
+                    self.rows.push(Kline {
+                        open_time: last.open_time + by,
+                        close_time: last.close_time + by,
+                        ..last
+                    });
+                }
+            }
+            Effect::ImpossibleRow => {
+                let middle = self.rows.len() / 2;
+                if let Some(row) = self.rows.get_mut(middle) {
+                    row.low = row.high * 9;
+                }
+            }
+            Effect::NotANumber => self.not_a_number = true,
             Effect::Header { style } => self.header = *style,
             Effect::Unit { unit } => self.unit = *unit,
             Effect::MixedUnits => self.mixed = true,
@@ -103,6 +132,13 @@ impl Sheet {
                 (true, TimeUnit::Milliseconds) => TimeUnit::Microseconds,
                 (true, TimeUnit::Microseconds) => TimeUnit::Milliseconds,
             };
+            if self.not_a_number && position == half {
+                let mut columns = row.fields(unit);
+                columns[4] = "NaN".to_owned();
+                text.extend_from_slice(columns.join(",").as_bytes());
+                text.push(b'\n');
+                continue;
+            }
             row.write_csv(unit, &mut text);
         }
         text

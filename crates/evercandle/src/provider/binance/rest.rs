@@ -347,12 +347,18 @@ impl KlineProvider for Rest {
         if market == Market::Cm {
             // Counting back from the end, COIN-M cannot be asked for its first kline; its list says when it began.
             let reply = self.ask(market, "exchangeInfo", &[], LIST_BYTES_MAX).await?;
-            let listed = exchange_info::parse(&reply.place, rest_json::text(&reply)?)?
-                .into_iter()
-                .find(|i| i.symbol == series.symbol().as_str())
-                .and_then(|i| i.listed_at);
+            let instruments = exchange_info::parse(&reply.place, rest_json::text(&reply)?)?;
+            let Some(instrument) = instruments.into_iter().find(|i| i.symbol == series.symbol().as_str()) else {
+                let place = &reply.place;
+                return Err(FetchError::UnknownSymbol(format!(
+                    "{place}: {} is not listed",
+                    series.symbol()
+                )));
+            };
             // A coarse kline opens before the instant of listing.
-            return Ok(listed.map(|at| Grid::new(series.interval(), None).floor(at)));
+            return Ok(instrument
+                .listed_at
+                .map(|at| Grid::new(series.interval(), None).floor(at)));
         }
         let query = [
             ("symbol", series.symbol().as_str()),

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::answer::{Origin, ProviderName, Verification};
 use crate::clock::Clock;
 use crate::config::CacheConfig;
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, DECIMAL_COLUMNS};
 use crate::model::builder::{BatchBuilder, Row};
 use crate::model::decimals::{COLUMNS, Printed};
 use crate::model::interval::{Grid, Interval};
@@ -35,6 +35,11 @@ pub(crate) fn now() -> Timestamp {
 /// A folder that only we may write, as a cache's should be.
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// A folder in memory where the system offers one, for tests of what is written rather than of the disk.
+pub(crate) fn quick_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| folder())
 }
 
 pub(crate) fn config() -> CacheConfig {
@@ -121,6 +126,13 @@ pub(crate) fn joined(store: &Store, series: &Series, range: TimeRange) -> Batch 
         true => Batch::empty(series.clone()),
         false => Batch::concat(&batches).expect("pieces are in time order and do not overlap"),
     }
+}
+
+/// Every value as text. Batches cannot be compared whole here: the scale of a value kept as text is its neighbours'.
+pub(crate) fn printed(batch: &Batch) -> Vec<String> {
+    let decimals = (0..batch.len()).flat_map(|row| DECIMAL_COLUMNS.map(|column| batch.print(row, column).unwrap()));
+    let others = [batch.open_times(), batch.close_times(), batch.counts()].map(|column| format!("{column:?}"));
+    others.into_iter().chain(decimals).collect()
 }
 
 /// Names of the series' files, generations and rows only: `2024-01-05.g1.1440`.

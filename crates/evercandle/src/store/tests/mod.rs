@@ -5,6 +5,16 @@
     reason = "these tests damage files, mount file systems and start processes"
 )]
 
-mod fixture;
+pub(super) mod fixture;
 
 mod merging;
+
+mod sealing;
+
+mod damage;
+
+mod faults;
+
+mod processes;
+
+mod speed;

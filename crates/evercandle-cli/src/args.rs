@@ -1,0 +1,479 @@
+//! What may be written on the command line: types and their help, nothing that acts.
+//!
+//! Options that several commands share are groups (`Global`, `Upstreams`, `Span`), so that they are spelled, described
+//! and tested once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum};
+use evercandle::{Interval, Market};
+
+use crate::range::{Span, When};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Candles from the exchange's archives, its REST interface and a local cache: complete, or honest about what is missing.
+#[derive(Debug, Parser)]
+#[command(name = "evercandle", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  evercandle demo                                   see it work, without network
+  evercandle get BTCUSDT 1m --last 7d               a week of minutes, on the screen
+  evercandle get BTC/USDT 1h --start 2024-01 --end 2024-02 --out january.parquet
+  evercandle download BTCUSDT ETHUSDT 1m 1h --start 2020-01-01
+  evercandle chart BTCUSDT 4h --last 30d --out btc.png
+
+Exit codes:
+  0    complete
+  1    unexpected failure
+  2    bad input: the command line, a symbol, a range, the configuration
+  3    incomplete: something an upstream might still have is missing
+  4    unavailable: nothing at all could be had
+  5    the cache could not be used
+  130  interrupted";
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Folder of the cache [default: evercandle in the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR", env = "EVERCANDLE_CACHE_DIR", hide_env_values = true)]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Configuration file [default: evercandle/config.toml in the user's configuration folder]
+    #[arg(long, global = true, value_name = "FILE", env = "EVERCANDLE_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// What to log on stderr: a level, or filters such as evercandle=debug
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "EVERCANDLE_LOG", hide_env_values = true,
+        default_value = "error"
+    )]
+    pub(crate) log_level: String,
+    /// How to log
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// When to use colours; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the klines of one series
+    #[command(after_help = GET_EXAMPLES)]
+    Get(Get),
+    /// Fill the cache: many symbols and intervals, years at a time
+    #[command(after_help = DOWNLOAD_EXAMPLES)]
+    Download(Download),
+    /// List what is missing from a range, and why
+    #[command(after_help = GAPS_EXAMPLES)]
+    Gaps(Gaps),
+    /// Draw candles in the terminal, or as PNG, SVG or HTML
+    #[command(after_help = CHART_EXAMPLES)]
+    Chart(Chart),
+    /// Look after the cache
+    Cache(Cache),
+    /// List the instruments of a market
+    #[command(after_help = SYMBOLS_EXAMPLES)]
+    Symbols(Symbols),
+    /// Show the configuration in force
+    Config(Config),
+    /// Run the simulated exchange
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(Simulate),
+    /// See the failover at work on a simulated exchange: no network, no account, nothing left behind
+    Demo(Demo),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  evercandle completions bash > ~/.local/share/bash-completion/completions/evercandle"
+    )]
+    Completions(Completions),
+}
+
+const GET_EXAMPLES: &str = "\
+Ranges are half-open and UTC: --end 2024-02-01 stops before that day begins. An open end is now.
+Without a range: the newest 100 klines.
+
+Unless --best-effort is given, an incomplete answer prints no kline and exits with 3; with it, what was
+found is printed, and the exit code is still 3.
+
+Examples:
+  evercandle get BTCUSDT 1m --last 7d
+  evercandle get BTC/USDT:USDT 1h --start 2024-01-01 --end 2024-02-01 --format csv > um.csv
+  evercandle get BTCUSD_PERP 1d --start 2023 --out btc.parquet --decimals exact
+  evercandle get ETHUSDT 5m --last 2d --explain
+  evercandle get BTCUSDT 1m --last 1d --columns open_time,close --format ndjson | jq .close";
+
+const DOWNLOAD_EXAMPLES: &str = "\
+Whatever reads as an interval is one, the rest are symbols; every symbol is fetched at every interval.
+A list (--file, or stdin with --file -) has one symbol a line, with its own intervals after it if need be.
+Ctrl-C keeps what is stored; the same command again goes on from there.
+
+Examples:
+  evercandle download BTCUSDT 1m --start 2017-08
+  evercandle download BTCUSDT ETHUSDT SOLUSDT 1m 1h 1d --last 1y --jobs 4
+  evercandle symbols --market um --format csv | tail -n +2 | cut -d, -f1 | evercandle download --file - 1d --last 2y";
+
+const GAPS_EXAMPLES: &str = "\
+Examples:
+  evercandle gaps BTCUSDT 1m --start 2018-01 --end 2019-01
+  evercandle gaps BTCUSDT 1m --last 30d --offline --format json";
+
+const CHART_EXAMPLES: &str = "\
+Without a range: the newest 120 klines. Longer ranges are aggregated: each column takes the first open, the
+last close, the highest high, the lowest low and the sum of the volumes of the klines it stands for.
+
+Examples:
+  evercandle chart BTCUSDT 1h --last 7d
+  evercandle chart BTCUSDT 1d --last 1y --out btc.png
+  evercandle chart BTCUSDT 1m --last 1d --out btc.html --theme dark";
+
+const EVICT_EXAMPLES: &str = "\
+Examples:
+  evercandle cache evict BTCUSDT 1s
+  evercandle cache evict --to 20G
+  evercandle cache evict --all";
+
+const SYMBOLS_EXAMPLES: &str = "\
+Examples:
+  evercandle symbols usdt
+  evercandle symbols --market cm --format csv";
+
+const SIMULATE_EXAMPLES: &str = "\
+Example:
+  evercandle simulate --listen 127.0.0.1:9000 &
+  evercandle get BTCUSDT 1m --last 1d --internet http://127.0.0.1:9000 --cache-dir /tmp/simulated";
+
+/// How the klines are to be had.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Upstreams")]
+pub(crate) struct Upstreams {
+    /// Use the cache only: nothing is sent
+    #[arg(long, conflicts_with = "source")]
+    pub(crate) offline: bool,
+    /// Ask only this upstream, and not the cache (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Vec<String>,
+    /// Give up after so long without progress, such as 30s
+    #[arg(long, value_name = "DURATION", value_parser = crate::range::duration)]
+    pub(crate) deadline: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
+}
+
+/// Which internet is asked.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Upstreams")]
+pub(crate) struct Internet {
+    /// Send every upstream request to URL/<host>/<path>: a mirror, a relay or the simulator
+    #[arg(long, value_name = "URL", env = "EVERCANDLE_INTERNET", hide_env_values = true)]
+    pub(crate) internet: Option<String>,
+    /// Use a simulated exchange in this process, with a cache of its own
+    #[arg(long)]
+    pub(crate) simulate: bool,
+    /// Which simulated world
+    #[arg(long, value_name = "N", requires = "simulate", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// The stretch of time that is wanted.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Range")]
+pub(crate) struct RangeArgs {
+    /// First open time: 2024-01-01, 2024-01, RFC 3339 (UTC where no zone is given), epoch s, ms or µs
+    #[arg(long, short, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) start: Option<When>,
+    /// First open time after the range [default: now]
+    #[arg(long, short, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) end: Option<When>,
+    /// So much time before the end: 90m, 12h, 7d, 2w, 3mo, 1y
+    #[arg(long, short, value_name = "SPAN", allow_hyphen_values = true)]
+    pub(crate) last: Option<Span>,
+}
+
+/// One series.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct SeriesArgs {
+    /// BTCUSDT, BTC/USDT, BTC/USDT:USDT (um), BTCUSD_PERP or BTC/USD:BTC (cm)
+    pub(crate) symbol: String,
+    /// 1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M
+    #[arg(value_parser = crate::range::interval)]
+    pub(crate) interval: Interval,
+    /// spot, um (USD-M futures) or cm (COIN-M futures) [default: as the symbol says, else spot]
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people: head and tail, aligned
+    Table,
+    Csv,
+    /// One object: series, range, klines, segments, gaps, complete
+    Json,
+    /// One kline a line
+    Ndjson,
+    /// Arrow IPC file
+    Arrow,
+    Parquet,
+}
+
+/// Formats of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TimeFormat {
+    #[default]
+    Rfc3339,
+    Ms,
+    Us,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecimalFormat {
+    /// Doubles, in the fewest digits that give them back
+    #[default]
+    Float,
+    /// As the exchange printed them; Decimal128 in arrow and parquet
+    Exact,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) series: SeriesArgs,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Output format [default: by the ending of --out, else table on a terminal and csv elsewhere]
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) format: Option<Format>,
+    /// Write to this file, whole or not at all
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// How times are written in text formats
+    #[arg(long, value_name = "FORM", default_value = "rfc3339", help_heading = "Output")]
+    pub(crate) time: TimeFormat,
+    /// How prices and volumes are written
+    #[arg(long, value_name = "FORM", default_value = "float", help_heading = "Output")]
+    pub(crate) decimals: DecimalFormat,
+    /// Only these columns, in this order
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = "Output")]
+    pub(crate) columns: Vec<String>,
+    /// In a table, every row
+    #[arg(long, help_heading = "Output")]
+    pub(crate) all: bool,
+    /// Tell on stderr what was asked of whom, and where every part came from
+    #[arg(long, help_heading = "Output")]
+    pub(crate) explain: bool,
+    /// Print what was found even when something is missing
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+    /// Include the kline that is still open
+    #[arg(long)]
+    pub(crate) forming: bool,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Download {
+    /// Symbols and intervals, in any order
+    #[arg(value_name = "SYMBOL|INTERVAL")]
+    pub(crate) what: Vec<String>,
+    /// Read symbols from this file, or from stdin with -
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Market of the symbols that do not name theirs
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+    /// Series fetched at once
+    #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Gaps {
+    #[command(flatten)]
+    pub(crate) series: SeriesArgs,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Output format [default: table on a terminal, csv elsewhere]
+    #[arg(long, short)]
+    pub(crate) format: Option<ListFormat>,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Chart {
+    #[command(flatten)]
+    pub(crate) series: SeriesArgs,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Write a picture instead: a file ending in .png, .svg or .html
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Size of a picture in pixels, or of the chart in the terminal in characters [default: 1200x640, or the terminal]
+    #[arg(long, value_name = "WxH", value_parser = crate::range::size)]
+    pub(crate) size: Option<(u32, u32)>,
+    /// Colours of a picture; auto follows the viewer (svg, html) and is light in a png
+    #[arg(long, default_value = "auto")]
+    pub(crate) theme: Theme,
+    /// Tell on stderr what was asked of whom, and where every part came from
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Include the kline that is still open
+    #[arg(long)]
+    pub(crate) forming: bool,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Theme {
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    pub(crate) action: CacheAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheAction {
+    /// List the series that are held
+    Ls {
+        /// Only series whose name contains this
+        filter: Option<String>,
+        /// Output format [default: table on a terminal, csv elsewhere]
+        #[arg(long, short)]
+        format: Option<ListFormat>,
+    },
+    /// Show what the cache takes and holds in total
+    Stats,
+    /// Check every file; damaged ones are set aside and fetched again when next wanted
+    Verify,
+    /// Delete klines: of some series, those read longest ago, or all
+    #[command(after_help = EVICT_EXAMPLES)]
+    Evict(Evict),
+    /// Print the folder
+    Path,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Evict {
+    /// The series, such as BTCUSDT 1m
+    #[arg(num_args = 2, value_names = ["SYMBOL", "INTERVAL"], required_unless_present_any = ["to", "all"])]
+    pub(crate) series: Vec<String>,
+    /// Market of the symbol, if it does not name its own
+    #[arg(long, short, value_name = "MARKET", requires = "series")]
+    pub(crate) market: Option<Market>,
+    /// What was read longest ago, until the cache takes no more than this: 500M, 20G
+    #[arg(long, value_name = "BYTES", value_parser = crate::range::bytes, conflicts_with_all = ["series", "all"])]
+    pub(crate) to: Option<u64>,
+    /// Everything
+    #[arg(long, conflicts_with = "series")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Symbols {
+    /// Only symbols that contain this
+    pub(crate) filter: Option<String>,
+    /// spot, um or cm
+    #[arg(long, short, value_name = "MARKET", default_value = "spot")]
+    pub(crate) market: Market,
+    /// Those that do not trade any more, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Output format [default: table on a terminal, csv elsewhere]
+    #[arg(long, short)]
+    pub(crate) format: Option<ListFormat>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print every setting as TOML, defaults included; usable as a configuration file
+    Show,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Simulate {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    pub(crate) listen: SocketAddr,
+    /// Which simulated world: the same seed gives the same klines
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What time it is there [default: the system's clock]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) now: Option<When>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Which simulated world
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,135 @@
+//! `chart`: candles in the terminal, or as a picture.
+
+use std::io::Write;
+use std::path::Path;
+
+use evercandle::Forming;
+use futures::StreamExt;
+
+use crate::args::{Chart, Global, Theme};
+use crate::chart::{Plot, html, png, svg, terminal};
+use crate::exit::{Exit, Failure, missing};
+use crate::explain;
+use crate::gather::{Gathered, Query};
+use crate::output::place::Place;
+use crate::screen::Screen;
+use crate::session::Session;
+
+/// Candles drawn when no range is given.
+const SLOTS_DEFAULT: u32 = 120;
+/// Pixels of a picture when nothing is said.
+const SIZE_DEFAULT: (u32, u32) = (1200, 640);
+/// Lines around the prices in the terminal: title, summary, volumes, axis, legend, prompt.
+const LINES_AROUND: usize = 12;
+/// Lines of prices at the most when nothing is said.
+const LINES_MAX: usize = 24;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Picture {
+    Png,
+    Svg,
+    Html,
+}
+
+pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+    let series = args.series.series()?;
+    let picture = args.out.as_deref().map(picture).transpose()?;
+    let session = Session::open(global, &args.upstreams.internet, screen)?;
+    let range = args
+        .range
+        .resolve(session.now(), Some((series.interval(), SLOTS_DEFAULT)))?;
+    let query = Query {
+        forming: if args.forming {
+            Forming::Include
+        } else {
+            Forming::Exclude
+        },
+        ..Query::new(series, range, &args.upstreams)
+    };
+    let size = args.size.unwrap_or(SIZE_DEFAULT);
+    let width = args.size.map_or(screen.width, |(w, _)| w as usize);
+    let columns_max = match picture {
+        Some(_) => svg::columns_max(size.0),
+        None => terminal::columns_max(width),
+    };
+    let mut gathered = Gathered::new(&query);
+    let mut plot: Option<Plot> = None;
+    let mut answers = std::pin::pin!(query.answers(&session.client));
+    while let Some(window) = answers.next().await {
+        for batch in gathered.take(window?) {
+            let anchor = batch.span().map(evercandle::TimeRange::start);
+            plot.get_or_insert_with(|| Plot::new(query.series.clone(), query.range, anchor, columns_max))
+                .add(&batch);
+        }
+    }
+    let story = gathered.finish()?;
+    if args.explain {
+        screen.say(&explain::story(&story, screen));
+    } else {
+        super::notices(&story, screen);
+    }
+    let Some(mut plot) = plot.filter(|_| story.rows > 0) else {
+        return Err(match story.is_complete() {
+            true => Failure::bad_input(format!("{} {}: there is no kline to draw", story.series, story.range))
+                .hint("`evercandle gaps` says why"),
+            false => missing(&story),
+        });
+    };
+    plot.finish(&story);
+    match (picture, &args.out) {
+        (Some(kind), Some(path)) => draw(kind, &plot, size, args.theme, path)?,
+        _ => {
+            let rows = args.size.map_or_else(
+                || screen.height.saturating_sub(LINES_AROUND).clamp(8, LINES_MAX),
+                |(_, h)| h as usize,
+            );
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(terminal::draw(&plot, width, rows, screen.stdout_color).as_bytes())?;
+            stdout.flush()?;
+        }
+    }
+    // The chart shows its gaps; the exit code says that some might still be filled.
+    Ok(if story.is_complete() {
+        Exit::Complete
+    } else {
+        Exit::Incomplete
+    })
+}
+
+fn picture(path: &Path) -> Result<Picture, Failure> {
+    let ending = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    match ending.as_str() {
+        "png" => Ok(Picture::Png),
+        "svg" => Ok(Picture::Svg),
+        "html" | "htm" => Ok(Picture::Html),
+        _ => Err(Failure::bad_input(format!(
+            "{}: expected a file ending in .png, .svg or .html",
+            path.display()
+        ))),
+    }
+}
+
+fn draw(kind: Picture, plot: &Plot, size: (u32, u32), theme: Theme, path: &Path) -> Result<(), Failure> {
+    let bytes = match kind {
+        Picture::Svg => svg::draw(plot, size, theme).into_bytes(),
+        Picture::Html => html::draw(plot, size, theme).into_bytes(),
+        Picture::Png => {
+            let theme = if theme == Theme::Dark {
+                Theme::Dark
+            } else {
+                Theme::Light
+            };
+            png::render(&svg::draw(plot, size, theme))?
+        }
+    };
+    let place = Place::file(path)?;
+    let mut out = place.writer()?;
+    out.write_all(&bytes)?;
+    out.flush()?;
+    drop(out);
+    place.publish()
+}

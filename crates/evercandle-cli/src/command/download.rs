@@ -1,0 +1,356 @@
+//! `download`: fills the cache, many series at once.
+//!
+//! There is no state of its own: what is stored is not asked for again, so running the same command again goes on where
+//! the last run stopped, however it stopped.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via};
+use futures::StreamExt;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::{Download, Global};
+use crate::exit::{Exit, Failure};
+use crate::explain;
+use crate::gather::{Gathered, Query};
+use crate::output::list::{Column, left, right, table};
+use crate::range;
+use crate::screen::{Ink, Screen};
+use crate::session::Session;
+use crate::story::Story;
+use crate::text;
+
+const COLUMNS: [Column; 6] = [
+    left("series"),
+    right("klines"),
+    right("fetched"),
+    right("missing"),
+    right("took"),
+    left("result"),
+];
+
+pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+    let series = wanted(args)?;
+    let session = Session::open(global, &args.upstreams.internet, screen)?;
+    let range = args.range.resolve(session.now(), None)?;
+    let progress = Progress::new(&series, range, screen);
+    let begun = now();
+    let queries = series.iter().map(|series| Query {
+        priority: Priority::Bulk,
+        ..Query::new(series.clone(), range, &args.upstreams)
+    });
+    let mut done: Vec<Done> = Vec::new();
+    let mut interrupted = false;
+    {
+        let (client, progress) = (&session.client, &progress);
+        let mut work = futures::stream::iter(queries)
+            .map(|query| one(client, query, progress))
+            .buffer_unordered(usize::from(args.jobs));
+        let mut interrupt = std::pin::pin!(super::interrupt());
+        loop {
+            tokio::select! {
+                finished = work.next() => match finished {
+                    Some(finished) => {
+                        progress.finished(&finished, screen);
+                        done.push(finished);
+                    }
+                    None => break,
+                },
+                () = &mut interrupt => {
+                    interrupted = true;
+                    break;
+                }
+            }
+        }
+    }
+    progress.clear();
+    done.sort_by(|a, b| a.series.cmp(&b.series));
+    summary(&done, &series, begun.elapsed(), screen)?;
+    if interrupted {
+        return Err(Failure::new(Exit::Interrupted, "interrupted: what was fetched is kept")
+            .hint("run the same command again to go on from there"));
+    }
+    Ok(exit(&done))
+}
+
+/// A series that was gone through, to its end or to its error.
+struct Done {
+    series: Series,
+    result: Result<Story, Failure>,
+    took: Duration,
+}
+
+async fn one(client: &Client, query: Query, progress: &Progress) -> Done {
+    let begun = now();
+    let bar = progress.begin(&query.series);
+    let work = async {
+        let mut gathered = Gathered::new(&query);
+        let mut answers = std::pin::pin!(query.answers(client));
+        while let Some(window) = answers.next().await {
+            let window = window?;
+            let slots = window.slots();
+            gathered.take(window);
+            progress.advance(&bar, slots);
+        }
+        gathered.finish()
+    };
+    let result = work.await;
+    progress.end(&bar);
+    Done {
+        series: query.series,
+        result,
+        took: begun.elapsed(),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "for telling people how long it took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Every symbol at every interval, in the order written, each once.
+fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    if let Some(path) = &args.file {
+        lines = read(path)?;
+    }
+    let (intervals, symbols): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|w| is_interval(w));
+    let intervals: Vec<Interval> = intervals.into_iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
+    let mut all: Vec<Series> = Vec::new();
+    let mut add = |symbol: &str, intervals: &[Interval], market: Option<Market>| -> Result<(), Failure> {
+        if intervals.is_empty() {
+            return Err(Failure::bad_input(format!("{symbol}: no interval was given"))
+                .hint("name at least one of 1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M"));
+        }
+        for interval in intervals {
+            let series = Series::parse(symbol, *interval, market).map_err(evercandle::Error::from)?;
+            if !all.contains(&series) {
+                all.push(series);
+            }
+        }
+        Ok(())
+    };
+    for symbol in symbols {
+        add(symbol, &intervals, args.market)?;
+    }
+    for words in &lines {
+        let Some((symbol, own)) = words.split_first() else {
+            continue;
+        };
+        let own: Vec<Interval> = own.iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
+        add(symbol, if own.is_empty() { &intervals } else { &own }, args.market)?;
+    }
+    if all.is_empty() {
+        return Err(Failure::bad_input("no symbol was given")
+            .hint("name some, as in `evercandle download BTCUSDT ETHUSDT 1m --last 30d`, or a list with --file"));
+    }
+    Ok(all)
+}
+
+/// Words that begin with a digit and are short are meant as intervals, right or wrong; `1000SHIBUSDT` is a symbol.
+fn is_interval(word: &str) -> bool {
+    word.parse::<Interval>().is_ok() || range::nearest_interval(word).is_some()
+}
+
+fn interval(word: &str) -> Result<Interval, Failure> {
+    range::interval(word).map_err(Failure::bad_input)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a list of symbols is the command line's own input"
+)]
+fn read(path: &std::path::Path) -> Result<Vec<Vec<String>>, Failure> {
+    let cannot = |e: std::io::Error| Failure::bad_input(format!("{}: cannot be read: {e}", path.display()));
+    let reader: Box<dyn BufRead> = if path == std::path::Path::new("-") {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            return Err(Failure::bad_input(
+                "--file - reads a list from stdin, and stdin is a terminal",
+            ));
+        }
+        Box::new(stdin.lock())
+    } else {
+        Box::new(std::io::BufReader::new(std::fs::File::open(path).map_err(cannot)?))
+    };
+    let mut lines = Vec::new();
+    for line in reader.lines() {
+        let line = line.map_err(cannot)?;
+        let text = line.split('#').next().unwrap_or_default();
+        let words: Vec<String> = text
+            .split([' ', '\t', ',', ';'])
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if !words.is_empty() {
+            lines.push(words);
+        }
+    }
+    Ok(lines)
+}
+
+/// Bars on a terminal; elsewhere a line per finished series.
+struct Progress {
+    bars: MultiProgress,
+    total: ProgressBar,
+    lines: bool,
+    range: TimeRange,
+}
+
+impl Progress {
+    fn new(series: &[Series], range: TimeRange, screen: &Screen) -> Progress {
+        let shown = screen.stderr_is_terminal && !screen.quiet;
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bars = MultiProgress::with_draw_target(target);
+        let slots = series
+            .iter()
+            .map(|s| evercandle::Grid::new(s.interval(), None).count(range))
+            .sum();
+        let total = bars.add(ProgressBar::new(slots));
+        let style = "{prefix:<28} {bar:24.green/black} {percent:>3} %  {human_pos} slots  {per_sec}  {eta} left";
+        total.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        total.set_prefix(format!("{} series", series.len()));
+        total.enable_steady_tick(Duration::from_millis(250));
+        Progress {
+            bars,
+            total,
+            lines: !shown,
+            range,
+        }
+    }
+
+    fn begin(&self, series: &Series) -> ProgressBar {
+        let slots = evercandle::Grid::new(series.interval(), None).count(self.range);
+        let bar = self.bars.insert_before(&self.total, ProgressBar::new(slots));
+        let style = "{prefix:<28} {bar:24.cyan/black} {percent:>3} %  {human_pos}/{human_len}";
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(series.to_string());
+        bar.tick();
+        bar
+    }
+
+    fn advance(&self, bar: &ProgressBar, slots: u64) {
+        bar.inc(slots);
+        self.total.inc(slots);
+    }
+
+    fn end(&self, bar: &ProgressBar) {
+        // What an error left undone is not to be waited for.
+        self.total
+            .inc(bar.length().unwrap_or_default().saturating_sub(bar.position()));
+        bar.finish_and_clear();
+        self.bars.remove(bar);
+    }
+
+    fn finished(&self, done: &Done, screen: &Screen) {
+        if self.lines {
+            screen.say(&format!(
+                "{}: {} in {}",
+                done.series,
+                result(done),
+                text::took(done.took)
+            ));
+        }
+    }
+
+    fn clear(&self) {
+        self.total.finish_and_clear();
+        let _ = self.bars.clear();
+    }
+}
+
+fn result(done: &Done) -> String {
+    match &done.result {
+        Ok(story) if story.is_complete() => "complete".to_owned(),
+        Ok(story) if story.rows == 0 => "nothing could be had".to_owned(),
+        Ok(_) => "incomplete".to_owned(),
+        Err(failure) => failure.message().to_owned(),
+    }
+}
+
+/// The table is what the command is about once it has run, so it is data and goes to stdout.
+fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    let mut klines = 0;
+    for one in done {
+        let (mut found, mut fetched, mut missing) = (0, 0, 0);
+        if let Ok(story) = &one.result {
+            let grid = explain::grid(story);
+            let new = story.segments.iter().filter(|s| s.via == Via::Upstream);
+            found = story.rows;
+            fetched = new.map(|s| grid.count(s.range)).sum::<u64>().min(found);
+            missing = story
+                .gaps
+                .iter()
+                .filter(|g| !g.reason.is_final())
+                .map(|g| grid.count(g.range))
+                .sum();
+        }
+        klines += found;
+        rows.push(vec![
+            one.series.to_string(),
+            text::thousands(found),
+            text::thousands(fetched),
+            text::thousands(missing),
+            text::took(one.took),
+            result(one),
+        ]);
+    }
+    let untouched = series.len() - done.len();
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(table(&COLUMNS, &rows, screen.width).as_bytes())?;
+    let rest = if untouched > 0 {
+        format!(", {untouched} not finished")
+    } else {
+        String::new()
+    };
+    writeln!(
+        stdout,
+        "{} of {} series{rest}, {} in {}",
+        done.len(),
+        series.len(),
+        text::count(klines, "kline"),
+        text::took(took)
+    )?;
+    stdout.flush()?;
+    let mut told: Vec<&String> = Vec::new();
+    for notice in done
+        .iter()
+        .filter_map(|d| d.result.as_ref().ok())
+        .flat_map(|s| &s.notices)
+    {
+        if !told.contains(&notice) {
+            told.push(notice);
+            screen.say(&format!("{} {notice}", screen.ink(Ink::Warning, "note:")));
+        }
+    }
+    for (one, story) in done.iter().filter_map(|d| Some((d, d.result.as_ref().ok()?))) {
+        if let Some(gap) = story.gaps.iter().find(|g| !g.reason.is_final()) {
+            screen.say(&format!("{} {}: {}", one.series, text::range(gap.range), gap.reason));
+        }
+    }
+    Ok(())
+}
+
+/// The one way in which all that went wrong went wrong, else "incomplete".
+fn exit(done: &[Done]) -> Exit {
+    let exits: Vec<Exit> = done
+        .iter()
+        .map(|d| match &d.result {
+            Ok(story) if story.is_complete() => Exit::Complete,
+            Ok(story) if story.rows == 0 => Exit::Unavailable,
+            Ok(_) => Exit::Incomplete,
+            Err(failure) => failure.exit,
+        })
+        .collect();
+    match exits.first() {
+        Some(first) if exits.iter().all(|e| e == first) => *first,
+        _ if exits.iter().all(|e| *e == Exit::Complete) => Exit::Complete,
+        _ => Exit::Incomplete,
+    }
+}

@@ -1,0 +1,176 @@
+//! `get`: the klines of one series.
+//!
+//! Up to [`ROWS_HELD_MAX`] klines are held until the whole story is known, so that an incomplete answer prints nothing
+//! and columnar files begin with their story. Longer answers are written as they arrive; then an incomplete one prints
+//! nothing either, because what goes to stdout waits in a temporary file until the end is known.
+
+use std::io::Write;
+
+use evercandle::model::batch::COLUMN_NAMES;
+use evercandle::{Batch, Forming};
+use futures::StreamExt;
+
+use crate::args::{Format, Get, Global};
+use crate::exit::{Exit, Failure, missing};
+use crate::explain;
+use crate::gather::{Gathered, Query};
+use crate::output::place::Place;
+use crate::output::{self, Head, Sink, Style};
+use crate::screen::Screen;
+use crate::session::Session;
+use crate::story::Story;
+
+/// Klines held before writing begins: about 90 MB, and a year of minutes is half of it.
+const ROWS_HELD_MAX: u64 = 1_000_000;
+/// Klines returned when no range is given.
+const ROWS_DEFAULT: u32 = 100;
+
+pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+    let series = args.series.series()?;
+    let columns = output::columns(&args.columns)?;
+    let format = format(args, screen)?;
+    let session = Session::open(global, &args.upstreams.internet, screen)?;
+    let range = args
+        .range
+        .resolve(session.now(), Some((series.interval(), ROWS_DEFAULT)))?;
+    let query = Query {
+        forming: if args.forming {
+            Forming::Include
+        } else {
+            Forming::Exclude
+        },
+        ..Query::new(series, range, &args.upstreams)
+    };
+    let place = match (&args.out, args.best_effort) {
+        (Some(path), _) => Place::file(path)?,
+        (None, true) => Place::Stdout,
+        (None, false) => Place::held(),
+    };
+    let style = Style {
+        time: args.time,
+        decimals: args.decimals,
+        columns,
+        all: args.all,
+    };
+    let color = screen.stdout_color && args.out.is_none();
+    let sink = output::sink(format, style, place.writer()?, screen, color);
+    let mut writing = Writing {
+        sink,
+        begun: false,
+        held: Vec::new(),
+        rows: 0,
+        scales: [0; COLUMN_NAMES.len()],
+    };
+
+    let mut gathered = Gathered::new(&query);
+    let mut answers = std::pin::pin!(query.answers(&session.client));
+    while let Some(window) = answers.next().await {
+        let batches = gathered.take(window?);
+        writing.take(batches, &gathered.story)?;
+        if !args.best_effort && !gathered.story.is_complete() {
+            break;
+        }
+    }
+    let story = gathered.finish()?;
+    if args.explain {
+        screen.say(&explain::story(&story, screen));
+    } else {
+        super::notices(&story, screen);
+    }
+    if story.is_complete() || (args.best_effort && story.rows > 0) {
+        writing.end(&story)?;
+        place.publish()?;
+    }
+    match story.is_complete() {
+        true => Ok(Exit::Complete),
+        false if args.best_effort => Err(missing(&story)),
+        false if story.rows == 0 => Err(missing(&story)),
+        false => Err(missing(&story).hint("add --best-effort to print what was found")),
+    }
+}
+
+/// As asked for, else by the file's ending, else for whoever reads stdout.
+fn format(args: &Get, screen: &Screen) -> Result<Format, Failure> {
+    let format = match (args.format, &args.out) {
+        (Some(format), _) => format,
+        (None, None) if screen.stdout_is_terminal => Format::Table,
+        (None, None) => Format::Csv,
+        (None, Some(path)) => {
+            let ending = path
+                .extension()
+                .and_then(|e| e.to_str())
+                .unwrap_or_default()
+                .to_ascii_lowercase();
+            match ending.as_str() {
+                "csv" => Format::Csv,
+                "json" => Format::Json,
+                "ndjson" | "jsonl" => Format::Ndjson,
+                "arrow" | "feather" | "ipc" => Format::Arrow,
+                "parquet" | "pq" => Format::Parquet,
+                "txt" => Format::Table,
+                _ => {
+                    return Err(Failure::bad_input(format!(
+                        "{}: the ending does not say which format",
+                        path.display()
+                    ))
+                    .hint("end it in .csv, .json, .ndjson, .arrow or .parquet, or add --format"));
+                }
+            }
+        }
+    };
+    let binary = matches!(format, Format::Arrow | Format::Parquet);
+    if binary && args.out.is_none() && screen.stdout_is_terminal {
+        return Err(Failure::bad_input("that format is not text, and stdout is a terminal")
+            .hint("name a file with --out, or send stdout somewhere with > or |"));
+    }
+    Ok(format)
+}
+
+struct Writing {
+    sink: Box<dyn Sink>,
+    begun: bool,
+    held: Vec<Batch>,
+    rows: u64,
+    scales: [u8; COLUMN_NAMES.len()],
+}
+
+impl Writing {
+    fn take(&mut self, batches: Vec<Batch>, story: &Story) -> Result<(), Failure> {
+        for batch in batches {
+            for (column, scale) in self.scales.iter_mut().enumerate() {
+                *scale = (*scale).max(batch.scale(column).unwrap_or_default());
+            }
+            self.rows += batch.len() as u64;
+            self.held.push(batch);
+        }
+        if self.rows > ROWS_HELD_MAX {
+            self.write(story, false)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, story: &Story, known: bool) -> Result<(), Failure> {
+        if !self.begun {
+            self.begun = true;
+            let head = Head {
+                series: &story.series,
+                range: story.range,
+                story: known.then_some(story),
+                scales: self.scales,
+            };
+            self.sink.begin(&head)?;
+        }
+        for batch in self.held.drain(..) {
+            self.sink.batch(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, story: &Story) -> Result<(), Failure> {
+        self.write(story, true)?;
+        self.sink.end(story)?;
+        drop(self.sink);
+        std::io::stdout().flush()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! An Arrow IPC file: the store's schema, with series, segments and gaps as metadata.
+//!
+//! The file format rather than the stream: every tool that opens `.arrow` or Feather files reads it, and it is complete
+//! only when its footer is. The story is in the schema's metadata when it was known before the first kline, and always
+//! in the footer's.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{DataType, Schema};
+use evercandle::Batch;
+use evercandle::model::batch::{COLUMN_NAMES, schema};
+
+use super::cell::{Kind, kind};
+use super::{Head, Out, Sink, Style, io_error, json};
+use crate::args::DecimalFormat;
+use crate::story::Story;
+
+/// Fraction digits used when not all values are known yet: more than this no market prints.
+const SCALE_STREAMED: u8 = 8;
+
+pub(super) struct ArrowSink {
+    out: Option<Out>,
+    writer: Option<FileWriter<Out>>,
+    shape: Shape,
+}
+
+impl ArrowSink {
+    pub(super) fn new(out: Out, style: Style) -> ArrowSink {
+        ArrowSink {
+            out: Some(out),
+            writer: None,
+            shape: Shape::new(style),
+        }
+    }
+}
+
+impl Sink for ArrowSink {
+    fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
+        let schema = self.shape.begin(head);
+        let out = self.out.take().ok_or_else(|| io::Error::other("begun twice"))?;
+        self.writer = Some(FileWriter::try_new(out, &schema).map_err(io_error)?);
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &Batch) -> io::Result<()> {
+        let rows = self.shape.rows(batch)?;
+        match &mut self.writer {
+            Some(writer) if rows.num_rows() > 0 => writer.write(&rows).map_err(io_error),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, story: &Story) -> io::Result<()> {
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(());
+        };
+        for (key, value) in metadata(story) {
+            writer.write_metadata(key, value);
+        }
+        writer.finish().map_err(io_error)?;
+        writer.into_inner().map_err(io_error)?.flush()
+    }
+}
+
+/// The columns that were asked for, doubles or decimals; shared with Parquet.
+pub(super) struct Shape {
+    style: Style,
+    schema: Arc<Schema>,
+    scales: [u8; COLUMN_NAMES.len()],
+}
+
+impl Shape {
+    pub(super) fn new(style: Style) -> Shape {
+        Shape {
+            style,
+            schema: Arc::new(Schema::empty()),
+            scales: [0; COLUMN_NAMES.len()],
+        }
+    }
+
+    /// Fixes the schema.
+    pub(super) fn begin(&mut self, head: &Head<'_>) -> Arc<Schema> {
+        self.scales = match head.story {
+            Some(_) => head.scales,
+            None => head.scales.map(|s| s.max(SCALE_STREAMED)),
+        };
+        let stored = schema(head.series.market());
+        let fields = self.style.columns.iter().map(|&column| {
+            let field = stored.field(column).clone();
+            match (kind(column), self.style.decimals) {
+                (Kind::Decimal, DecimalFormat::Exact) => {
+                    field.with_data_type(DataType::Decimal128(38, self.scales[column] as i8))
+                }
+                _ => field,
+            }
+        });
+        let series = head.series.to_string();
+        let known = match head.story {
+            Some(story) => metadata(story),
+            None => [("evercandle.series".to_owned(), series)].into(),
+        };
+        self.schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), known));
+        self.schema.clone()
+    }
+
+    /// A batch's rows in that schema.
+    pub(super) fn rows(&self, batch: &Batch) -> io::Result<RecordBatch> {
+        let columns: io::Result<Vec<ArrayRef>> = self
+            .style
+            .columns
+            .iter()
+            .map(|&column| match (kind(column), self.style.decimals) {
+                (Kind::Decimal, DecimalFormat::Exact) => self.exact(batch, column),
+                _ => Ok(batch.rows().column(column).clone()),
+            })
+            .collect();
+        RecordBatch::try_new(self.schema.clone(), columns?).map_err(io_error)
+    }
+
+    fn exact(&self, batch: &Batch, column: usize) -> io::Result<ArrayRef> {
+        let (name, scale) = (COLUMN_NAMES[column], self.scales[column]);
+        let needed = batch.scale(column).unwrap_or_default();
+        if needed > scale {
+            let why = format!(
+                "{name} needs {needed} fraction digits, more than the {scale} of the rows before; csv has no such limit"
+            );
+            return Err(io::Error::other(why));
+        }
+        match batch.decimal128(column, scale) {
+            Some(decimals) => Ok(Arc::new(decimals)),
+            None => Err(io::Error::other(format!(
+                "{name} does not fit a decimal of {scale} fraction digits"
+            ))),
+        }
+    }
+}
+
+/// Series, range, segments and gaps, as JSON under one key each.
+pub(super) fn metadata(story: &Story) -> HashMap<String, String> {
+    let mut told = HashMap::from([("evercandle.series".to_owned(), story.series.to_string())]);
+    if let serde_json::Value::Object(parts) = json::story(story) {
+        let parts = parts.into_iter().filter(|(name, _)| name != "series");
+        told.extend(parts.map(|(name, value)| (format!("evercandle.{name}"), value.to_string())));
+    }
+    told
+}

@@ -1,0 +1,163 @@
+//! For people: aligned columns, the head and the tail of a long answer, times once in the unit they need.
+
+use std::collections::VecDeque;
+use std::io;
+
+use evercandle::Batch;
+use evercandle::model::batch::COLUMN_NAMES;
+
+use super::cell::{self, Kind};
+use super::{Head, Out, Sink, Style};
+use crate::args::{DecimalFormat, TimeFormat};
+use crate::screen::{Ink, paint};
+use crate::story::Story;
+use crate::text;
+
+/// Rows shown of the beginning and of the end.
+const HEAD_ROWS: usize = 12;
+const TAIL_ROWS: usize = 12;
+/// Left out when the terminal is too narrow, in this order.
+const EXPENDABLE: [usize; 5] = [6, 10, 9, 7, 8];
+
+type Row = Vec<String>;
+
+pub(super) struct TableSink {
+    out: Out,
+    style: Style,
+    width: usize,
+    color: bool,
+    head: Vec<Row>,
+    tail: VecDeque<Row>,
+    rows: usize,
+}
+
+impl TableSink {
+    pub(super) fn new(out: Out, style: Style, width: usize, color: bool) -> TableSink {
+        TableSink {
+            out,
+            style,
+            width,
+            color,
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            rows: 0,
+        }
+    }
+
+    fn row(&self, batch: &Batch, row: usize) -> Row {
+        let mut cells = Vec::with_capacity(self.style.columns.len());
+        for &column in &self.style.columns {
+            let mut text = String::new();
+            cell::write(&mut text, batch, row, column, &self.style);
+            if cell::kind(column) == Kind::Time && self.style.time == TimeFormat::Rfc3339 {
+                text = text.replace('T', " ").trim_end_matches('Z').to_owned();
+            } else if cell::kind(column) == Kind::Decimal
+                && self.style.decimals == DecimalFormat::Float
+                && let Some(scale) = batch.scale(column)
+            {
+                // Zeros to the column's scale, so that the points stand below each other; never digits that are not the
+                // double's own.
+                let padded = format!("{:.*}", usize::from(scale), batch.floats(column)[row]);
+                if padded.starts_with(&text) {
+                    text = padded;
+                }
+            }
+            cells.push(text);
+        }
+        cells
+    }
+}
+
+impl Sink for TableSink {
+    fn begin(&mut self, _: &Head<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &Batch) -> io::Result<()> {
+        let len = batch.len();
+        let keep_all = self.style.all;
+        for row in 0..len {
+            if keep_all || self.rows + row < HEAD_ROWS {
+                self.head.push(self.row(batch, row));
+            } else if row + TAIL_ROWS >= len {
+                if self.tail.len() == TAIL_ROWS {
+                    self.tail.pop_front();
+                }
+                self.tail.push_back(self.row(batch, row));
+            }
+        }
+        self.rows += len;
+        Ok(())
+    }
+
+    fn end(&mut self, story: &Story) -> io::Result<()> {
+        let mut columns: Vec<usize> = (0..self.style.columns.len()).collect();
+        let titles: Row = self.style.columns.iter().map(|c| COLUMN_NAMES[*c].to_owned()).collect();
+        let widths: Vec<usize> = (0..titles.len())
+            .map(|i| {
+                self.head
+                    .iter()
+                    .chain(&self.tail)
+                    .map(|r| r[i].len())
+                    .max()
+                    .unwrap_or(0)
+                    .max(titles[i].len())
+            })
+            .collect();
+        let total = |columns: &[usize]| columns.iter().map(|c| widths[*c] + 2).sum::<usize>();
+        let mut left_out = Vec::new();
+        for column in EXPENDABLE {
+            if total(&columns) > self.width + 2 && columns.len() > 2 {
+                let before = columns.len();
+                columns.retain(|c| self.style.columns[*c] != column);
+                left_out.extend((columns.len() < before).then_some(COLUMN_NAMES[column]));
+            }
+        }
+        let line = |row: &Row| {
+            let cells = columns.iter().map(|c| match cell::kind(self.style.columns[*c]) {
+                Kind::Time => format!("{:<width$}", row[*c], width = widths[*c]),
+                _ => format!("{:>width$}", row[*c], width = widths[*c]),
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        writeln!(self.out, "{}", paint(self.color, Ink::Title, &line(&titles)))?;
+        for row in &self.head {
+            writeln!(self.out, "{}", line(row))?;
+        }
+        let hidden = self.rows - self.head.len() - self.tail.len();
+        if hidden > 0 {
+            let note = format!("… {} more (--all shows them)", text::thousands(hidden as u64));
+            writeln!(self.out, "{}", paint(self.color, Ink::Faint, &note))?;
+        }
+        for row in &self.tail {
+            writeln!(self.out, "{}", line(row))?;
+        }
+        for note in footer(story, &left_out) {
+            writeln!(self.out, "{}", paint(self.color, Ink::Faint, &note))?;
+        }
+        self.out.flush()
+    }
+}
+
+fn footer(story: &Story, left_out: &[&str]) -> Vec<String> {
+    let mut notes = vec![format!(
+        "{}, {}, {}",
+        story.series,
+        text::range(story.range),
+        text::count(story.rows, "kline")
+    )];
+    let open = story.gaps.iter().filter(|g| !g.reason.is_final()).count();
+    if !story.gaps.is_empty() {
+        let what = text::count(story.gaps.len() as u64, "gap");
+        let open = if open > 0 {
+            format!(", {open} of them might still be filled")
+        } else {
+            String::new()
+        };
+        notes.push(format!("{what}{open}: see `evercandle gaps` or --explain"));
+    }
+    if !left_out.is_empty() {
+        notes.push(format!("not shown for lack of room: {}", left_out.join(", ")));
+    }
+    notes
+}

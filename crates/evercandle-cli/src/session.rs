@@ -1,0 +1,80 @@
+//! A client as the command line describes it, and the simulated exchange behind it if one was asked for.
+
+use std::path::Path;
+
+use evercandle::config::parse_internet;
+use evercandle::{Client, Config, Timestamp};
+use evercandle_simulator::{Handle, Simulator};
+use tempfile::TempDir;
+
+use crate::args::{Global, Internet};
+use crate::exit::{Exit, Failure};
+use crate::screen::{Ink, Screen};
+
+/// What a command works with.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    /// Held so that they last as long as the client.
+    _simulated: Option<(Handle, Option<TempDir>)>,
+}
+
+impl Session {
+    /// Opens the cache. Sends nothing, except that `--simulate` starts its exchange.
+    pub(crate) fn open(global: &Global, internet: &Internet, screen: &Screen) -> Result<Session, Failure> {
+        let mut config = config(global)?;
+        if let Some(url) = internet.internet.as_deref().filter(|url| !url.is_empty()) {
+            config.internet = Some(parse_internet(url)?);
+        }
+        let simulated = match internet.simulate {
+            true => Some(simulate(&mut config, internet.seed, screen)?),
+            false => None,
+        };
+        Ok(Session {
+            client: Client::new(config)?,
+            _simulated: simulated,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.client.clock().now()
+    }
+}
+
+/// The configuration in force: defaults, file, environment, command line.
+pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
+    let mut config = match global.config.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => Config::from_file(path)?,
+        None => Config::from_environment()?,
+    };
+    if let Some(dir) = global.cache_dir.as_deref().filter(|dir| *dir != Path::new("")) {
+        config.cache.dir = Some(dir.to_owned());
+    }
+    Ok(config)
+}
+
+/// Starts the exchange and moves the cache: a simulated kline must never lie among real ones.
+fn simulate(config: &mut Config, seed: u64, screen: &Screen) -> Result<(Handle, Option<TempDir>), Failure> {
+    let cannot =
+        |e: std::io::Error| Failure::new(Exit::Unexpected, format!("the simulated exchange cannot start: {e}"));
+    let handle = Simulator::start_blocking(evercandle_simulator::Config::default().seed(seed)).map_err(cannot)?;
+    config.internet = Some(parse_internet(&handle.base_url())?);
+    let temporary = match &config.cache.dir {
+        Some(dir) => {
+            config.cache.dir = Some(dir.join(format!("simulated-{seed}")));
+            None
+        }
+        None => {
+            let dir = tempfile::Builder::new()
+                .prefix("evercandle-simulated-")
+                .tempdir()
+                .map_err(cannot)?;
+            config.cache.dir = Some(dir.path().to_owned());
+            Some(dir)
+        }
+    };
+    screen.say(&screen.ink(
+        Ink::Warning,
+        &format!("simulated exchange (seed {seed}): none of this is market data"),
+    ));
+    Ok((handle, temporary))
+}

@@ -1,0 +1,146 @@
+//! Numbers and times as people read them.
+
+use std::time::Duration;
+
+use evercandle::model::range::{DAY, HOUR, MINUTE, SECOND};
+use evercandle::{TimeRange, Timestamp};
+
+/// `44,640`.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 kline`, `44,640 klines`.
+pub(crate) fn count(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })
+}
+
+/// How long something took: `0.4 ms`, `38 ms`, `1.24 s`, `2 min 5 s`.
+pub(crate) fn took(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        s if s < 0.01 => format!("{:.1} ms", s * 1e3),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.2} s"),
+        s => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+    }
+}
+
+/// How long a stretch of time is, in its two largest units: `3 d 4 h`, `90 s` as `1 min 30 s`.
+pub(crate) fn span(micros: i64) -> String {
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")];
+    let mut rest = micros.max(0);
+    let mut parts = Vec::new();
+    for (unit, name) in units {
+        if rest >= unit {
+            parts.push(format!("{} {name}", thousands((rest / unit).unsigned_abs())));
+        }
+        rest %= unit;
+    }
+    parts.truncate(2);
+    if parts.is_empty() {
+        "0 s".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}
+
+/// `1.2 MiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for larger in units {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// An instant without what is not needed: `2024-01-01`, `2024-01-01 12:30`, `2024-01-01 12:30:15`.
+pub(crate) fn instant(at: Timestamp) -> String {
+    let text = at.to_string();
+    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+    match time.trim_end_matches('Z') {
+        "00:00:00" => date.to_owned(),
+        time if time.ends_with(":00") => format!("{date} {}", &time[..5]),
+        time => format!("{date} {time}"),
+    }
+}
+
+/// `2024-01-01 … 2024-02-01`.
+pub(crate) fn range(range: TimeRange) -> String {
+    format!("{} … {}", instant(range.start()), instant(range.end()))
+}
+
+/// The one of `known` that `typed` was probably meant to be.
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = typed.to_ascii_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_ascii_lowercase()), name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_nouns_agree() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(
+            (count(1, "gap"), count(1000, "gap")),
+            ("1 gap".into(), "1,000 gaps".into())
+        );
+    }
+
+    #[test]
+    fn spans_and_times_show_what_matters() {
+        assert_eq!(span(90 * SECOND), "1 min 30 s");
+        assert_eq!(span(3 * DAY + 4 * HOUR + 5 * MINUTE), "3 d 4 h");
+        assert_eq!(span(0), "0 s");
+        assert_eq!(took(Duration::from_micros(420)), "0.4 ms");
+        assert_eq!(took(Duration::from_millis(38)), "38 ms");
+        assert_eq!(took(Duration::from_millis(1240)), "1.24 s");
+        assert_eq!(took(Duration::from_secs(125)), "2 min 5 s");
+        let at = |text: &str| Timestamp::from_micros(text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+        assert_eq!(instant(at("2024-01-01T00:00:00Z")), "2024-01-01");
+        assert_eq!(instant(at("2024-01-01T12:30:00Z")), "2024-01-01 12:30");
+        assert_eq!(instant(at("2024-01-01T12:30:15Z")), "2024-01-01 12:30:15");
+        assert_eq!(
+            (bytes(999), bytes(1 << 20), bytes(1_288_490_189)),
+            ("999 B".into(), "1.0 MiB".into(), "1.2 GiB".into())
+        );
+    }
+
+    #[test]
+    fn a_typo_finds_its_word() {
+        assert_eq!(nearest("open_tme", ["open_time", "close_time"]), Some("open_time"));
+        assert_eq!(nearest("vloume", ["volume", "count"]), Some("volume"));
+        assert_eq!(
+            nearest("binance-visoin", ["binance", "binance-vision"]),
+            Some("binance-vision")
+        );
+        assert_eq!(nearest("zzz", ["open", "close"]), None);
+    }
+}
