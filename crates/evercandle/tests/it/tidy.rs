@@ -296,10 +296,7 @@ fn only_the_edges_are_serialisable() {
 fn a_stored_file_is_never_changed() {
     let store = library().into_iter().filter(|s| s.is_under("store/"));
     check(
-        search(
-            store,
-            &[".set_len(", ".truncate(true)", "map_mut", "MmapMut"],
-        ),
+        search(store, &[".set_len(", ".truncate(true)", "map_mut", "MmapMut"]),
         "a file that others may have mapped is changed in place",
         "write another file and rename it; see store/disk.rs",
     );
@@ -471,7 +468,10 @@ fn the_map_shows_every_file_of_the_library() {
     for (number, line) in map.lines() {
         let rust = words(line).filter(|w| w.ends_with(".rs"));
         for word in rust {
-            if !names.iter().any(|name| *name == word || name.ends_with(&format!("/{word}"))) {
+            if !names
+                .iter()
+                .any(|name| *name == word || name.ends_with(&format!("/{word}")))
+            {
                 found.push(map.at(number, format!("{word} does not exist")));
             }
         }
