@@ -51,17 +51,30 @@ Exit codes:
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Folder of the cache [default: evercandle in the user's cache folder]
-    #[arg(long, global = true, value_name = "DIR", env = "EVERCANDLE_CACHE_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "EVERCANDLE_CACHE_DIR",
+        hide_env_values = true
+    )]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Configuration file [default: evercandle/config.toml in the user's configuration folder]
-    #[arg(long, global = true, value_name = "FILE", env = "EVERCANDLE_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "EVERCANDLE_CONFIG",
+        hide_env_values = true
+    )]
     pub(crate) config: Option<PathBuf>,
     /// What to log on stderr: a level, or filters such as evercandle=debug
     #[arg(
         long,
         global = true,
         value_name = "LEVEL",
-        env = "EVERCANDLE_LOG", hide_env_values = true,
+        env = "EVERCANDLE_LOG",
+        hide_env_values = true,
         default_value = "error"
     )]
     pub(crate) log_level: String,

@@ -95,6 +95,7 @@ pub(crate) fn answer() -> Answer {
     Answer {
         series: series.clone(),
         range: whole,
+        grid: evercandle::Grid::new(series.interval(), None),
         batches: parts.iter().map(|r| batch(&series, *r)).collect(),
         segments: vec![
             segment(parts[0], vision.clone(), Via::Cache),

@@ -68,17 +68,6 @@ impl Query {
         };
         futures::stream::iter(windows).map(ask).buffered(WINDOWS_AHEAD)
     }
-
-    /// Everything at once: the story and the klines. For ranges that are looked at rather than stored.
-    pub(crate) async fn all(&self, client: &Client) -> Result<(Story, Vec<evercandle::Batch>), Failure> {
-        let mut gathered = Gathered::new(self);
-        let mut batches = Vec::new();
-        let mut answers = std::pin::pin!(self.answers(client));
-        while let Some(window) = answers.next().await {
-            batches.extend(gathered.take(window?));
-        }
-        Ok((gathered.finish()?, batches))
-    }
 }
 
 /// A window's answer, or that the exchange did not know the symbol.
@@ -90,7 +79,7 @@ pub(crate) struct Window {
 impl Window {
     /// How many slots it is about.
     pub(crate) fn slots(&self) -> u64 {
-        Grid::new(self.answer.series.interval(), None).count(self.answer.range)
+        self.answer.grid.count(self.answer.range)
     }
 }
 
@@ -131,11 +120,13 @@ fn settle(result: Result<Answer, Error>, window: TimeRange) -> Result<Window, Fa
         }),
         // A delisted symbol is known to the archives only: the windows they lack must not hide those they have.
         Err(Error::UnknownSymbol { series, why }) => {
-            let range = Grid::new(series.interval(), None).align(window);
+            let grid = Grid::new(series.interval(), None);
+            let range = grid.align(window);
             let exchange = ProviderName::new(series.exchange().as_str());
             let answer = Answer {
                 series: series.clone(),
                 range,
+                grid,
                 batches: Vec::new(),
                 segments: Vec::new(),
                 gaps: vec![Gap {

@@ -67,9 +67,6 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
     while let Some(window) = answers.next().await {
         let batches = gathered.take(window?);
         writing.take(batches, &gathered.story)?;
-        if !args.best_effort && !gathered.story.is_complete() {
-            break;
-        }
     }
     let story = gathered.finish()?;
     if args.explain {

@@ -137,8 +137,8 @@ fn kline(text: &mut String, batch: &Batch, row: usize, style: &Style) {
     text.push('}');
 }
 
-/// Everything but the klines, as it is also attached to Arrow and Parquet files and printed by `gaps`.
-pub(crate) fn story(told: &Story) -> Value {
+/// Everything but the klines, as it is attached to Arrow and Parquet files.
+pub(super) fn story(told: &Story) -> Value {
     json!({
         "series": series(&told.series),
         "range": range(told.range),

@@ -26,8 +26,6 @@ mod parquet;
 pub(crate) mod place;
 pub(crate) mod table;
 
-pub(crate) use json::story as story_json;
-
 /// How klines are written, whatever the format.
 #[derive(Clone, Debug)]
 pub(crate) struct Style {

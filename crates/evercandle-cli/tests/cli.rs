@@ -1,0 +1,576 @@
+//! The program as a process: exit codes, what goes to stdout and what to stderr, and the text of every help page.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn command(cache: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evercandle"));
+    command
+        .env_clear()
+        .env("EVERCANDLE_CACHE_DIR", cache)
+        .env("HOME", cache)
+        .env("TMPDIR", cache);
+    command
+}
+
+fn finished(output: Output) -> Run {
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn run_in(cache: &Path, args: &[&str]) -> Run {
+    finished(command(cache).args(args).output().unwrap())
+}
+
+fn run(args: &[&str]) -> Run {
+    run_in(tempfile::tempdir().unwrap().path(), args)
+}
+
+#[test]
+fn help_of_every_command() {
+    for page in [
+        "",
+        "get",
+        "download",
+        "gaps",
+        "chart",
+        "cache",
+        "cache ls",
+        "cache evict",
+        "symbols",
+        "config",
+        "simulate",
+        "demo",
+        "completions",
+    ] {
+        let args: Vec<&str> = page.split_whitespace().chain(["--help"]).collect();
+        let got = run(&args);
+        assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""), "{page}");
+        insta::assert_snapshot!(format!("help_{}", page.replace(' ', "_")), got.stdout);
+    }
+}
+
+/// Goal: bad input is refused before anything is sent, with exit code 2, nothing on stdout and a way out on stderr.
+#[test]
+fn bad_input_is_refused_with_what_was_expected() {
+    for (args, said) in [
+        (
+            "get BTCUSDT 1m --start 2024-01-02 --end 2024-01-01",
+            "the range is empty",
+        ),
+        ("get BTCUSDT 1m --start 2999-01-01", "the range is empty"),
+        ("get BTCUSDT 1m --start 2024-01-01 --last 1d", "--start and --last both"),
+        ("get BTCUSDT 1m --last soon", "expected a number and a unit"),
+        ("get BTCUSDT 60m --last 1d", "did you mean 1h?"),
+        (
+            "get BTCUSDT 1s --market um --last 1d",
+            "1s klines are published for spot only",
+        ),
+        ("get ../../etc/passwd 1m --last 1d", "symbol"),
+        ("get BTCUSD_PERP 1m --market spot --last 1d", "belongs to market cm"),
+        ("get BTCUSDT 1m --market swap --last 1d", "expected spot, um"),
+        ("get BTCUSDT 1m --last 1d --columns open,vloume", "did you mean volume?"),
+        (
+            "get BTCUSDT 1m --last 1d --out klines",
+            "the ending does not say which format",
+        ),
+        (
+            "get BTCUSDT 1m --last 1d --out /nowhere/at/all.csv",
+            "there is no folder",
+        ),
+        (
+            "get BTCUSDT 1m --last 1d --internet nonsense",
+            "expected something like http://127.0.0.1:9000",
+        ),
+        (
+            "get BTCUSDT 1m --last 1d --source binance --offline",
+            "cannot be used with",
+        ),
+        ("get BTCUSDT 1m --last 1d --log-level very=loud=x", "log level"),
+        (
+            "chart BTCUSDT 1m --last 1d --out chart.gif",
+            "expected a file ending in .png, .svg or .html",
+        ),
+        ("gaps BTCUSDT 1m", "no range was given"),
+        ("download --last 1d", "no symbol was given"),
+        ("download BTCUSDT --last 1d", "no interval was given"),
+        ("download BTCUSDT 60m --last 1d", "did you mean 1h?"),
+        ("cache evict", "required"),
+        ("config show --config /nowhere.toml", "cannot be read"),
+        ("get BTCUSDT", "required"),
+        ("gett BTCUSDT", "similar subcommand"),
+    ] {
+        let got = run(&args.split_whitespace().collect::<Vec<_>>());
+        assert_eq!((got.code, got.stdout.as_str()), (Some(2), ""), "{args}: {}", got.stderr);
+        assert!(got.stderr.contains(said), "{args}: {}", got.stderr);
+    }
+    let long = "A".repeat(60);
+    let got = run(&["get", &long, "1m", "--last", "1d"]);
+    assert!(got.code == Some(2) && got.stderr.contains("too long"), "{}", got.stderr);
+}
+
+#[test]
+fn data_goes_to_stdout_and_words_to_stderr() {
+    let got = run(&[
+        "get",
+        "BTC/USDT",
+        "1h",
+        "--start",
+        "2024-05-01",
+        "--end",
+        "2024-05-03",
+        "--simulate",
+        "--explain",
+    ]);
+    assert_eq!(got.code, Some(0), "{}", got.stderr);
+    assert!(
+        got.stdout
+            .starts_with("open_time,open,high,low,close,volume,close_time,"),
+        "{}",
+        got.stdout
+    );
+    assert_eq!(got.stdout.lines().count(), 49);
+    for said in [
+        "none of this is market data",
+        "asked",
+        "came from  48 klines",
+        "missing  nothing",
+    ] {
+        assert!(got.stderr.contains(said), "{said}: {}", got.stderr);
+    }
+    let quiet = run(&[
+        "get",
+        "BTCUSDT",
+        "1h",
+        "--last",
+        "1d",
+        "--simulate",
+        "--quiet",
+        "--format",
+        "json",
+    ]);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+    let json: serde_json::Value = serde_json::from_str(&quiet.stdout).unwrap();
+    assert!(json["klines"].as_array().unwrap().len() >= 22);
+}
+
+#[test]
+fn nothing_held_offline_is_unavailable_and_a_part_held_is_incomplete() {
+    let dir = tempfile::tempdir().unwrap();
+    let get = |start: &str, end: &str, more: &[&str]| {
+        let args = ["get", "BTCUSDT", "1h", "--start", start, "--end", end, "--simulate"];
+        run_in(dir.path(), &[&args[..], more].concat())
+    };
+    let nothing = get("2024-05-01", "2024-05-02", &["--offline"]);
+    assert_eq!(
+        (nothing.code, nothing.stdout.as_str()),
+        (Some(4), ""),
+        "{}",
+        nothing.stderr
+    );
+    assert!(nothing.stderr.contains("nothing could be had"));
+    assert_eq!(get("2024-05-01", "2024-05-02", &[]).code, Some(0));
+    let held = get("2024-05-01", "2024-05-02", &["--offline"]);
+    assert_eq!(
+        (held.code, held.stdout.lines().count()),
+        (Some(0), 25),
+        "{}",
+        held.stderr
+    );
+    // The archives hold whole months, and what came with the day that was asked for is held too.
+    let part = get("2023-04-01", "2024-05-02", &["--offline"]);
+    assert_eq!((part.code, part.stdout.as_str()), (Some(3), ""), "{}", part.stderr);
+    assert!(
+        part.stderr.contains("add --best-effort to print what was found"),
+        "{}",
+        part.stderr
+    );
+    let printed = get("2023-04-01", "2024-05-02", &["--offline", "--best-effort"]);
+    assert_eq!(printed.code, Some(3));
+    assert!(printed.stdout.lines().count() >= 25);
+}
+
+#[test]
+fn a_failed_run_leaves_no_file_and_a_good_one_replaces_the_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("day.csv");
+    std::fs::write(&out, "precious").unwrap();
+    let path = out.to_str().unwrap();
+    let args = [
+        "get",
+        "BTCUSDT",
+        "1h",
+        "--start",
+        "2024-05-01",
+        "--end",
+        "2024-05-02",
+        "--simulate",
+        "--out",
+        path,
+    ];
+    let failed = run_in(dir.path(), &[&args[..], &["--offline"]].concat());
+    assert_eq!(failed.code, Some(4));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "precious");
+    let good = run_in(dir.path(), &args);
+    assert_eq!((good.code, good.stdout.as_str()), (Some(0), ""), "{}", good.stderr);
+    assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 25);
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().starts_with(".evercandle-")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn a_simulated_kline_never_lands_in_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(
+        run_in(dir.path(), &["get", "BTCUSDT", "1h", "--last", "1d", "--simulate"]).code,
+        Some(0)
+    );
+    let held = run_in(dir.path(), &["cache", "ls", "--format", "json"]);
+    assert_eq!((held.code, held.stdout.as_str()), (Some(0), "[]\n"), "{}", held.stderr);
+}
+
+#[test]
+fn download_fills_the_cache_and_the_next_run_fetches_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list.txt");
+    std::fs::write(&list, "# two of them\nETHUSDT\nBTCUSDT, 1d\n").unwrap();
+    let args = [
+        "download",
+        "SOLUSDT",
+        "1h",
+        "--file",
+        list.to_str().unwrap(),
+        "--start",
+        "2024-04-01",
+        "--end",
+        "2024-05-01",
+        "--simulate",
+    ];
+    let first = run_in(dir.path(), &args);
+    assert_eq!(first.code, Some(0), "{}{}", first.stdout, first.stderr);
+    for series in ["spot/SOLUSDT/1h", "spot/ETHUSDT/1h", "spot/BTCUSDT/1d"] {
+        assert!(
+            first.stdout.contains(series) && first.stderr.contains(series),
+            "{}",
+            first.stdout
+        );
+    }
+    assert!(first.stdout.contains("3 of 3 series, 1,470 klines"), "{}", first.stdout);
+    let again = run_in(dir.path(), &[&args[..], &["--offline"]].concat());
+    assert_eq!(again.code, Some(0), "{}{}", again.stdout, again.stderr);
+    let wrong = run_in(
+        dir.path(),
+        &[
+            "download",
+            "NOSUCHUSDT",
+            "BTCUSDT",
+            "1d",
+            "--start",
+            "2024-04-01",
+            "--end",
+            "2024-05-01",
+            "--simulate",
+        ],
+    );
+    assert_eq!(wrong.code, Some(3), "{}{}", wrong.stdout, wrong.stderr);
+    assert!(wrong.stdout.contains("does not know this symbol"), "{}", wrong.stdout);
+}
+
+#[test]
+fn an_unknown_symbol_is_bad_input() {
+    let got = run(&["get", "NOSUCHUSDT", "1h", "--last", "1d", "--simulate"]);
+    assert_eq!((got.code, got.stdout.as_str()), (Some(2), ""), "{}", got.stderr);
+    assert!(
+        got.stderr.contains("does not know this symbol") && got.stderr.contains("evercandle symbols"),
+        "{}",
+        got.stderr
+    );
+    let symbols = run(&["symbols", "btc", "--simulate"]);
+    assert_eq!(symbols.code, Some(0), "{}", symbols.stderr);
+    assert!(
+        symbols.stdout.starts_with("symbol,base,quote,status,listed_at\n")
+            && symbols.stdout.contains("BTCUSDT,BTC,USDT,TRADING,")
+    );
+    let none = run(&["symbols", "BTCUSDX", "--simulate"]);
+    assert!(
+        none.code == Some(2) && none.stderr.contains("did you mean BTCUSDT?"),
+        "{}",
+        none.stderr
+    );
+}
+
+#[test]
+fn an_unusable_cache_is_cache_trouble_only_where_the_cache_is_the_point() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let got = run_in(&file, &["cache", "ls"]);
+    assert_eq!((got.code, got.stdout.as_str()), (Some(5), ""), "{}", got.stderr);
+    assert!(got.stderr.contains("--cache-dir"), "{}", got.stderr);
+}
+
+#[test]
+fn gaps_names_the_reason() {
+    let got = run(&[
+        "gaps",
+        "BTCUSDT",
+        "1h",
+        "--start",
+        "2017-08-01",
+        "--end",
+        "2017-09-10",
+        "--simulate",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(got.code, Some(0), "{}", got.stderr);
+    let gaps: serde_json::Value = serde_json::from_str(&got.stdout).unwrap();
+    assert_eq!(
+        (&gaps[0]["start"], &gaps[0]["end"]),
+        (&"2017-08-01T00:00:00Z".into(), &"2017-08-17T04:00:00Z".into())
+    );
+    assert_eq!(gaps[0]["final"], true, "{gaps}");
+    assert!(
+        gaps.as_array()
+            .unwrap()
+            .iter()
+            .any(|g| g["reason"] == "venue_halt" || g["reason"] == "absent_upstream"),
+        "{gaps}"
+    );
+}
+
+#[test]
+fn pictures_are_written_by_their_ending() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, begins) in [
+        ("c.png", &b"\x89PNG"[..]),
+        ("c.svg", b"<svg"),
+        ("c.html", b"<!doctype html>"),
+    ] {
+        let out = dir.path().join(name);
+        let args = [
+            "chart",
+            "ETHUSDT",
+            "4h",
+            "--start",
+            "2024-03-01",
+            "--end",
+            "2024-04-01",
+            "--simulate",
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        let got = run_in(dir.path(), &args);
+        assert_eq!((got.code, got.stdout.as_str()), (Some(0), ""), "{}", got.stderr);
+        assert!(std::fs::read(&out).unwrap().starts_with(begins), "{name}");
+    }
+    let drawn = run_in(
+        dir.path(),
+        &[
+            "chart",
+            "ETHUSDT",
+            "4h",
+            "--start",
+            "2024-03-01",
+            "--end",
+            "2024-04-01",
+            "--simulate",
+        ],
+    );
+    assert!(
+        drawn.code == Some(0) && drawn.stdout.contains('┃') && !drawn.stdout.contains('\x1b'),
+        "{}",
+        drawn.stdout
+    );
+    let coloured = run_in(
+        dir.path(),
+        &[
+            "chart",
+            "ETHUSDT",
+            "4h",
+            "--last",
+            "7d",
+            "--simulate",
+            "--color",
+            "always",
+        ],
+    );
+    assert!(coloured.stdout.contains("\x1b[3"), "{}", coloured.stdout);
+}
+
+/// Goal: `| head` is not an error. Method: close the pipe before the program writes.
+#[test]
+fn a_closed_pipe_is_quiet_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "get",
+        "BTCUSDT",
+        "1m",
+        "--start",
+        "2024-05-01",
+        "--end",
+        "2024-05-04",
+        "--simulate",
+        "--quiet",
+    ];
+    let mut child = command(dir.path())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let got = finished(child.wait_with_output().unwrap());
+    assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""));
+}
+
+/// Goal: the simulator is usable from another process, and Ctrl-C ends it well.
+#[cfg(unix)]
+#[test]
+fn the_simulator_serves_another_process_until_it_is_interrupted() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--now",
+        "2024-06-01T12:00:00Z",
+        "--quiet",
+    ];
+    let mut child = command(dir.path()).args(args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    let url = url.trim();
+    let got = run_in(
+        dir.path(),
+        &[
+            "get",
+            "BTCUSDT",
+            "1d",
+            "--start",
+            "2024-05-01",
+            "--end",
+            "2024-05-08",
+            "--internet",
+            url,
+        ],
+    );
+    assert_eq!((got.code, got.stdout.lines().count()), (Some(0), 8), "{}", got.stderr);
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Goal: Ctrl-C during a download is prompt, keeps what is stored, and says how to go on.
+/// Method: upstreams that never answer; interrupt; then the same command without the fault.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_download_says_how_to_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing listens on a port that was just free, and a listener that never answers is the harder case.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let args = [
+        "download",
+        "BTCUSDT",
+        "1m",
+        "--start",
+        "2024-01-01",
+        "--end",
+        "2024-06-01",
+        "--internet",
+        &url,
+    ];
+    let child = command(dir.path())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked = listener.accept().unwrap();
+    let begun = std::time::Instant::now();
+    signal(child.id(), "-INT");
+    let got = finished(child.wait_with_output().unwrap());
+    drop(asked);
+    assert_eq!(got.code, Some(130), "{}", got.stderr);
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(got.stderr.contains("run the same command again"), "{}", got.stderr);
+    assert!(got.stdout.contains("1 not finished"), "{}", got.stdout);
+}
+
+#[cfg(unix)]
+fn signal(process: u32, signal: &str) {
+    assert!(
+        Command::new("kill")
+            .args([signal, &process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Goal: the demo needs nothing, leaves nothing, and tells the same story each time, but for addresses and timings.
+#[test]
+fn the_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = run_in(dir.path(), &["demo"]);
+    assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""), "{}", got.stdout);
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "something was left behind"
+    );
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT");
+    settings.add_filter(r" *\b\d+(\.\d+)? (ms|s)\b", " TIME");
+    settings.add_filter(r"\d+ pages", "N pages");
+    settings.add_filter(r"klines +took", "klines took");
+    settings.add_filter(r"\(\d+ calls?\)", "(N calls)");
+    settings.bind(|| insta::assert_snapshot!("demo", got.stdout));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let got = run(&["completions", shell]);
+        assert!(
+            got.code == Some(0) && got.stdout.contains("evercandle") && got.stderr.is_empty(),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn the_configuration_shown_can_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = run_in(dir.path(), &["config", "show"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, &shown.stdout).unwrap();
+    let again = run_in(dir.path(), &["config", "show", "--config", file.to_str().unwrap()]);
+    assert_eq!((again.code, again.stdout), (Some(0), shown.stdout), "{}", again.stderr);
+    let path = run_in(dir.path(), &["cache", "path"]);
+    assert_eq!(path.stdout.trim(), dir.path().to_str().unwrap());
+}
