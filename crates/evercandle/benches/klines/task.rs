@@ -87,9 +87,9 @@ fn get(runtime: &Runtime, client: &Client, range: TimeRange) -> Answer {
     let answer = runtime
         .block_on(client.get_data(Request::new(series(), range)))
         .unwrap();
-    assert_eq!(
-        answer.len() as i64,
-        range.micros() / 60_000_000,
+    // Not every minute of a year has a kline: the exchange stood still for some.
+    assert!(
+        answer.is_complete() && !answer.is_empty(),
         "an incomplete answer measures nothing"
     );
     answer
