@@ -1,8 +1,6 @@
 //! A world to test in: a simulated internet on a real socket, an empty cache, a clock that stands still.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
 use evercandle::model::batch::DECIMAL_COLUMNS;
 use evercandle::{
     Answer, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Request, Series, TimeRange,
@@ -15,7 +13,8 @@ pub(crate) const NOW: &str = "2024-06-12T10:30:20Z";
 
 pub(crate) struct World {
     pub(crate) sim: sim::Handle,
-    pub(crate) dir: tempfile::TempDir,
+    /// Goes when the world does.
+    _dir: tempfile::TempDir,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
 }
@@ -245,8 +244,4 @@ pub(crate) fn suppliers(answer: &Answer) -> Vec<String> {
         }
     }
     names
-}
-
-pub(crate) fn minutes(n: u64) -> Duration {
-    Duration::from_secs(60 * n)
 }
