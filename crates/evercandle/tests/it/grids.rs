@@ -108,7 +108,6 @@ async fn a_range_that_is_over_long_before_the_listing_costs_a_handful_of_request
         series("CANDLEUSDT", "1m", Market::Spot),
         range("2010-01-01", "2024-01-01"),
     );
-    let world = World { ..world };
     world.set_time("2026-11-20T12:00:00Z");
     let answer = world.client().get_data(request).await.unwrap();
     assert!(answer.is_empty() && answer.is_complete());

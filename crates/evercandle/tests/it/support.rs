@@ -1,12 +1,12 @@
 //! A world to test in: a simulated internet on a real socket, an empty cache, a clock that stands still.
 
-use std::collections::BTreeMap;
 use evercandle::model::batch::DECIMAL_COLUMNS;
 use evercandle::{
     Answer, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Request, Series, TimeRange,
     Timestamp,
 };
 use evercandle_simulator as sim;
+use std::collections::BTreeMap;
 
 /// When it is, unless a test says otherwise: long after every archive of 2024 was published.
 pub(crate) const NOW: &str = "2024-06-12T10:30:20Z";
@@ -40,7 +40,7 @@ impl World {
         config.engine.backoff_ms = 10;
         World {
             sim,
-            dir,
+            _dir: dir,
             clock: Clock::held(now),
             config,
         }

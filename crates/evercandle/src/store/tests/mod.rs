@@ -16,5 +16,3 @@ mod damage;
 mod faults;
 
 mod processes;
-
-mod speed;

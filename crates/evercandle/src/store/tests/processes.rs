@@ -16,12 +16,7 @@ const SEED: &str = "EVERCANDLE_TEST_SEED";
 
 fn child(test: &str, dir: &Path, seed: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("store::tests::processes::{test}"),
-            "--nocapture",
-            "--ignored",
-        ])
+        .args(["--exact", &format!("store::tests::processes::{test}"), "--nocapture"])
         .env(FOLDER, dir)
         .env(SEED, seed.to_string())
         .stdout(Stdio::null())
@@ -48,8 +43,8 @@ fn hours_in_order(seed: u64) -> impl Iterator<Item = TimeRange> {
     })
 }
 
+/// A child of the test below; without an assignment it has nothing to do.
 #[test]
-#[ignore = "a child of the tests below"]
 fn writes_every_hour_of_two_days() {
     let Some((store, seed)) = assignment() else { return };
     let (series, grid) = (series(Interval::M5), Grid::new(Interval::M5, None));
@@ -120,8 +115,8 @@ fn threads_share_one_store() {
     assert_eq!(printed(&joined(&store, &series, two_days())), printed(&whole));
 }
 
+/// A child of the test below; without an assignment it has nothing to do.
 #[test]
-#[ignore = "a child of the test below"]
 fn writes_without_end() {
     let Some((store, seed)) = assignment() else { return };
     let (series, grid) = (series(Interval::M30), Grid::new(Interval::M30, None));
