@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::engine::assembly::Assembly;
-use crate::engine::attempt::{Errand, Tries, attempt};
+use crate::engine::attempt::{Errand, attempt};
 use crate::engine::upstream::Upstream;
 use crate::model::range::{DAY, MINUTE, Timestamp};
 use crate::model::series::{Market, Series};
@@ -58,18 +58,9 @@ impl Engine {
             };
             let ask = || upstream.provider.server_time(market);
             let sent = self.clock.now();
-            let once = Tries { max: 1, ..self.tries() };
-            let result = attempt(
-                upstream,
-                &self.quotas,
-                &self.clock,
-                deadline,
-                once,
-                errand,
-                assembly.trail_mut(),
-                ask,
-            )
-            .await;
+            let mut once = self.terms(deadline);
+            once.tries.max = 1;
+            let result = attempt(upstream, once, errand, assembly.trail_mut(), ask).await;
             if let Ok(Some(theirs)) = result {
                 // Half the round trip has passed since they looked at their clock.
                 let ours = sent.plus(self.clock.now().since(sent) / 2);
@@ -178,17 +169,7 @@ impl Engine {
             quota: None,
         };
         let ask = || upstream.provider.first_open(series);
-        attempt(
-            upstream,
-            &self.quotas,
-            &self.clock,
-            deadline,
-            self.tries(),
-            errand,
-            assembly.trail_mut(),
-            ask,
-        )
-        .await
+        attempt(upstream, self.terms(deadline), errand, assembly.trail_mut(), ask).await
     }
 
     /// The kline in progress, from whoever serves pages; never stored.

@@ -41,7 +41,7 @@ pub(crate) mod upstream;
 pub(crate) mod in_flight;
 
 use assembly::Assembly;
-use attempt::{Errand, Tries, attempt};
+use attempt::{Errand, Terms, Tries, attempt};
 use in_flight::InFlight;
 use plan::{Question, Step, Tried, View, plan};
 use slice::Settled;
@@ -272,15 +272,18 @@ impl Engine {
         }
     }
 
-    fn tries(&self) -> Tries {
+    fn terms<'a>(&'a self, deadline: &'a Deadline) -> Terms<'a> {
         let millis = Duration::from_millis;
-        let backoff = Backoff {
-            base: millis(self.config.backoff_ms),
-            max: millis(self.config.backoff_max_ms),
-        };
-        Tries {
+        let (base, max) = (millis(self.config.backoff_ms), millis(self.config.backoff_max_ms));
+        let tries = Tries {
             max: self.config.attempts.max(1),
-            backoff,
+            backoff: Backoff { base, max },
+        };
+        Terms {
+            quotas: &self.quotas,
+            clock: &self.clock,
+            deadline,
+            tries,
         }
     }
 
@@ -299,17 +302,7 @@ impl Engine {
                 quota: None,
             };
             let ask = || upstream.provider.instruments(market);
-            let result = attempt(
-                upstream,
-                &self.quotas,
-                &self.clock,
-                &deadline,
-                self.tries(),
-                errand,
-                &mut trail,
-                ask,
-            )
-            .await;
+            let result = attempt(upstream, self.terms(&deadline), errand, &mut trail, ask).await;
             if let Ok(Some(instruments)) = result {
                 return Ok(instruments);
             }

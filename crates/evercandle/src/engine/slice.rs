@@ -76,17 +76,7 @@ impl Engine {
             quota: upstream.provider.quota(slice),
         };
         let ask = || upstream.provider.fetch(slice);
-        let result = attempt(
-            upstream,
-            &self.quotas,
-            &self.clock,
-            deadline,
-            self.tries(),
-            errand,
-            &mut trail,
-            ask,
-        )
-        .await;
+        let result = attempt(upstream, self.terms(deadline), errand, &mut trail, ask).await;
         let mut notices = Vec::new();
         let result = match result {
             Ok(fetched) => Ok(self.keep(upstream, slice, grid, now, fetched, &mut notices).await),
