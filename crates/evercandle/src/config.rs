@@ -20,6 +20,7 @@ pub const CONFIG_VARIABLE: &str = "EVERCANDLE_CONFIG";
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[derive(Default)]
 pub struct Config {
     /// `http://host:port`: every upstream request goes to `<this>/<original host>/<original path>`. For tests, mirrors
     /// and corporate relays. Absent: the upstreams themselves, over TLS.
@@ -32,18 +33,6 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Per upstream, by its name in the catalogue.
     pub providers: BTreeMap<String, ProviderConfig>,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            internet: None,
-            cache: CacheConfig::default(),
-            http: HttpConfig::default(),
-            engine: EngineConfig::default(),
-            providers: BTreeMap::new(),
-        }
-    }
 }
 
 /// The local store.
@@ -268,9 +257,11 @@ mod tests {
 
     #[test]
     fn the_defaults_survive_being_written_and_read() {
-        let mut config = Config::default();
-        config.internet = Some(parse_internet("http://127.0.0.1:9000").unwrap());
-        config.providers.insert("binance".into(), ProviderConfig::default());
+        let config = Config {
+            internet: Some(parse_internet("http://127.0.0.1:9000").unwrap()),
+            providers: [("binance".into(), ProviderConfig::default())].into(),
+            ..Config::default()
+        };
         assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
     }
 

@@ -28,6 +28,15 @@ pub(crate) struct Tries {
     pub(crate) backoff: Backoff,
 }
 
+/// On which terms an upstream is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) quotas: &'a Quotas,
+    pub(crate) clock: &'a Clock,
+    pub(crate) deadline: &'a Deadline,
+    pub(crate) tries: Tries,
+}
+
 /// What is asked, for the trail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Errand<'a> {
@@ -67,19 +76,22 @@ impl<T> Reply for Option<T> {
 /// Asks until there is an answer, a reason not to ask again, or no time left. Every try is added to `trail`.
 pub(crate) async fn attempt<'a, T: Reply>(
     upstream: &Upstream,
-    quotas: &Quotas,
-    clock: &Clock,
-    deadline: &Deadline,
-    tries: Tries,
+    terms: Terms<'_>,
     errand: Errand<'_>,
     trail: &mut Vec<Attempt>,
     ask: impl Fn() -> BoxFuture<'a, Result<T, FetchError>> + Sync,
 ) -> Result<T, FetchError> {
+    let Terms {
+        quotas,
+        clock,
+        deadline,
+        tries,
+    } = terms;
     let mut number = 0;
     loop {
         number += 1;
         let (at, began) = (clock.now(), clock.instant());
-        let (sent, result) = match admitted(upstream, quotas, clock, deadline, errand).await {
+        let (sent, result) = match admitted(upstream, terms, errand).await {
             Ok(leave) => (true, ask_once(leave, clock, deadline, ask()).await),
             Err(refused) => (false, Err(refused)),
         };
@@ -128,13 +140,13 @@ struct Leave<'a> {
 }
 
 /// Slot, quota, admission, in this order, all within the deadline.
-async fn admitted<'a>(
-    upstream: &'a Upstream,
-    quotas: &Quotas,
-    clock: &'a Clock,
-    deadline: &Deadline,
-    errand: Errand<'_>,
-) -> Result<Leave<'a>, FetchError> {
+async fn admitted<'a>(upstream: &'a Upstream, terms: Terms<'a>, errand: Errand<'_>) -> Result<Leave<'a>, FetchError> {
+    let Terms {
+        quotas,
+        clock,
+        deadline,
+        ..
+    } = terms;
     let out_of_time = || FetchError::Refused("the request's deadline has passed".to_owned());
     let remaining = deadline.remaining(clock.instant());
     let slot = tokio::time::timeout(remaining, upstream.slots.acquire())

@@ -481,9 +481,8 @@ pub(crate) mod stub {
             }
             Act::Trickle(bytes, pause) => {
                 let _ = stream.write_all(&bytes).await;
-                let mut ticks = tokio::time::interval(pause);
                 loop {
-                    ticks.tick().await;
+                    crate::clock::Clock::system().sleep(pause).await;
                     if stream.write_all(b".").await.is_err() {
                         return;
                     }

@@ -35,6 +35,7 @@ async fn answers_are_the_truth_whatever_happens() {
 struct Told(u64);
 
 impl Drop for Told {
+    #[allow(clippy::print_stderr, reason = "the seed is what a failure is worth")]
     fn drop(&mut self) {
         eprintln!(
             "failed with EVERCANDLE_ORACLE_SEED={} EVERCANDLE_ORACLE_WORLDS=1",
@@ -61,7 +62,7 @@ async fn one_world(seed: u64) {
                 .choose(&mut rng)
                 .unwrap();
             let mut fault = Fault::new(effect)
-                .on(*host)
+                .on(host)
                 .probability(*[0.2, 0.6, 1.0].choose(&mut rng).unwrap());
             if rng.random_bool(0.5) {
                 fault = fault.times(rng.random_range(1..6));

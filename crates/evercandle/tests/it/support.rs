@@ -30,8 +30,10 @@ impl World {
             .await
             .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.internet = Some(sim.base_url().parse().unwrap());
+        let mut config = Config {
+            internet: Some(sim.base_url().parse().unwrap()),
+            ..Config::default()
+        };
         config.cache.dir = Some(dir.path().join("cache"));
         config.cache.free_min = 0;
         // Short enough that a test of an outage takes no time, long enough for a busy machine.

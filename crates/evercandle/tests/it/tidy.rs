@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// Lines of a file without its tests. A longer one is two files that have not been told apart yet.
 const LINES_MAX: usize = 700;
-/// Files that are longer, with the length they may not exceed. An entry that is no longer needed is an error.
-const LONGER: &[(&str, usize)] = &[("crates/evercandle/src/engine/mod.rs", 780)];
 /// This file: it spells out what it forbids.
 const TIDY: &str = "crates/evercandle/tests/it/tidy.rs";
 /// The library's sources.
@@ -353,20 +351,12 @@ fn every_module_says_what_it_is_for() {
 #[test]
 fn no_file_is_too_long() {
     let mut found = Vec::new();
-    let mut needed: BTreeMap<&str, bool> = LONGER.iter().map(|(path, _)| (*path, false)).collect();
     for source in everything().into_iter().filter(|s| s.is_rust() && s.path != TIDY) {
         let lines = source.code().last().map_or(0, |(number, _)| number);
-        let longer = LONGER.iter().find(|(path, _)| *path == source.path);
-        if let (Some((path, _)), true) = (longer, lines > LINES_MAX) {
-            needed.insert(path, true);
-        }
-        let max = longer.map_or(LINES_MAX, |(_, max)| *max);
-        if lines > max {
-            found.push(source.at(max, format!("{lines} lines without tests; at most {max}")));
+        if lines > LINES_MAX {
+            found.push(source.at(LINES_MAX, format!("{lines} lines without tests; at most {LINES_MAX}")));
         }
     }
-    let unneeded = needed.iter().filter(|(_, needed)| !**needed);
-    found.extend(unneeded.map(|(path, _)| format!("{TIDY}: LONGER still lists {path}, which is short enough")));
     check(
         found,
         "a file too long to be read in one go",

@@ -703,7 +703,10 @@ mod tests {
             assert_eq!(first.to_string(), expected);
         }
         let unlisted = Series::parse("XRPUSD_PERP", Interval::H1, Some(Market::Cm)).unwrap();
-        assert_eq!(rest.first_open(&unlisted).await.unwrap(), None);
+        assert!(matches!(
+            rest.first_open(&unlisted).await,
+            Err(FetchError::UnknownSymbol(_))
+        ));
         let empty = Stub::start(|_| Act::ok("[]")).await;
         assert_eq!(
             self::rest(&empty)

@@ -1,0 +1,209 @@
+//! What must be known beside the klines themselves: what time it is at the exchange, when the series began, and the
+//! kline in progress.
+//!
+//! Each is asked for only when the answer depends on it, once, and remembered: the time for minutes, the beginning for
+//! ever. Not knowing is survivable, and said in a notice where it matters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::engine::assembly::Assembly;
+use crate::engine::attempt::{Errand, attempt};
+use crate::engine::upstream::Upstream;
+use crate::model::range::{DAY, MINUTE, Timestamp};
+use crate::model::series::{Market, Series};
+use crate::provider::{FetchError, Form, Offer, Slice};
+use crate::request::Request;
+use crate::resilience::deadline::Deadline;
+
+/// How long a measured difference between the exchange's clock and ours is believed.
+const CLOCK_TRUSTED: Duration = Duration::from_secs(600);
+/// Requests that end longer ago than this do not depend on the exchange's exact time.
+const CLOCK_MATTERS: i64 = DAY;
+/// Missing slots from which it pays to ask first when the series began.
+const LISTING_PAYS: u64 = 1_000;
+
+impl Engine {
+    pub(crate) fn exchange_time_believed(&self, market: Market) -> Timestamp {
+        let offset = self.clock_offsets.lock().get(&market).map_or(0, |(offset, _)| *offset);
+        self.clock.now().plus(offset)
+    }
+
+    /// Asks the exchange what time it is, when that matters and is not known.
+    pub(crate) async fn learn_time(
+        &self,
+        request: &Request,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) {
+        let market = request.series.market();
+        let fresh = |at: Instant| self.clock.instant().duration_since(at) < CLOCK_TRUSTED;
+        let known = self.clock_offsets.lock().get(&market).is_some_and(|(_, at)| fresh(*at));
+        if known || request.range.end() < self.clock.now().plus(-CLOCK_MATTERS) {
+            return;
+        }
+        for (upstream, offer) in upstreams.iter().filter(|(_, o)| o.serves_pages()) {
+            if !offer.authoritative || upstream.resting(&self.clock).is_some() {
+                continue;
+            }
+            let errand = Errand {
+                series: &request.series,
+                range: assembly.wanted(),
+                form: "time",
+                quota: None,
+            };
+            let ask = || upstream.provider.server_time(market);
+            let sent = self.clock.now();
+            let mut once = self.terms(deadline);
+            once.tries.max = 1;
+            let result = attempt(upstream, once, errand, assembly.trail_mut(), ask).await;
+            if let Ok(Some(theirs)) = result {
+                // Half the round trip has passed since they looked at their clock.
+                let ours = sent.plus(self.clock.now().since(sent) / 2);
+                let offset = theirs.since(ours);
+                self.clock_offsets.lock().insert(market, (offset, self.clock.instant()));
+                assembly.set_now(self.clock.now().plus(offset));
+                if offset.abs() > MINUTE {
+                    let seconds = offset / 1_000_000;
+                    assembly.notice(format!(
+                        "this machine's clock differs from the exchange's by {seconds} s; the exchange's is used"
+                    ));
+                }
+                return;
+            }
+        }
+        if request.range.end() > self.clock.now().plus(-MINUTE) {
+            assembly.notice(
+                "the exchange's clock could not be read; this machine's decides which klines have closed".to_owned(),
+            );
+        }
+    }
+
+    /// Asks when the series began, when a lot is missing and it is not known: archives and pages before that need not
+    /// be tried one by one. What the exchange said if it does not know the symbol.
+    pub(crate) async fn learn_listing(
+        &self,
+        series: &Series,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> Option<String> {
+        let missing: u64 = assembly.missing().iter().map(|r| assembly.grid().count(r)).sum();
+        if assembly.first_open().is_some() || missing < LISTING_PAYS {
+            return None;
+        }
+        self.ask_listing(series, upstreams, assembly, deadline).await
+    }
+
+    pub(crate) async fn ask_listing(
+        &self,
+        series: &Series,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> Option<String> {
+        // Whoever serves pages knows exactly; archives know the first file.
+        let (pages, files): (Vec<_>, Vec<_>) = upstreams.iter().partition(|(_, o)| o.serves_pages());
+        for (upstream, _) in pages.into_iter().chain(files) {
+            match self.first_open(series, upstream, assembly, deadline).await {
+                Ok(Some(first_open)) => {
+                    assembly.set_first_open(first_open);
+                    let (store, series) = (self.store.clone(), series.clone());
+                    let learned =
+                        tokio::task::spawn_blocking(move || store.learn_first_open(&series, first_open)).await;
+                    if let Ok(Err(error)) = learned {
+                        assembly.notice(format!("cache not written: {error}"));
+                    }
+                    return None;
+                }
+                Err(FetchError::UnknownSymbol(why)) => {
+                    assembly.add_absence(assembly.wanted(), &upstream.name, &why, true);
+                    return Some(why);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Whether archives know a symbol that the exchange no longer does: delisted ones live on there.
+    pub(crate) async fn is_archived(
+        &self,
+        series: &Series,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> bool {
+        for (upstream, _) in upstreams.iter().filter(|(_, o)| !o.serves_pages()) {
+            match self.first_open(series, upstream, assembly, deadline).await {
+                Ok(None) => {}
+                Ok(Some(first_open)) => {
+                    assembly.set_first_open(first_open);
+                    return true;
+                }
+                // Not knowing is no proof; the archives are then asked one by one.
+                Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    async fn first_open(
+        &self,
+        series: &Series,
+        upstream: &Upstream,
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> Result<Option<Timestamp>, FetchError> {
+        if let Some(why) = upstream.resting(&self.clock) {
+            return Err(FetchError::Refused(why));
+        }
+        let errand = Errand {
+            series,
+            range: assembly.wanted(),
+            form: "listing",
+            quota: None,
+        };
+        let ask = || upstream.provider.first_open(series);
+        attempt(upstream, self.terms(deadline), errand, assembly.trail_mut(), ask).await
+    }
+
+    /// The kline in progress, from whoever serves pages; never stored.
+    pub(crate) async fn fetch_forming(
+        self: &Arc<Self>,
+        series: &Series,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) {
+        let slot = assembly.grid().slot(assembly.now());
+        if !assembly.wanted().covers(slot) {
+            return;
+        }
+        for (upstream, _) in upstreams.iter().filter(|(_, o)| o.serves_pages()) {
+            let slice = Slice {
+                series: series.clone(),
+                range: slot,
+                form: Form::Page,
+            };
+            let settled = self
+                .settled(upstream.clone(), slice, assembly.grid(), assembly.now(), deadline)
+                .await;
+            let Some(settled) = settled else { continue };
+            assembly.trail_mut().extend(settled.trail.iter().cloned());
+            match &settled.result {
+                Ok(brought) => {
+                    if let Some(piece) = &brought.unsettled {
+                        assembly.add(piece.clone(), false);
+                    }
+                    return;
+                }
+                Err(error) => assembly.add_failure(slot, &upstream.name, &error.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! One slice: fetched once however many want it, divided into what is final and what is not, and stored.
+//!
+//! Runs as shared, detached work (see `in_flight`), so what was fetched is stored even when whoever wanted it first has
+//! gone, and is in the store before the next one looks.
+
+use std::sync::Arc;
+
+use crate::answer::{Attempt, Verification};
+use crate::engine::Engine;
+use crate::engine::assembly::origin;
+use crate::engine::attempt::{Errand, attempt};
+use crate::engine::upstream::Upstream;
+use crate::model::batch::Batch;
+use crate::model::interval::Grid;
+use crate::model::range::{MINUTE, RangeSet, TimeRange, Timestamp};
+use crate::model::series::Series;
+use crate::provider::{FetchError, Fetched, Form, Slice};
+use crate::resilience::deadline::Deadline;
+use crate::store::{Hole, Parcel, Piece};
+
+/// Slots younger than this are not remembered as holes: replicas of the exchange lag for seconds, archives for hours.
+const HOLE_SETTLES: i64 = 10 * MINUTE;
+
+/// What came of a slice, shared by everyone who wanted it.
+pub(crate) struct Settled {
+    pub(crate) result: Result<Brought, FetchError>,
+    pub(crate) trail: Vec<Attempt>,
+    pub(crate) notices: Vec<String>,
+}
+
+/// A slice's answer, stored as far as it could be.
+pub(crate) struct Brought {
+    pub(crate) piece: Piece,
+    /// Rows that are not final yet and were therefore not stored.
+    pub(crate) unsettled: Option<Piece>,
+    pub(crate) holes: Vec<Hole>,
+    pub(crate) answered: TimeRange,
+    /// Whether what is absent from the answer does not exist.
+    pub(crate) proves: bool,
+    pub(crate) saved: bool,
+}
+
+impl Engine {
+    /// One slice, shared with whoever wants the same one now.
+    pub(crate) async fn settled(
+        self: &Arc<Self>,
+        upstream: Arc<Upstream>,
+        slice: Slice,
+        grid: Grid,
+        now: Timestamp,
+        deadline: &Deadline,
+    ) -> Option<Arc<Settled>> {
+        let (engine, key) = (self.clone(), slice.clone());
+        let work = || {
+            // The work may outlive this caller, so it has a deadline of its own.
+            let deadline = deadline.clone();
+            async move { Arc::new(engine.fetch(&upstream, &slice, grid, now, &deadline).await) }
+        };
+        self.in_flight.share(key, work).await
+    }
+
+    /// Asks for a slice and stores what can be stored.
+    async fn fetch(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        slice: &Slice,
+        grid: Grid,
+        now: Timestamp,
+        deadline: &Deadline,
+    ) -> Settled {
+        let mut trail = Vec::new();
+        let errand = Errand {
+            series: &slice.series,
+            range: slice.range,
+            form: slice.form.as_str(),
+            quota: upstream.provider.quota(slice),
+        };
+        let ask = || upstream.provider.fetch(slice);
+        let result = attempt(upstream, self.terms(deadline), errand, &mut trail, ask).await;
+        let mut notices = Vec::new();
+        let result = match result {
+            Ok(fetched) => Ok(self.keep(upstream, slice, grid, now, fetched, &mut notices).await),
+            Err(error) => {
+                if slice.form != Form::Page {
+                    upstream.remember(slice, &error, &self.clock);
+                }
+                Err(error)
+            }
+        };
+        Settled { result, trail, notices }
+    }
+
+    /// Divides an answer into what is final, which is stored, and what is not.
+    async fn keep(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        slice: &Slice,
+        grid: Grid,
+        now: Timestamp,
+        fetched: Fetched,
+        notices: &mut Vec<String>,
+    ) -> Brought {
+        let Fetched {
+            batch,
+            answered,
+            verification,
+            repairs,
+            ..
+        } = fetched;
+        if repairs != Default::default() {
+            let (duplicates, conflicts, unsorted) = (repairs.duplicates, repairs.conflicts, repairs.out_of_order);
+            notices.push(format!(
+                "{} {}: {duplicates} rows repeated, {conflicts} open times with contradicting rows (withheld), {unsorted} rows out of order",
+                upstream.name, slice.range
+            ));
+        }
+        let grid = match batch.open_times().first() {
+            Some(first) if grid.is_provisional() => {
+                Grid::new(slice.series.interval(), Some(Timestamp::from_micros(*first)))
+            }
+            _ => grid,
+        };
+        let settle = i64::try_from(self.config.settle_ms).unwrap_or(0).saturating_mul(1_000);
+        // Slots that end by then are final; the slot this instant lies in is not.
+        let settled_until = grid.floor(now.plus(-settle));
+        let fetched_at = self.clock.now();
+        let settled = batch.slice(TimeRange::clamped(Timestamp::EPOCH, settled_until));
+        let open = batch.slice(TimeRange::clamped(settled_until, Timestamp::MAX));
+        let proves = upstream.provider.offer(&slice.series).is_some_and(|o| o.authoritative);
+        let halts = upstream.provider.known_halts(&slice.series);
+        let holes = holes(halts, proves, grid, answered, &batch, now);
+        let piece = Piece {
+            batch: settled,
+            origin: origin(&upstream.name, fetched_at, verification),
+        };
+        let unsettled = (!open.is_empty()).then(|| Piece {
+            batch: open,
+            origin: origin(&upstream.name, fetched_at, Verification::Unsettled),
+        });
+        let saved = self.save(&slice.series, grid, &piece, &holes, notices).await;
+        Brought {
+            piece,
+            unsettled,
+            holes,
+            answered,
+            proves,
+            saved,
+        }
+    }
+
+    async fn save(
+        self: &Arc<Self>,
+        series: &Series,
+        grid: Grid,
+        piece: &Piece,
+        holes: &[Hole],
+        notices: &mut Vec<String>,
+    ) -> bool {
+        if piece.batch.is_empty() && holes.is_empty() {
+            return true;
+        }
+        let (engine, series) = (self.clone(), series.clone());
+        let parcel = Parcel {
+            batch: piece.batch.clone(),
+            origin: piece.origin.clone(),
+            holes: holes.to_vec(),
+        };
+        let written = tokio::task::spawn_blocking(move || engine.store.write(&series, grid, vec![parcel])).await;
+        match written {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                notices.push(format!("cache not written: {error}"));
+                false
+            }
+            Err(panic) => {
+                notices.push(format!("cache not written: {panic}"));
+                false
+            }
+        }
+    }
+}
+
+/// The slots of an answer that have no kline: those the exchange is known to have halted in, and, if the upstream's
+/// silence proves anything, all others.
+fn holes(
+    halts: &[TimeRange],
+    proves: bool,
+    grid: Grid,
+    answered: TimeRange,
+    batch: &Batch,
+    now: Timestamp,
+) -> Vec<Hole> {
+    let asked = grid.align(answered);
+    let asked = TimeRange::clamped(asked.start(), asked.end().min(grid.floor(now.plus(-HOLE_SETTLES))));
+    let absent = RangeSet::from(asked).difference(&batch.slots(grid));
+    if absent.is_empty() || (batch.is_empty() && !proves) {
+        return Vec::new();
+    }
+    // A slot that a halt touches is explained by it: the halt table is to the minute, klines may be days.
+    let touched = |h: &TimeRange| TimeRange::clamped(grid.floor(h.start()), grid.ceil(h.end()));
+    let halts: RangeSet = halts.iter().map(touched).collect();
+    let hole = |range, halt| Hole {
+        range,
+        halt,
+        checked_at: now,
+    };
+    let halted = absent.intersection(&halts);
+    let other = absent.difference(&halts);
+    let halted = halted.iter().map(|range| hole(range, true));
+    let other = other.iter().filter(|_| proves).map(|range| hole(range, false));
+    halted.chain(other).collect()
+}
