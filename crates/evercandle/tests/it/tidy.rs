@@ -573,7 +573,9 @@ impl Source {
 
     /// Lines without comments, up to the unit tests.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let tests = self.text.find("#[cfg(test)]\nmod ").unwrap_or(self.text.len());
+        let begins = ["mod ", "pub mod ", "pub(crate) mod ", "pub(super) mod "].map(|m| format!("#[cfg(test)]\n{m}"));
+        let tests = begins.iter().filter_map(|begin| self.text.find(begin)).min();
+        let tests = tests.unwrap_or(self.text.len());
         self.text[..tests]
             .lines()
             .enumerate()
