@@ -20,7 +20,7 @@ use crate::model::interval::{Grid, Interval};
 use crate::model::range::{RangeSet, TimeRange};
 use crate::model::series::{Market, Series};
 use crate::provider::{FetchError, Form, Instrument, Offer, Slice};
-use crate::request::{Completeness, Forming, Request, Sources};
+use crate::request::{Completeness, Forming, Priority, Request, Sources};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline::Deadline;
 use crate::store::{Held, Store};
@@ -99,6 +99,9 @@ impl Engine {
         let reread = assembly
             .reread_needed()
             .then(|| self.store.read(&request.series, assembly.wanted()));
+        if request.priority == Priority::Bulk {
+            self.store.release(&request.series);
+        }
         judge(assembly.close(reread), request.completeness)
     }
 

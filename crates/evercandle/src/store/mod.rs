@@ -210,6 +210,12 @@ impl Store {
         Ok(written)
     }
 
+    /// Closes the files of a series that answers do not hold: after a bulk download nobody will read them soon, and
+    /// years of mapped files would look like memory in use. They are opened, and verified, again when wanted.
+    pub fn release(&self, series: &Series) {
+        self.0.shelves.write().remove(series);
+    }
+
     /// Remembers an instant before which the series has no kline.
     pub fn learn_first_open(&self, series: &Series, first_open: Timestamp) -> Result<(), StoreError> {
         let shelf = self.shelf(series);

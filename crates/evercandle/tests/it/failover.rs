@@ -204,3 +204,57 @@ async fn the_same_cold_range_wanted_many_times_is_fetched_once() {
     }
     assert_eq!(world.requests("/klines?"), 1, "one page, asked for once");
 }
+
+/// Goal: 404 is absence, remembered briefly. Method: one client, a month that is not there, twice.
+#[tokio::test]
+async fn an_absent_archive_is_not_asked_for_again_at_once_and_a_corrupt_one_rests() {
+    for effect in [Effect::NotFound, Effect::CorruptZip] {
+        let world = World::new().await;
+        world
+            .sim
+            .inject(Fault::new(effect.clone()).on("binance-vision").path("*monthly*"));
+        world
+            .sim
+            .inject(Fault::new(Effect::NotFound).on("binance-vision").path("*daily*"));
+        world.sim.inject(Fault::new(Effect::Refuse).on("api").path("*klines*"));
+        let client = world.client();
+        let request = best_effort(
+            series("BTCUSDT", "15m", Market::Spot),
+            range("2024-04-01", "2024-05-01"),
+        );
+        any_answer(client.get_data(request.clone()).await);
+        let first = world.requests("data.binance.vision/data");
+        assert!(first >= 31, "{effect:?}: the month and its days were asked for");
+        world.forget_requests();
+        let again = any_answer(client.get_data(request).await);
+        world.check(&again, Upstreams::TellTheTruth);
+        assert_eq!(world.requests("data.binance.vision/data"), 0, "{effect:?}");
+        let GapReason::NoUpstreamLeft(reasons) = &again.gaps[0].reason else {
+            panic!("{:?}", again.gaps)
+        };
+        assert!(
+            reasons.iter().any(|(_, why)| why.contains("not asked again yet")),
+            "{reasons:?}"
+        );
+    }
+}
+
+/// Goal: two programs that start cold at the same time do not disturb each other.
+/// Method: two clients with nothing shared but the folder; both must be right, and so must what is left behind.
+#[tokio::test]
+async fn two_processes_on_one_cold_range_are_both_right() {
+    let world = World::new().await;
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-04-20", "2024-06-12T10:00:00Z"),
+    );
+    let (one, two) = (world.client(), world.client());
+    let (one, two) = tokio::join!(one.get_data(request.clone()), two.get_data(request.clone()));
+    for answer in [one.unwrap(), two.unwrap()] {
+        world.check(&answer, Upstreams::TellTheTruth);
+        assert!(answer.gaps.is_empty());
+    }
+    world.down("");
+    let after = world.client().get_data(request).await.unwrap();
+    world.check(&after, Upstreams::TellTheTruth);
+}
