@@ -54,6 +54,18 @@ impl RangeArgs {
         }
         Ok(TimeRange::clamped(start, end))
     }
+
+    /// An end that was left open means "what has closed": the slot in progress is not asked for only to be reported as
+    /// still open. A written end is taken at its word.
+    pub(crate) fn closed(&self, range: TimeRange, interval: Interval) -> TimeRange {
+        let left_open = matches!(self.end, None | Some(When::Now));
+        let closed = Grid::new(interval, None).floor(range.end());
+        if left_open && closed > range.start() {
+            TimeRange::clamped(range.start(), closed)
+        } else {
+            range
+        }
+    }
 }
 
 impl When {
@@ -405,6 +417,33 @@ mod tests {
         };
         let range = args.resolve(at("2024-06-15T12:00"), Some((Interval::H1, 100)));
         range.map(|r| r.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_end_left_open_stops_before_the_slot_in_progress_and_a_written_one_does_not() {
+        let closed = |end: Option<&str>, until: &str| {
+            let args = RangeArgs {
+                start: None,
+                end: end.map(|t| t.parse().unwrap()),
+                last: Some("3h".parse().unwrap()),
+            };
+            let range = args.resolve(at("2024-06-15T12:07"), None).unwrap();
+            assert_eq!(args.closed(range, Interval::H1).end(), at(until), "{end:?}");
+        };
+        closed(None, "2024-06-15T12:00");
+        closed(Some("now"), "2024-06-15T12:00");
+        closed(Some("2024-06-15T12:07"), "2024-06-15T12:07");
+        let short = RangeArgs {
+            start: None,
+            end: None,
+            last: Some("1m".parse().unwrap()),
+        };
+        let range = short.resolve(at("2024-06-15T12:07"), None).unwrap();
+        assert_eq!(
+            short.closed(range, Interval::H1),
+            range,
+            "nothing has closed: say that instead"
+        );
     }
 
     #[test]

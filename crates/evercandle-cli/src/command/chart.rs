@@ -38,6 +38,11 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
     let range = args
         .range
         .resolve(session.now(), Some((series.interval(), SLOTS_DEFAULT)))?;
+    let range = if args.forming {
+        range
+    } else {
+        args.range.closed(range, series.interval())
+    };
     let query = Query {
         forming: if args.forming {
             Forming::Include

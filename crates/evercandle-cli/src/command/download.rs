@@ -37,7 +37,11 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
     let begun = now();
     let queries = series.iter().map(|series| Query {
         priority: Priority::Bulk,
-        ..Query::new(series.clone(), range, &args.upstreams)
+        ..Query::new(
+            series.clone(),
+            args.range.closed(range, series.interval()),
+            &args.upstreams,
+        )
     });
     let mut done: Vec<Done> = Vec::new();
     let mut interrupted = false;

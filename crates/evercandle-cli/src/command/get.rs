@@ -33,6 +33,11 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
     let range = args
         .range
         .resolve(session.now(), Some((series.interval(), ROWS_DEFAULT)))?;
+    let range = if args.forming {
+        range
+    } else {
+        args.range.closed(range, series.interval())
+    };
     let query = Query {
         forming: if args.forming {
             Forming::Include
@@ -73,6 +78,14 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         screen.say(&explain::story(&story, screen));
     } else {
         super::notices(&story, screen);
+        if story.rows == 0 && story.is_complete() {
+            let reasons: Vec<String> = story
+                .gaps
+                .iter()
+                .map(|g| format!("{} ({})", crate::text::range(g.range), g.reason))
+                .collect();
+            screen.say(&format!("no klines: {}", reasons.join(", ")));
+        }
     }
     if story.is_complete() || (args.best_effort && story.rows > 0) {
         writing.end(&story)?;

@@ -51,7 +51,9 @@ struct Failure {
 /// What a failure says about whether the klines exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
-    /// Nothing: it could not be asked, or failed.
+    /// Nothing: it was not asked, because it rests or time was up.
+    Unasked,
+    /// Nothing: it failed.
     Nothing,
     /// It does not have them; others may.
     Absent,
@@ -202,7 +204,12 @@ impl Assembly {
             .any(|h| h.range.contains(start) && !h.halt && !self.held.holes.contains(h))
     }
 
-    /// An upstream could not be asked for these slots, or failed.
+    /// An upstream was not asked for these slots.
+    pub(crate) fn add_refusal(&mut self, range: TimeRange, provider: &ProviderName, why: &str) {
+        self.fail(range, provider, why, Evidence::Unasked);
+    }
+
+    /// An upstream failed to bring these slots.
     pub(crate) fn add_failure(&mut self, range: TimeRange, provider: &ProviderName, why: &str) {
         self.fail(range, provider, why, Evidence::Nothing);
     }
@@ -353,13 +360,17 @@ impl Assembly {
         let doubted = self
             .failures
             .iter()
-            .any(|f| f.evidence == Evidence::Nothing && f.range.overlaps(range));
+            .any(|f| matches!(f.evidence, Evidence::Nothing | Evidence::Unasked) && f.range.overlaps(range));
         if proven.covers(range) && !doubted {
             return GapReason::AbsentUpstream;
         }
         let mut tried: Vec<(ProviderName, String)> = Vec::new();
         // The latest word of each: a long gap has been asked for in many pieces that failed alike, and the trail has all.
-        for failure in self.failures.iter().rev().filter(|f| f.range.overlaps(range)) {
+        // That it was passed over afterwards, because it had failed, explains less than how it failed.
+        let concerning = || self.failures.iter().rev().filter(|f| f.range.overlaps(range));
+        let asked = concerning().filter(|f| f.evidence != Evidence::Unasked);
+        let unasked = concerning().filter(|f| f.evidence == Evidence::Unasked);
+        for failure in asked.chain(unasked) {
             if tried.iter().all(|(name, _)| *name != failure.provider) {
                 tried.push((failure.provider.clone(), failure.why.clone()));
             }

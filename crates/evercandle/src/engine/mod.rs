@@ -270,7 +270,7 @@ impl Engine {
         let missing = assembly.missing();
         for (upstream, _) in upstreams {
             if let (Some(why), Some(hull)) = (upstream.resting(&self.clock), missing.hull()) {
-                assembly.add_failure(hull, &upstream.name, &why);
+                assembly.add_refusal(hull, &upstream.name, &why);
             }
         }
     }
@@ -366,6 +366,7 @@ fn record(
                     return Some(why.clone());
                 }
                 FetchError::Absent(why) => assembly.add_absence(step.range, name, why, false),
+                FetchError::Refused(why) => assembly.add_refusal(step.range, name, why),
                 other => assembly.add_failure(step.range, name, &other.to_string()),
             }
             None
