@@ -104,8 +104,8 @@ impl HttpConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineConfig {
-    /// How long a whole answer may take when the request does not say, from the last sign of progress: a long download
-    /// that moves is not late.
+    /// How long after the last klines that arrived further calls are begun, when the request does not say: a long
+    /// download that moves is not late. A deadline in the request is strict.
     pub deadline_ms: u64,
     /// Tries per slice and upstream, the first included.
     pub attempts: u32,

@@ -148,10 +148,9 @@ async fn admitted<'a>(upstream: &'a Upstream, terms: Terms<'a>, errand: Errand<'
         ..
     } = terms;
     let out_of_time = || FetchError::Refused("the request's deadline has passed".to_owned());
-    let remaining = deadline.remaining(clock.instant());
-    let slot = tokio::time::timeout(remaining, upstream.slots.acquire())
+    let slot = within(deadline, clock, upstream.slots.acquire())
         .await
-        .map_err(|_| out_of_time())?
+        .ok_or_else(out_of_time)?
         .map_err(|closed| FetchError::Refused(closed.to_string()))?;
     if let Some(spec) = errand.quota {
         while let Err(wait) = quotas.charge(spec, clock) {
@@ -164,7 +163,7 @@ async fn admitted<'a>(upstream: &'a Upstream, terms: Terms<'a>, errand: Errand<'
             clock.sleep(wait.max(Duration::from_millis(1))).await;
         }
     }
-    if deadline.has_passed(clock.instant()) {
+    if deadline.cuts() && deadline.has_passed(clock.instant()) {
         return Err(out_of_time());
     }
     let permit = upstream.admit(clock).map_err(FetchError::Refused)?;
@@ -184,7 +183,11 @@ async fn ask_once<T>(
     deadline: &Deadline,
     answer: BoxFuture<'_, Result<T, FetchError>>,
 ) -> Result<T, FetchError> {
-    let result = until(deadline, clock, answer).await;
+    let result = within(deadline, clock, answer).await.unwrap_or_else(|| {
+        Err(FetchError::Refused(
+            "the request's deadline passed while waiting for the answer".to_owned(),
+        ))
+    });
     let verdict = match &result {
         Ok(_) => Verdict::Success,
         Err(error) => error.policy().verdict,
@@ -196,22 +199,14 @@ async fn ask_once<T>(
     result
 }
 
-/// Waits for the answer as long as the deadline, which other parts of the request may move meanwhile, allows.
-async fn until<T>(
-    deadline: &Deadline,
-    clock: &Clock,
-    mut answer: BoxFuture<'_, Result<T, FetchError>>,
-) -> Result<T, FetchError> {
-    loop {
-        let remaining = deadline.remaining(clock.instant());
-        if remaining.is_zero() {
-            return Err(FetchError::Refused(
-                "the request's deadline passed while waiting for the answer".to_owned(),
-            ));
-        }
-        if let Ok(result) = tokio::time::timeout(remaining, &mut answer).await {
-            return result;
-        }
+/// Waits for what is bounded by itself, but no longer than a deadline that cuts.
+async fn within<T>(deadline: &Deadline, clock: &Clock, work: impl Future<Output = T>) -> Option<T> {
+    if deadline.cuts() {
+        tokio::time::timeout(deadline.remaining(clock.instant()), work)
+            .await
+            .ok()
+    } else {
+        Some(work.await)
     }
 }
 

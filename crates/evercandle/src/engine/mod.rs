@@ -51,6 +51,9 @@ use upstream::{Quotas, Upstream};
 /// each. Reaching it is visible as a gap with the failures so far.
 const ROUNDS_MAX: usize = 64;
 
+/// How long a bulk download waits without progress: the exchange's quota comes back every minute.
+const BULK_PATIENCE: Duration = Duration::from_secs(180);
+
 /// The engine. Shared by everything that asks.
 pub(crate) struct Engine {
     config: EngineConfig,
@@ -86,7 +89,7 @@ impl Engine {
 
     /// Klines, from wherever they can be had.
     pub(crate) async fn answer(self: &Arc<Self>, request: &Request) -> Result<Answer, Error> {
-        let deadline = self.deadline(request.deadline);
+        let deadline = self.deadline(request.deadline, request.priority);
         let mut assembly = self.begin(request);
         if request.sources != Sources::CacheOnly {
             self.fill(request, &mut assembly, &deadline).await?;
@@ -105,11 +108,12 @@ impl Engine {
         judge(assembly.close(reread), request.completeness)
     }
 
-    fn deadline(&self, asked: Option<Duration>) -> Deadline {
-        let now = self.clock.instant();
-        match asked {
-            Some(budget) => Deadline::fixed(now, budget),
-            None => Deadline::sliding(now, Duration::from_millis(self.config.deadline_ms)),
+    fn deadline(&self, asked: Option<Duration>, priority: Priority) -> Deadline {
+        let (now, usual) = (self.clock.instant(), Duration::from_millis(self.config.deadline_ms));
+        match (asked, priority) {
+            (Some(budget), _) => Deadline::fixed(now, budget),
+            (None, Priority::Interactive) => Deadline::sliding(now, usual),
+            (None, Priority::Bulk) => Deadline::sliding(now, usual.max(BULK_PATIENCE)),
         }
     }
 
@@ -164,7 +168,15 @@ impl Engine {
         let mut tried = self.remembered(series, &upstreams, assembly);
         for _ in 0..ROUNDS_MAX {
             let missing = assembly.missing();
-            if missing.is_empty() || deadline.has_passed(self.clock.instant()) {
+            let Some(hull) = missing.hull() else { break };
+            if deadline.has_passed(self.clock.instant()) {
+                for (upstream, _) in &upstreams {
+                    assembly.add_refusal(
+                        hull,
+                        &upstream.name,
+                        "the request's deadline passed before it was asked",
+                    );
+                }
                 break;
             }
             if let Some(why) = &unknown_symbol
@@ -211,7 +223,9 @@ impl Engine {
             while let Some((step, settled)) = running.next().await {
                 let name = &upstreams[step.upstream].0.name;
                 unknown_symbol = record(assembly, &mut tried, step, name, settled.as_deref()).or(unknown_symbol);
-                deadline.progress(self.clock.instant());
+                if settled.is_some_and(|s| s.result.is_ok()) {
+                    deadline.progress(self.clock.instant());
+                }
             }
         }
         if assembly.first_open().is_none() && assembly.begins_with_nothing() {
@@ -292,7 +306,7 @@ impl Engine {
 
     /// The instruments of a market, from the first upstream that lists them.
     pub(crate) async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, Error> {
-        let deadline = self.deadline(None);
+        let deadline = self.deadline(None, Priority::Interactive);
         // Only for the trail and the log: instruments belong to no series.
         let series = Series::parse("ALL", Interval::D1, Some(market))?;
         let range = TimeRange::clamped(self.clock.now(), self.clock.now());

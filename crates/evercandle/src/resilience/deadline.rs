@@ -31,6 +31,12 @@ impl Deadline {
         }
     }
 
+    /// Whether a call in flight is cut off at the end. A sliding deadline only keeps further ones from beginning: a call
+    /// in flight is bounded by itself (silence, slowness, size), and cutting it would lose what a slow line brought.
+    pub(crate) fn cuts(&self) -> bool {
+        self.renewed.is_none()
+    }
+
     /// Something useful arrived.
     pub(crate) fn progress(&self, now: Instant) {
         if let Some(budget) = self.renewed {
@@ -63,6 +69,7 @@ mod tests {
         }
         assert_eq!(fixed.remaining(start + 2 * second), second);
         assert_eq!(sliding.remaining(start + 2 * second), 3 * second);
+        assert!(fixed.cuts() && !sliding.cuts());
         assert!(fixed.has_passed(start + 3 * second) && !sliding.has_passed(start + 3 * second));
     }
 }

@@ -4,6 +4,7 @@
 
 mod contract;
 mod corruption;
+mod deadline;
 mod failover;
 mod freshness;
 mod grids;
