@@ -190,10 +190,13 @@ impl Batch {
         };
         for column in DECIMAL_COLUMNS {
             let values = self.floats(column);
-            // Written without early exit so that it vectorises; finding the culprit is the rare case.
-            let fit = values
-                .iter()
-                .fold(true, |fit, v| fit & (*v >= 0.0) & (*v < f64::INFINITY));
+            // Written without early exit and on integers so that it vectorises: one more in the exponent reaches the sign
+            // only from infinity and NaN. Finding the culprit (or a negative zero, which may stay) is the rare case.
+            let signs = values.iter().fold(0, |signs, v| {
+                let bits = v.to_bits();
+                signs | bits | bits.wrapping_add(f64::MIN_POSITIVE.to_bits())
+            });
+            let fit = signs >> 63 == 0;
             if !fit && let Some(row) = values.iter().position(|v| !(*v >= 0.0 && v.is_finite())) {
                 return Err(bad(row, column, values[row].to_string()));
             }
@@ -440,7 +443,7 @@ impl Batch {
 /// The columns in schema order, for building a record batch.
 pub(crate) fn columns(times: [Vec<i64>; 2], count: Vec<i64>, decimals: [Vec<f64>; COLUMNS]) -> Vec<ArrayRef> {
     let time = |values: Vec<i64>| -> ArrayRef {
-        Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter_values(values).with_timezone("UTC"))
+        Arc::new(PrimitiveArray::<TimestampMicrosecondType>::new(values.into(), None).with_timezone("UTC"))
     };
     let [open_time, close_time] = times;
     let mut decimals = decimals

@@ -8,7 +8,7 @@
 use arrow_array::RecordBatch;
 
 use super::batch::{Batch, BatchError, columns, schema};
-use super::decimals::{COLUMNS, DecimalsBuilder, Printed};
+use super::decimals::{COLUMNS, DecimalsBuilder, MANTISSA_MAX, POWERS, Printed, Scales, exact};
 use super::range::{TimeRange, Timestamp};
 use super::series::Series;
 
@@ -37,6 +37,32 @@ pub struct Repairs {
     pub out_of_order: usize,
 }
 
+/// One kline all of whose decimals say everything by integer and scale; otherwise as [`Row`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in Row")]
+pub struct PlainRow {
+    pub open_time: i64,
+    pub close_time: i64,
+    pub count: i64,
+    /// All digits of each decimal as one integer.
+    pub mantissas: [u64; COLUMNS],
+    /// How many of them come after the point.
+    pub scales: Scales,
+}
+
+impl PlainRow {
+    /// A row as printed, if the doubles give it back.
+    fn of(row: &Row<'_>) -> Option<PlainRow> {
+        row.values.iter().all(|v| v.survives_a_double()).then(|| PlainRow {
+            open_time: row.open_time,
+            close_time: row.close_time,
+            count: row.count,
+            mantissas: row.values.map(|v| v.mantissa),
+            scales: row.values.map(|v| v.scale),
+        })
+    }
+}
+
 /// Collects rows column by column.
 #[derive(Debug)]
 pub struct BatchBuilder {
@@ -46,9 +72,26 @@ pub struct BatchBuilder {
     count: Vec<i64>,
     values: [Vec<f64>; COLUMNS],
     decimals: DecimalsBuilder,
+    /// Of the row taken last.
+    latest: i64,
+    waiting: Waiting,
     /// Set when a row did not come after the one before: order and texts then need the slow path.
     unsorted: Option<Vec<Owned>>,
 }
+
+/// Plain rows of the scales in force, not yet in the columns. A column is then converted at a stretch: one divisor, no
+/// question of room for each value.
+#[derive(Debug)]
+struct Waiting {
+    rows: usize,
+    open_time: [i64; WAITING_MAX],
+    close_time: [i64; WAITING_MAX],
+    count: [i64; WAITING_MAX],
+    mantissas: [[u64; WAITING_MAX]; COLUMNS],
+}
+
+/// Long enough for the vectors, short enough for the nearest cache.
+const WAITING_MAX: usize = 64;
 
 /// A row that outlives its source text; only the slow path makes these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,22 +112,46 @@ impl BatchBuilder {
             count: Vec::with_capacity(rows),
             values: std::array::from_fn(|_| Vec::with_capacity(rows)),
             decimals: DecimalsBuilder::default(),
+            latest: i64::MIN,
+            waiting: Waiting {
+                rows: 0,
+                open_time: [0; WAITING_MAX],
+                close_time: [0; WAITING_MAX],
+                count: [0; WAITING_MAX],
+                mantissas: [[0; WAITING_MAX]; COLUMNS],
+            },
             unsorted: None,
         }
     }
 
     /// Takes the next row as printed.
-    #[inline]
     pub fn push(&mut self, row: &Row<'_>) {
-        if self.unsorted.is_some() || self.open_time.last().is_some_and(|last| *last >= row.open_time) {
+        if self.unsorted.is_some() || row.open_time <= self.latest {
             self.push_unsorted(row);
-            return;
+        } else {
+            self.append(row);
         }
-        self.append(row);
     }
 
+    /// Takes the next row, unless its texts are needed, because it is out of order or a double would not give one back.
+    /// Then it answers `false` and wants the row once more, by [`BatchBuilder::push`].
     #[inline]
+    #[must_use]
+    pub fn push_plain(&mut self, row: &PlainRow) -> bool {
+        let digits = row.mantissas.iter().fold(0, |all, m| all | m);
+        if self.unsorted.is_some() || row.open_time <= self.latest || digits >= MANTISSA_MAX {
+            return false;
+        }
+        self.append_plain(row);
+        true
+    }
+
     fn append(&mut self, row: &Row<'_>) {
+        if let Some(plain) = PlainRow::of(row) {
+            return self.append_plain(&plain);
+        }
+        self.settle();
+        self.latest = row.open_time;
         self.open_time.push(row.open_time);
         self.close_time.push(row.close_time);
         self.count.push(row.count);
@@ -92,6 +159,42 @@ impl BatchBuilder {
             column.push(value.to_f64());
         }
         self.decimals.push(Timestamp::from_micros(row.open_time), &row.values);
+    }
+
+    #[inline]
+    fn append_plain(&mut self, row: &PlainRow) {
+        if !self.decimals.continues(row.scales) {
+            self.settle();
+            let open_time = Timestamp::from_micros(row.open_time);
+            self.decimals.push_plain(open_time, row.scales);
+        }
+        if self.waiting.rows >= WAITING_MAX {
+            self.settle();
+        }
+        let (at, waiting) = (self.waiting.rows % WAITING_MAX, &mut self.waiting);
+        waiting.open_time[at] = row.open_time;
+        waiting.close_time[at] = row.close_time;
+        waiting.count[at] = row.count;
+        for (column, mantissa) in waiting.mantissas.iter_mut().zip(row.mantissas) {
+            column[at] = mantissa;
+        }
+        waiting.rows = at + 1;
+        self.latest = row.open_time;
+    }
+
+    /// Moves the waiting rows to the columns.
+    #[inline(never)]
+    fn settle(&mut self) {
+        let (waiting, scales) = (&mut self.waiting, self.decimals.scales());
+        let rows = waiting.rows.min(WAITING_MAX);
+        self.open_time.extend_from_slice(&waiting.open_time[..rows]);
+        self.close_time.extend_from_slice(&waiting.close_time[..rows]);
+        self.count.extend_from_slice(&waiting.count[..rows]);
+        for ((column, mantissas), scale) in self.values.iter_mut().zip(&waiting.mantissas).zip(scales) {
+            let divisor = POWERS[usize::from(scale)];
+            column.extend(mantissas[..rows].iter().map(|m| exact(*m) / divisor));
+        }
+        waiting.rows = 0;
     }
 
     #[cold]
@@ -105,9 +208,14 @@ impl BatchBuilder {
         self.unsorted.get_or_insert_default().push(owned);
     }
 
+    /// Fraction digits of each decimal in the row taken last, or before it where its own are of no use.
+    pub fn scales(&self) -> Scales {
+        self.decimals.scales()
+    }
+
     /// How many rows were taken so far.
     pub fn len(&self) -> usize {
-        self.open_time.len() + self.unsorted.as_ref().map_or(0, Vec::len)
+        self.open_time.len() + self.waiting.rows + self.unsorted.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether no row was taken yet.
@@ -123,7 +231,8 @@ impl BatchBuilder {
         }
     }
 
-    fn build(self, range: TimeRange) -> Result<Batch, BatchError> {
+    fn build(mut self, range: TimeRange) -> Result<Batch, BatchError> {
+        self.settle();
         let all = columns([self.open_time, self.close_time], self.count, self.values);
         let rows = RecordBatch::try_new(schema(self.series.market()), all).map_err(|e| BatchError::Schema {
             expected: "columns of one length".into(),

@@ -14,11 +14,12 @@ use super::range::{TimeRange, Timestamp};
 /// The eight columns of printed decimals, in the order of the exchange's row.
 pub const COLUMNS: usize = 8;
 /// Mantissas below this survive the way through a double: rounding at the column's scale errs by less than one half.
-const MANTISSA_MAX: u64 = 1 << 52;
+pub(super) const MANTISSA_MAX: u64 = 1 << 52;
+const MANTISSA_MAX_F64: f64 = MANTISSA_MAX as f64;
 /// Powers of ten up to this one are exact doubles, so one division is correctly rounded (Clinger's fast path).
 const SCALE_MAX: u8 = 22;
 
-const POWERS: [f64; SCALE_MAX as usize + 1] = [
+pub(super) const POWERS: [f64; SCALE_MAX as usize + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
@@ -237,6 +238,14 @@ pub fn plain(text: &str) -> (i128, u8) {
     }
 }
 
+/// The double nearest to a mantissa that [survives](Printed::survives_a_double). Neither a call nor a branch, so that
+/// columns of them are converted several at a time.
+#[inline(always)]
+pub(super) fn exact(mantissa: u64) -> f64 {
+    // 2^52 has an exponent at which the fraction's bits count ones.
+    f64::from_bits(mantissa | MANTISSA_MAX_F64.to_bits()) - MANTISSA_MAX_F64
+}
+
 /// Collects [`Decimals`] row by row, in time order.
 ///
 /// Every change of scales begins a new run, even for a single row: a run costs less than the texts it saves.
@@ -247,19 +256,31 @@ pub struct DecimalsBuilder {
 }
 
 impl DecimalsBuilder {
-    /// Takes the next row. The usual row costs one comparison of eight bytes and one of the or-ed mantissas.
+    /// Whether a row of these scales whose values all survive would change nothing.
     #[inline]
-    pub fn push(&mut self, open_time: Timestamp, values: &[Printed<'_>; COLUMNS]) {
-        let scales = values.map(|v| v.scale);
-        // Without early exit: eight branches that are never taken cost more than eight comparisons.
-        let survive = values.iter().fold(true, |all, v| all & v.survives_a_double());
-        if !survive || scales != self.scales || self.decimals.runs.is_empty() {
-            self.push_unusual(open_time, values, scales);
+    pub fn continues(&self, scales: Scales) -> bool {
+        scales == self.scales && !self.decimals.runs.is_empty()
+    }
+
+    /// The scales in force.
+    pub fn scales(&self) -> Scales {
+        self.scales
+    }
+
+    /// Takes the next row, whose values all survive.
+    pub fn push_plain(&mut self, open_time: Timestamp, scales: Scales) {
+        if !self.continues(scales) {
+            self.scales = scales;
+            self.decimals.runs.push(ScaleRun {
+                from: open_time,
+                scales,
+            });
         }
     }
 
-    #[cold]
-    fn push_unusual(&mut self, open_time: Timestamp, values: &[Printed<'_>; COLUMNS], mut scales: Scales) {
+    /// Takes the next row.
+    pub fn push(&mut self, open_time: Timestamp, values: &[Printed<'_>; COLUMNS]) {
+        let mut scales = values.map(|v| v.scale);
         for (column, value) in values.iter().enumerate() {
             if !value.plain {
                 // It is kept as text and must not make its row look different from its neighbours.
@@ -274,13 +295,7 @@ impl DecimalsBuilder {
                 });
             }
         }
-        if scales != self.scales || self.decimals.runs.is_empty() {
-            self.scales = scales;
-            self.decimals.runs.push(ScaleRun {
-                from: open_time,
-                scales,
-            });
-        }
+        self.push_plain(open_time, scales);
     }
 
     /// What was collected.

@@ -19,6 +19,10 @@ mod rest_json;
 pub mod vision;
 mod vision_csv;
 
+mod usual_row;
+
+mod digits;
+
 /// Archives.
 pub const VISION: Entry = Entry {
     name: vision::NAME,
