@@ -87,7 +87,8 @@ async fn a_symbol_that_does_not_exist_is_absent_never_empty_success_with_proof()
 /// Goal: every kind of trouble has the variant whose policy it deserves, at every upstream.
 #[tokio::test]
 async fn trouble_is_told_by_the_variant_that_decides_what_happens_next() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.impatient(1_500);
     for provider in providers(&world) {
         let Some(slice) = slice(&*provider, Market::Spot, Interval::M1) else {
             continue;
@@ -135,7 +136,7 @@ async fn trouble_is_told_by_the_variant_that_decides_what_happens_next() {
                 provider.name()
             );
             assert!(
-                began.elapsed() < Duration::from_secs(8),
+                began.elapsed() < Duration::from_secs(12),
                 "{} {effect:?}: bounded",
                 provider.name()
             );

@@ -119,7 +119,10 @@ async fn rest_that_answers_nonsense_is_passed_over() {
         Effect::ShortBody { missing: 10 },
         Effect::Trickle { bytes_per_second: 20 },
     ] {
-        let world = World::new().await;
+        let mut world = World::new().await;
+        if matches!(effect, Effect::BlackHole | Effect::Trickle { .. }) {
+            world.impatient(1_500);
+        }
         world.sim.inject(Fault::new(effect.clone()).path("*klines*").on("api"));
         let request = best_effort(series("BTCUSDT", "1m", Market::Spot), range("2024-05-01", "2024-05-03"));
         let answer = any_answer(world.client().get_data(request.clone()).await);

@@ -52,7 +52,8 @@ async fn a_slow_archive_that_moves_is_waited_for() {
 /// Goal: what is down must not hold up what is up for longer than its own timeouts.
 #[tokio::test]
 async fn everything_silent_ends_within_a_few_timeouts() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.impatient(700);
     world.sim.inject(Fault::new(Effect::BlackHole));
     let request = Request::new(
         series("BTCUSDT", "1m", Market::Spot),

@@ -47,8 +47,7 @@ impl Drop for Told {
 async fn one_world(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut world = World::at("2024-06-12T10:30:20Z", seed).await;
-    world.config.http.timeout_ms = 250;
-    world.config.http.idle_timeout_ms = 250;
+    world.impatient(250);
     world.config.engine.breaker_cooldown_ms = 50;
     let mut client = world.client();
     let mut lies = Upstreams::TellTheTruth;

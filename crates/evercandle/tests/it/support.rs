@@ -36,9 +36,9 @@ impl World {
         };
         config.cache.dir = Some(dir.path().join("cache"));
         config.cache.free_min = 0;
-        // Short enough that a test of an outage takes no time, long enough for a busy machine.
-        config.http.timeout_ms = 700;
-        config.http.idle_timeout_ms = 700;
+        // A busy machine must not look like an outage; tests of silence call `World::impatient`.
+        config.http.timeout_ms = 10_000;
+        config.http.idle_timeout_ms = 10_000;
         config.engine.backoff_ms = 10;
         World {
             sim,
@@ -46,6 +46,12 @@ impl World {
             clock: Clock::held(now),
             config,
         }
+    }
+
+    /// Gives up on silence after so long.
+    pub(crate) fn impatient(&mut self, timeout_ms: u64) {
+        self.config.http.timeout_ms = timeout_ms;
+        self.config.http.idle_timeout_ms = timeout_ms;
     }
 
     /// A client as another process would make it: nothing shared but the cache folder.
