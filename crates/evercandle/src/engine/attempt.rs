@@ -88,6 +88,7 @@ pub(crate) async fn attempt<'a, T: Reply>(
         tries,
     } = terms;
     let mut number = 0;
+    let mut failed = None;
     loop {
         number += 1;
         let (at, began) = (clock.now(), clock.instant());
@@ -120,15 +121,18 @@ pub(crate) async fn attempt<'a, T: Reply>(
             outcome,
         });
         telemetry::attempt(errand.series, &trail[trail.len() - 1]);
-        match &result {
+        match result {
             Err(error) if error.policy().retry && number < tries.max => {
                 let pause = tries.backoff.pause(number, &mut rand::rng());
                 if pause >= deadline.remaining(clock.instant()) {
-                    return result;
+                    return Err(error);
                 }
                 clock.sleep(pause).await;
+                failed = Some(error);
             }
-            _ => return result,
+            // That it was not asked again explains less than what it answered before.
+            Err(FetchError::Refused(why)) if !sent => return Err(failed.unwrap_or(FetchError::Refused(why))),
+            settled => return settled,
         }
     }
 }
