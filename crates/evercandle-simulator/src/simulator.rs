@@ -195,7 +195,7 @@ fn replacement(effect: &Effect, upstream: Upstream, now: i64) -> Option<Response
             Response::new(200, "text/html; charset=UTF-8", page)
         }
         Effect::GzipBomb { mebibytes } => {
-            let blanks = vec![b' '; mebibytes.saturating_mul(1024 * 1024)];
+            let blanks = vec![b' '; (*mebibytes).min(crate::fault::BOMB_MEBIBYTES_MAX) * 1024 * 1024];
             Response::json(200, gzip(&blanks)).with("Content-Encoding", "gzip")
         }
         Effect::EmptyBody => Response::json(200, ""),

@@ -46,6 +46,7 @@ impl Client {
     /// As [`Client::new`], with another idea of what time it is.
     pub fn with_clock(config: Config, clock: Clock) -> Result<Client, Error> {
         let wrong = |e: crate::config::ConfigError| Error::Config(e.to_string());
+        config.validate().map_err(wrong)?;
         let dir = config.cache_dir().map_err(wrong)?;
         let store = Store::open(dir, &config.cache, clock.clone()).map_err(|e| Error::Cache(e.to_string()))?;
         let http = Http::new(&config.http, config.internet.clone()).map_err(wrong)?;

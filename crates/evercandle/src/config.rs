@@ -197,6 +197,32 @@ impl Config {
     }
 
     #[allow(clippy::disallowed_methods, reason = "configuration is found here and nowhere else")]
+    /// Refuses what cannot work: the message names the setting, its value and what was expected.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(url) = &self.internet {
+            parse_internet(url.as_str())?;
+        }
+        let at_least_one = |name: &str, value: u64| match value {
+            0 => Err(ConfigError(format!("{name} = 0: expected at least 1"))),
+            _ => Ok(()),
+        };
+        at_least_one("http.timeout_ms", self.http.timeout_ms)?;
+        at_least_one("http.idle_timeout_ms", self.http.idle_timeout_ms)?;
+        at_least_one("engine.attempts", u64::from(self.engine.attempts))?;
+        at_least_one("engine.concurrency", self.engine.concurrency as u64)?;
+        at_least_one("engine.breaker_failures", u64::from(self.engine.breaker_failures))?;
+        if !(1..=100).contains(&self.engine.quota_percent) {
+            let found = self.engine.quota_percent;
+            return Err(ConfigError(format!(
+                "engine.quota_percent = {found}: expected 1 to 100"
+            )));
+        }
+        for (name, provider) in &self.providers {
+            at_least_one(&format!("providers.{name}.slots"), provider.slots as u64)?;
+        }
+        Ok(())
+    }
+
     fn file() -> Option<PathBuf> {
         if let Some(path) = variable(CONFIG_VARIABLE) {
             return Some(path.into());
@@ -263,6 +289,27 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        for (text, name) in [
+            ("internet = 'ftp://x'", "internet"),
+            ("[engine]\nattempts = 0", "engine.attempts"),
+            ("[engine]\nconcurrency = 0", "engine.concurrency"),
+            ("[engine]\nquota_percent = 0", "engine.quota_percent"),
+            ("[engine]\nquota_percent = 400", "engine.quota_percent"),
+            ("[http]\ntimeout_ms = 0", "http.timeout_ms"),
+            ("[providers.binance]\nslots = 0", "providers.binance.slots"),
+        ] {
+            let error = toml::from_str::<Config>(text)
+                .unwrap()
+                .validate()
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(name) && error.contains("expected"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::upstream::Upstream;
 use effect::Reach;
 pub(crate) use rest_rows::Page;
 
+/// Mebibytes a bomb unpacks to at the most: it must burst in who asks, not in the simulator.
+pub(crate) const BOMB_MEBIBYTES_MAX: usize = 1024;
+
 /// Names a fault so that it can be cleared.
 pub type FaultId = u64;
 

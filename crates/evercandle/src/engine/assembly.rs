@@ -4,16 +4,17 @@
 //! answer does not fill the memory and is bit for bit what the next, cached answer will be. Only rows that could not be
 //! stored (unsettled ones, or all of them while the store cannot be written) wait here.
 
-use crate::answer::{Answer, Attempt, Gap, GapReason, Origin, ProviderName, Segment, Verification, Via};
+use crate::answer::{Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderName, Segment, Verification, Via};
 use crate::model::batch::Batch;
 use crate::model::interval::{Grid, Interval};
-use crate::model::range::{DAY, HOUR, RangeSet, TimeRange, Timestamp};
+use crate::model::range::{DAY, MINUTE, RangeSet, TimeRange, Timestamp};
 use crate::model::series::Series;
 use crate::store::{Held, Hole, Piece};
 
-/// A hole is looked at again after it has lasted this long, at the least and at the most: exchanges do backfill some,
-/// days to months later, and a hole that has lasted a year rarely closes tomorrow.
-const RECHECK_MIN: i64 = HOUR;
+/// A hole is looked at again after it has been known for as long again, but at the least and at the most for so long: an
+/// upstream may have been wrong for minutes, exchanges do backfill some holes weeks later, and one that has been there
+/// for a year rarely closes tomorrow.
+const RECHECK_MIN: i64 = 10 * MINUTE;
 const RECHECK_MAX: i64 = 30 * DAY;
 
 /// The answer under construction.
@@ -147,10 +148,47 @@ impl Assembly {
         missing.difference(&fresh)
     }
 
-    /// Whether it is time to ask again about a hole: after about as long as it had lasted when it was last looked at.
+    /// Whether it is time to ask again about a hole: the pauses double from one look to the next.
     fn is_due(&self, hole: &Hole) -> bool {
-        let lasted = hole.checked_at.since(hole.range.end());
-        !hole.halt && self.now.since(hole.checked_at) > lasted.clamp(RECHECK_MIN, RECHECK_MAX)
+        let known_for = hole.checked_at.since(hole.first_seen);
+        !hole.halt && self.now.since(hole.checked_at) > known_for.clamp(RECHECK_MIN, RECHECK_MAX)
+    }
+
+    /// Whether an upstream failed in this request and has not answered anything.
+    pub(crate) fn has_failed(&self, provider: &ProviderName) -> bool {
+        let mut asked = self
+            .trail
+            .iter()
+            .filter(|a| a.provider == *provider && a.number > 0)
+            .peekable();
+        asked.peek().is_some()
+            && asked.all(|a| {
+                matches!(
+                    &a.outcome,
+                    Outcome::Failed {
+                        kind: "unreachable",
+                        ..
+                    }
+                )
+            })
+    }
+
+    /// Missing slots that one upstream says do not exist, that no other has either, and that nobody failed to answer
+    /// for: holes, though no row beside them vouches for the answer.
+    pub(crate) fn proven_absent(&self, settled_until: Timestamp) -> RangeSet {
+        let of = |wanted: &[Evidence]| -> RangeSet {
+            self.failures
+                .iter()
+                .filter(|f| wanted.contains(&f.evidence))
+                .map(|f| f.range)
+                .collect()
+        };
+        let settled = RangeSet::from(TimeRange::clamped(Timestamp::EPOCH, self.grid.floor(settled_until)));
+        let proven = self
+            .missing()
+            .intersection(&of(&[Evidence::Proof]))
+            .intersection(&settled);
+        proven.difference(&of(&[Evidence::Nothing, Evidence::Unasked]))
     }
 
     /// Klines arrived. `saved`: they are in the store, from where the answer will be read.
@@ -351,19 +389,6 @@ impl Assembly {
     }
 
     fn unfilled(&self, range: TimeRange) -> GapReason {
-        let proven: RangeSet = self
-            .failures
-            .iter()
-            .filter(|f| f.evidence == Evidence::Proof)
-            .map(|f| f.range)
-            .collect();
-        let doubted = self
-            .failures
-            .iter()
-            .any(|f| matches!(f.evidence, Evidence::Nothing | Evidence::Unasked) && f.range.overlaps(range));
-        if proven.covers(range) && !doubted {
-            return GapReason::AbsentUpstream;
-        }
         let mut tried: Vec<(ProviderName, String)> = Vec::new();
         // The latest word of each: a long gap has been asked for in many pieces that failed alike, and the trail has all.
         // That it was passed over afterwards, because it had failed, explains less than how it failed.

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::engine::assembly::Assembly;
 use crate::engine::attempt::{Errand, attempt};
 use crate::engine::upstream::Upstream;
-use crate::model::range::{DAY, MINUTE, Timestamp};
+use crate::model::range::{MINUTE, Timestamp};
 use crate::model::series::{Market, Series};
 use crate::provider::{FetchError, Form, Offer, Slice};
 use crate::request::Request;
@@ -21,8 +21,6 @@ use crate::resilience::deadline::Deadline;
 
 /// How long a measured difference between the exchange's clock and ours is believed.
 const CLOCK_TRUSTED: Duration = Duration::from_secs(600);
-/// Requests that end longer ago than this do not depend on the exchange's exact time.
-const CLOCK_MATTERS: i64 = DAY;
 /// Missing slots from which it pays to ask first when the series began.
 const LISTING_PAYS: u64 = 1_000;
 
@@ -43,7 +41,7 @@ impl Engine {
         let market = request.series.market();
         let fresh = |at: Instant| self.clock.instant().duration_since(at) < CLOCK_TRUSTED;
         let known = self.clock_offsets.lock().get(&market).is_some_and(|(_, at)| fresh(*at));
-        if known || request.range.end() < self.clock.now().plus(-CLOCK_MATTERS) {
+        if known {
             return;
         }
         for (upstream, offer) in upstreams.iter().filter(|(_, o)| o.serves_pages()) {
@@ -68,9 +66,10 @@ impl Engine {
                 self.clock_offsets.lock().insert(market, (offset, self.clock.instant()));
                 assembly.set_now(self.clock.now().plus(offset));
                 if offset.abs() > MINUTE {
-                    let seconds = offset / 1_000_000;
+                    let apart = jiff::SignedDuration::from_secs(offset.abs() / 1_000_000);
+                    let side = if offset > 0 { "behind" } else { "ahead of" };
                     assembly.notice(format!(
-                        "this machine's clock differs from the exchange's by {seconds} s; the exchange's is used"
+                        "this machine's clock is {apart:#} {side} the exchange's clock; the exchange's is used"
                     ));
                 }
                 return;
@@ -109,6 +108,10 @@ impl Engine {
         // Whoever serves pages knows exactly; archives know the first file.
         let (pages, files): (Vec<_>, Vec<_>) = upstreams.iter().partition(|(_, o)| o.serves_pages());
         for (upstream, _) in pages.into_iter().chain(files) {
+            // Whoever just failed to tell the time would only cost another timeout.
+            if assembly.has_failed(&upstream.name) {
+                continue;
+            }
             match self.first_open(series, upstream, assembly, deadline).await {
                 Ok(Some(first_open)) => {
                     assembly.set_first_open(first_open);

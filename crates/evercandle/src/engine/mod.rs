@@ -12,10 +12,11 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::{Answer, ProviderName};
+use crate::answer::{Answer, ProviderName, Verification};
 use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::error::Error;
+use crate::model::batch::Batch;
 use crate::model::interval::{Grid, Interval};
 use crate::model::range::{RangeSet, TimeRange};
 use crate::model::series::{Market, Series};
@@ -23,7 +24,7 @@ use crate::provider::{FetchError, Form, Instrument, Offer, Slice};
 use crate::request::{Completeness, Forming, Priority, Request, Sources};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline::Deadline;
-use crate::store::{Held, Store};
+use crate::store::{Held, Hole, Piece, Store};
 use crate::telemetry;
 
 pub(crate) mod plan;
@@ -40,11 +41,11 @@ pub(crate) mod upstream;
 
 pub(crate) mod in_flight;
 
-use assembly::Assembly;
+use assembly::{Assembly, origin};
 use attempt::{Errand, Terms, Tries, attempt};
 use in_flight::InFlight;
 use plan::{Question, Step, Tried, View, plan};
-use slice::Settled;
+use slice::{HOLE_SETTLES, Settled};
 use upstream::{Quotas, Upstream};
 
 /// Rounds of planning per answer: month, days, pages, a page cut short by rows nobody foresaw, and one to spare for
@@ -90,7 +91,12 @@ impl Engine {
     /// Klines, from wherever they can be had.
     pub(crate) async fn answer(self: &Arc<Self>, request: &Request) -> Result<Answer, Error> {
         let deadline = self.deadline(request.deadline, request.priority);
+        let damaged = self.store.damaged();
         let mut assembly = self.begin(request);
+        if self.store.damaged() > damaged {
+            let place = self.store.dir().join("quarantine");
+            assembly.notice(format!("damaged cache files were set aside in {}", place.display()));
+        }
         if request.sources != Sources::CacheOnly {
             self.fill(request, &mut assembly, &deadline).await?;
         } else {
@@ -228,6 +234,7 @@ impl Engine {
                 }
             }
         }
+        self.record_proven(series, assembly).await;
         if assembly.first_open().is_none() && assembly.begins_with_nothing() {
             self.ask_listing(series, &upstreams, assembly, deadline).await;
         }
@@ -279,6 +286,29 @@ impl Engine {
             .collect())
     }
 
+    /// What everyone agrees does not exist is remembered, so that it is not asked for on every call.
+    async fn record_proven(self: &Arc<Self>, series: &Series, assembly: &mut Assembly) {
+        let now = assembly.now();
+        let proven = assembly.proven_absent(now.plus(-HOLE_SETTLES));
+        let hole = |range| Hole {
+            range,
+            halt: false,
+            first_seen: now,
+            checked_at: now,
+        };
+        let holes: Vec<Hole> = proven.iter().map(hole).collect();
+        if !holes.is_empty() {
+            assembly.add_holes(&holes);
+            let nothing = Piece {
+                batch: Batch::empty(series.clone()),
+                origin: origin(&ProviderName::new("engine"), self.clock.now(), Verification::Structural),
+            };
+            let mut notices = Vec::new();
+            self.save(series, assembly.grid(), &nothing, &holes, &mut notices).await;
+            notices.into_iter().for_each(|notice| assembly.notice(notice));
+        }
+    }
+
     /// Whoever was passed over because it rests belongs in the reasons of what is still missing.
     fn explain_resting(&self, upstreams: &[(Arc<Upstream>, Offer)], assembly: &mut Assembly) {
         let missing = assembly.missing();
@@ -320,8 +350,11 @@ impl Engine {
             };
             let ask = || upstream.provider.instruments(market);
             let result = attempt(upstream, self.terms(&deadline), errand, &mut trail, ask).await;
-            if let Ok(Some(instruments)) = result {
-                return Ok(instruments);
+            match result {
+                Ok(Some(instruments)) => return Ok(instruments),
+                // It lists none; that explains nothing.
+                Ok(None) => drop(trail.pop()),
+                Err(_) => {}
             }
         }
         let reasons = trail

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use crate::answer::{Attempt, Verification};
 use crate::engine::Engine;
 use crate::engine::assembly::origin;
 use crate::engine::attempt::{Errand, attempt};
 use crate::engine::upstream::Upstream;
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, OddityKind};
 use crate::model::interval::Grid;
 use crate::model::range::{MINUTE, RangeSet, TimeRange, Timestamp};
 use crate::model::series::Series;
@@ -19,7 +21,7 @@ use crate::resilience::deadline::Deadline;
 use crate::store::{Hole, Parcel, Piece};
 
 /// Slots younger than this are not remembered as holes: replicas of the exchange lag for seconds, archives for hours.
-const HOLE_SETTLES: i64 = 10 * MINUTE;
+pub(crate) const HOLE_SETTLES: i64 = 10 * MINUTE;
 
 /// What came of a slice, shared by everyone who wanted it.
 pub(crate) struct Settled {
@@ -75,7 +77,13 @@ impl Engine {
             form: slice.form.as_str(),
             quota: upstream.provider.quota(slice),
         };
-        let ask = || upstream.provider.fetch(slice);
+        let ask = || -> BoxFuture<'_, Result<Fetched, FetchError>> {
+            Box::pin(async move {
+                let fetched = upstream.provider.fetch(slice).await?;
+                one_kline_a_slot(grid, &fetched.batch)?;
+                Ok(fetched)
+            })
+        };
         let result = attempt(upstream, self.terms(deadline), errand, &mut trail, ask).await;
         let mut notices = Vec::new();
         let result = match result {
@@ -120,6 +128,17 @@ impl Engine {
             }
             _ => grid,
         };
+        let insane = batch
+            .oddities(grid)
+            .iter()
+            .filter(|o| o.kind == OddityKind::PriceOutsideLowHigh)
+            .count();
+        if insane > 0 {
+            let (name, range) = (&upstream.name, slice.range);
+            notices.push(format!(
+                "{name} {range}: {insane} klines with open or close outside low..high, kept as published"
+            ));
+        }
         let settle = i64::try_from(self.config.settle_ms).unwrap_or(0).saturating_mul(1_000);
         // Slots that end by then are final; the slot this instant lies in is not.
         let settled_until = grid.floor(now.plus(-settle));
@@ -148,7 +167,7 @@ impl Engine {
         }
     }
 
-    async fn save(
+    pub(crate) async fn save(
         self: &Arc<Self>,
         series: &Series,
         grid: Grid,
@@ -180,6 +199,25 @@ impl Engine {
     }
 }
 
+/// Klines that share a slot answer a question about another interval, or contradict each other about this one.
+fn one_kline_a_slot(grid: Grid, batch: &Batch) -> Result<(), FetchError> {
+    let grid = match batch.open_times().first() {
+        Some(first) if grid.is_provisional() => {
+            Grid::new(batch.series().interval(), Some(Timestamp::from_micros(*first)))
+        }
+        _ => grid,
+    };
+    let opens = || batch.open_times().iter().map(|micros| Timestamp::from_micros(*micros));
+    let shared = opens().zip(opens().skip(1)).find(|(one, next)| *next < grid.next(*one));
+    match shared {
+        Some((one, next)) => Err(FetchError::Corrupt(format!(
+            "klines opening at {one} and {next} share one slot of {}",
+            batch.series().interval()
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The slots of an answer that have no kline: those the exchange is known to have halted in, and, if the upstream's
 /// silence proves anything, all others.
 fn holes(
@@ -202,11 +240,14 @@ fn holes(
     let hole = |range, halt| Hole {
         range,
         halt,
+        first_seen: now,
         checked_at: now,
     };
     let halted = absent.intersection(&halts);
     let other = absent.difference(&halts);
     let halted = halted.iter().map(|range| hole(range, true));
+    // An answer without any row may be a fault that looks like one; it is evidence, but others are asked too.
+    let proves = proves && !batch.is_empty();
     let other = other.iter().filter(|_| proves).map(|range| hole(range, false));
     halted.chain(other).collect()
 }

@@ -61,6 +61,8 @@ pub struct Ask<'a> {
     pub body_max: usize,
     /// Whether the body may be compressed on the way. Pointless for archives.
     pub compressed: bool,
+    /// A further header, name and value.
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 /// The verbs that change nothing.
@@ -164,6 +166,9 @@ impl Http {
         if !ask.compressed {
             request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
+        if let Some((name, value)) = ask.header {
+            request = request.header(name, HeaderValue::from_static(value));
+        }
         request.build().map_err(|e| rejected(chain(&e)))
     }
 
@@ -222,6 +227,7 @@ impl<'a> Ask<'a> {
             query,
             body_max,
             compressed: true,
+            header: None,
         }
     }
 
@@ -234,6 +240,7 @@ impl<'a> Ask<'a> {
             query: &[],
             body_max,
             compressed: false,
+            header: None,
         }
     }
 }

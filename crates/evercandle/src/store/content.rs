@@ -163,6 +163,14 @@ impl Content {
         if hole.range.is_empty() {
             return;
         }
+        // A hole that is seen again has lasted since it was first seen.
+        let before = self
+            .holes
+            .iter()
+            .filter(|known| known.range.overlaps(hole.range))
+            .map(|known| known.first_seen);
+        let first_seen = before.min().map_or(hole.first_seen, |first| first.min(hole.first_seen));
+        let hole = Hole { first_seen, ..hole };
         let mut rest = RangeSet::from(hole.range);
         let mut all = Vec::with_capacity(self.holes.len() + 1);
         for known in &self.holes {
@@ -288,7 +296,8 @@ fn join_holes(sorted: Vec<Hole>) -> Vec<Hole> {
         match joined.last_mut() {
             Some(last)
                 if last.range.end() == hole.range.start()
-                    && (last.halt, last.checked_at) == (hole.halt, hole.checked_at) =>
+                    && (last.halt, last.first_seen, last.checked_at)
+                        == (hole.halt, hole.first_seen, hole.checked_at) =>
             {
                 last.range = TimeRange::clamped(last.range.start(), hole.range.end());
             }
@@ -386,7 +395,11 @@ mod tests {
             content.holes,
             [
                 hole(hours(0, 1), now()),
-                hole(hours(1, 2), now().plus(1)),
+                // Seen again later: it has lasted since it was first seen.
+                Hole {
+                    first_seen: now(),
+                    ..hole(hours(1, 2), now().plus(1))
+                },
                 hole(hours(2, 6), now()),
                 hole(hours(6, 8), now().plus(-1)),
             ]

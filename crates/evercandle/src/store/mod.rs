@@ -85,7 +85,9 @@ pub struct Hole {
     pub range: TimeRange,
     /// Whether the exchange is known to have halted.
     pub halt: bool,
-    /// When an authoritative upstream last said so.
+    /// When an authoritative upstream first said so.
+    pub first_seen: Timestamp,
+    /// When one last said so.
     pub checked_at: Timestamp,
 }
 
@@ -282,6 +284,11 @@ impl Store {
     /// Why writes are off, from the first failure until a write succeeds; `None` when they are on.
     pub fn readonly(&self) -> Option<String> {
         self.0.site.readonly()
+    }
+
+    /// How many damaged files this process has set aside.
+    pub fn damaged(&self) -> u64 {
+        self.0.site.damaged.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn shelf(&self, series: &Series) -> Arc<Shelf> {

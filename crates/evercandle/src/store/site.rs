@@ -93,6 +93,8 @@ pub(super) struct Site {
     pub(super) may_map: bool,
     pub(super) size_max: Option<u64>,
     pub(super) open_chunks: OpenChunks,
+    /// Files set aside by this process since it opened the store.
+    pub(super) damaged: AtomicU64,
     free_min: u64,
     permit: Mutex<Permit>,
     lock: Mutex<Option<File>>,
@@ -123,6 +125,7 @@ impl Site {
             remote,
             size_max: config.size_max,
             open_chunks: OpenChunks::default(),
+            damaged: AtomicU64::new(0),
             free_min: config.free_min,
             permit: Mutex::default(),
             lock: Mutex::default(),
@@ -259,6 +262,7 @@ impl Site {
     pub(super) fn quarantine(&self, path: &Path, reason: &'static str, detail: &str) -> bool {
         let shown = path.strip_prefix(&self.dir).unwrap_or(path).display().to_string();
         telemetry::cache_corruption(reason, &format!("{shown}: {detail}"));
+        self.damaged.fetch_add(1, Ordering::Relaxed);
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("unnamed");
         let unique = format!(
             "{:020}-{:08x}-{name}",

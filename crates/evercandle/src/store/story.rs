@@ -237,6 +237,7 @@ struct HoleFile {
     start: i64,
     end: i64,
     halt: bool,
+    first_seen: i64,
     checked_at: i64,
 }
 
@@ -247,6 +248,7 @@ impl HoleFile {
             start,
             end,
             halt: hole.halt,
+            first_seen: hole.first_seen.as_micros(),
             checked_at: hole.checked_at.as_micros(),
         }
     }
@@ -255,6 +257,7 @@ impl HoleFile {
         Ok(Hole {
             range: range((self.start, self.end))?,
             halt: self.halt,
+            first_seen: instant(self.first_seen)?,
             checked_at: instant(self.checked_at)?,
         })
     }

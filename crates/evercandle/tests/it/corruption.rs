@@ -211,3 +211,42 @@ async fn verified_archives_say_so_and_rest_says_it_is_not() {
         assert_eq!(segment.origin.fetched_at, time(crate::support::NOW));
     }
 }
+
+/// Goal: an answer that is cut short or empty must not become knowledge that klines do not exist.
+/// Method: the archive is down, REST lies; then both tell the truth.
+#[tokio::test]
+async fn short_and_empty_pages_prove_nothing_that_outlives_them() {
+    for effect in [Effect::CapRows { rows: 100 }, Effect::EmptyArray] {
+        let world = World::new().await;
+        let down = world.down("binance-vision");
+        let lie = world.sim.inject(Fault::new(effect.clone()).on("api").path("*klines*"));
+        let request = best_effort(series("BTCUSDT", "5m", Market::Spot), range("2024-06-01", "2024-06-12"));
+        let answer = any_answer(world.client().get_data(request.clone()).await);
+        world.check(&answer, Upstreams::TellTheTruth);
+        assert_eq!(
+            answer.gaps.is_empty(),
+            matches!(effect, Effect::CapRows { .. }),
+            "{effect:?}: {:?}",
+            answer.gaps
+        );
+        world.sim.faults().clear(down);
+        world.sim.faults().clear(lie);
+        let healed = world.client().get_data(request).await.unwrap();
+        world.check(&healed, Upstreams::TellTheTruth);
+        assert!(healed.gaps.is_empty(), "{effect:?}: {:?}", healed.gaps);
+    }
+}
+
+#[tokio::test]
+async fn klines_of_another_interval_are_no_answer() {
+    let world = World::new().await;
+    world.sim.inject(
+        Fault::new(Effect::WrongInterval { interval: "1m".into() })
+            .on("api")
+            .path("*klines*"),
+    );
+    let request = best_effort(series("BTCUSDT", "5m", Market::Spot), range("2024-06-05", "2024-06-06"));
+    let answer = any_answer(world.client().get_data(request).await);
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert_eq!(suppliers(&answer), ["binance-vision"]);
+}

@@ -89,7 +89,7 @@ async fn the_exchanges_clock_decides_what_has_closed() {
     assert_eq!(answer.len(), 30, "10:30 is still open there");
     assert_eq!(answer.gaps[0].reason, GapReason::NotYetClosed);
     assert!(
-        answer.notices.iter().any(|n| n.contains("clock differs")),
+        answer.notices.iter().any(|n| n.contains("ahead of the exchange")),
         "{:?}",
         answer.notices
     );
@@ -120,4 +120,72 @@ async fn only_what_is_new_is_asked_for_when_time_goes_on() {
     let pages = world.sim.journal().matching("/klines?");
     assert_eq!(pages.len(), 1);
     assert!(pages[0].query.contains("limit=3"), "{}", pages[0].query);
+}
+
+/// Goal: a clock that is days ahead must neither store the kline in progress nor take the future for holes.
+#[tokio::test]
+async fn a_clock_that_is_days_ahead_stores_nothing_wrong() {
+    let world = World::new().await;
+    world.clock.set(time("2024-06-15T10:30:20Z"));
+    let request = Request::new(series("BTCUSDT", "1h", Market::Spot), range("2024-06-12", "2024-06-13"));
+    let early = world.client().get_data(request.clone()).await.unwrap();
+    assert_eq!(early.len(), 10);
+    assert!(
+        early.gaps.iter().all(|g| g.reason == GapReason::NotYetClosed),
+        "{:?}",
+        early.gaps
+    );
+    world.set_time("2024-06-15T10:30:20Z");
+    let later = world.client().get_data(request).await.unwrap();
+    world.check(&later, Upstreams::TellTheTruth);
+    assert_eq!(later.len(), 24);
+}
+
+/// Goal: a hole is looked at again, after pauses that double, and heals when the exchange backfills it.
+#[tokio::test]
+async fn a_hole_is_asked_about_again_and_heals() {
+    let world = World::new().await;
+    let lie = world
+        .sim
+        .inject(Fault::new(Effect::MissingRow).on("api").path("*klines*"));
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-06-12T05:00:00Z", "2024-06-12T06:00:00Z"),
+    );
+    let with_hole = world.client().get_data(request.clone()).await.unwrap();
+    assert_eq!(
+        (with_hole.len(), &with_hole.gaps[0].reason),
+        (59, &GapReason::AbsentUpstream)
+    );
+    world.sim.faults().clear(lie);
+    world.forget_requests();
+    world.set_time("2024-06-12T10:35:00Z");
+    assert_eq!(world.client().get_data(request.clone()).await.unwrap().len(), 59);
+    assert_eq!(world.requests("klines"), 0, "not yet");
+    world.set_time("2024-06-12T10:45:00Z");
+    let healed = world.client().get_data(request).await.unwrap();
+    world.check(&healed, Upstreams::TellTheTruth);
+    assert_eq!(healed.len(), 60);
+}
+
+/// Goal: what the exchange prints about one kline must not depend on who was asked.
+#[tokio::test]
+async fn since_2025_spot_close_times_are_printed_alike_by_both_sources() {
+    let world = World::at("2025-06-12T10:30:20Z", 7).await;
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2025-06-09", "2025-06-12T10:00:00Z"),
+    );
+    let answer = world.client().get_data(request).await.unwrap();
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert_eq!(crate::support::suppliers(&answer), ["binance-vision", "binance"]);
+    for batch in &answer.batches {
+        assert!(
+            batch
+                .open_times()
+                .iter()
+                .zip(batch.close_times())
+                .all(|(open, close)| close - open == 59_999_999)
+        );
+    }
 }

@@ -151,7 +151,9 @@ impl BinanceVision {
                     });
                 }
                 Effect::EvilMemberName => members[0].name = "../../evil.csv".to_owned(),
-                Effect::ZipBomb { mebibytes } => members[0].content = vec![b'0'; mebibytes * 1024 * 1024],
+                Effect::ZipBomb { mebibytes } => {
+                    members[0].content = vec![b'0'; (*mebibytes).min(crate::fault::BOMB_MEBIBYTES_MAX) * 1024 * 1024]
+                }
                 Effect::Revised => modified += HOUR,
                 _ => {}
             }

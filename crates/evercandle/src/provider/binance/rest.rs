@@ -131,10 +131,25 @@ impl Rest {
         query: &[(&str, &str)],
         body_max: usize,
     ) -> Result<Reply, FetchError> {
+        self.ask_with(market, endpoint, query, body_max, None).await
+    }
+
+    async fn ask_with(
+        &self,
+        market: Market,
+        endpoint: &str,
+        query: &[(&str, &str)],
+        body_max: usize,
+        header: Option<(&'static str, &'static str)>,
+    ) -> Result<Reply, FetchError> {
         let door = self.door(market);
         let path = format!("{}/{endpoint}", door.base);
+        let at = |host| Ask {
+            header,
+            ..Ask::text(host, &path, query, body_max)
+        };
         let used = door.current.load(Ordering::Relaxed);
-        let sent = self.http.send(Ask::text(door.host(used), &path, query, body_max)).await;
+        let sent = self.http.send(at(door.host(used))).await;
         let reply = match sent {
             Ok(reply) => reply,
             Err(error) => return Err(door.unreachable(used, error)),
@@ -148,11 +163,7 @@ impl Rest {
         match elsewhere {
             Some(open) if reply.status == 451 && open != used => {
                 door.current.store(open, Ordering::Relaxed);
-                errors::accept(
-                    self.http
-                        .send(Ask::text(MARKET_DATA_HOST, &path, query, body_max))
-                        .await?,
-                )
+                errors::accept(self.http.send(at(MARKET_DATA_HOST)).await?)
             }
             _ => errors::accept(reply),
         }
@@ -169,7 +180,11 @@ impl Rest {
             ("endTime", &end),
             ("limit", &limit),
         ];
-        let reply = self.ask(market, "klines", &query, PAGE_BYTES_MAX).await?;
+        // Spot archives are printed in microseconds since then; asked to do the same, REST prints the same close times.
+        let since = Timestamp::from_date(MICROSECONDS_SINCE.0, MICROSECONDS_SINCE.1, MICROSECONDS_SINCE.2);
+        let exact = market == Market::Spot && since.is_some_and(|t| t <= page.range.start());
+        let header = exact.then_some(("x-mbx-time-unit", "MICROSECOND"));
+        let reply = self.ask_with(market, "klines", &query, PAGE_BYTES_MAX, header).await?;
         let used_weight = used_weight(&reply);
         // A page is parsed in well under a millisecond, which is no longer than handing it to another thread and back.
         let (batch, repairs) = rest_json::klines(&slice.series, page.range, &reply)?;
@@ -182,6 +197,9 @@ impl Rest {
         })
     }
 }
+
+/// The day from which spot archives carry microseconds (binance/binance-public-data README, 2025-01-09).
+const MICROSECONDS_SINCE: (i16, i8, i8) = (2025, 1, 1);
 
 /// Parses a body of klines as [`Rest`] does: for tests against recorded answers, and for benchmarks.
 #[doc(hidden)]
@@ -268,16 +286,14 @@ impl Page {
         )
     }
 
-    /// The part of the range this page is the whole answer for. A page filled to its limit may have been cut: on COIN-M
-    /// at the front, because rows are counted back from the end; elsewhere at the back.
+    /// The part of the range this page is the whole answer for. A page that stops short of the range may have been cut,
+    /// whatever its length, so it answers only as far as it reaches: on COIN-M back to its first row, because rows are
+    /// counted back from the end; elsewhere up to its last. What lies beyond is asked for by itself.
     fn answered(&self, batch: &Batch) -> TimeRange {
         let (Some(&first), Some(&last)) = (batch.open_times().first(), batch.open_times().last()) else {
             return self.range;
         };
         let (first, last) = (Timestamp::from_micros(first), Timestamp::from_micros(last));
-        if batch.len() < self.limit as usize {
-            return self.range;
-        }
         match self.market {
             Market::Cm if first > self.grid.ceil(self.range.start()) => TimeRange::clamped(first, self.range.end()),
             Market::Spot | Market::Um if self.grid.next(last) < self.range.end() => {
@@ -477,11 +493,22 @@ mod tests {
         };
         for market in Market::ALL {
             assert_eq!(answered(market, 3, &[]), (0, 3 * MINUTE));
-            assert_eq!(answered(market, 3, &[0]), (0, 3 * MINUTE));
             assert_eq!(answered(market, 3, &[0, 1, 2]), (0, 3 * MINUTE));
             // A slice of more slots than a page has rows is answered as far as one page reaches.
             assert_eq!(answered(market, 9, &[0, 1, 2, 3, 4]), (0, 5 * MINUTE));
         }
+        for market in [Market::Spot, Market::Um] {
+            assert_eq!(
+                answered(market, 3, &[0]),
+                (0, 1),
+                "a short page may have been cut after its last row"
+            );
+        }
+        assert_eq!(
+            answered(Market::Cm, 3, &[2]),
+            (2 * MINUTE, 3 * MINUTE),
+            "or, on COIN-M, before its first"
+        );
         // More klines than slots, as in February 2018: the page is full before its last slot.
         let slice = slice(Market::Spot, Interval::M1, 3 * MINUTE);
         let odd = page([0, 1]).replace("]]", "],").replace(

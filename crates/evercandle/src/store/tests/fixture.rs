@@ -114,6 +114,7 @@ pub(crate) fn hole(range: TimeRange, checked_at: Timestamp) -> Hole {
     Hole {
         range,
         halt: false,
+        first_seen: checked_at,
         checked_at,
     }
 }
