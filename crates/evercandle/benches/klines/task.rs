@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use evercandle::provider::binance::vision;
-use evercandle::{Answer, Client, Request, TimeRange};
+use evercandle::{Answer, Client, Priority, Request, TimeRange};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
@@ -24,9 +24,10 @@ pub(crate) fn run(arguments: &[String]) {
     let began = Instant::now();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["warm", cache, days] => warm(cache, days, |_| 0.0),
-        ["warm-sum", cache, days] => warm(cache, days, |a| a.batches.iter().map(|b| sum(b.rows())).sum()),
-        ["copy", folder, days] => repeat(|| copied(folder, days).len()),
+        ["warm", cache, days] => warm(QUICK_WORK, cache, days, |_| 0.0),
+        ["warm-sum", cache, days] => warm(1, cache, days, |a| a.batches.iter().map(|b| sum(b.rows())).sum()),
+        ["copy", folder, days @ "365"] => repeat(|| copied(folder, days).len()),
+        ["copy", folder, days] => repeat_more(QUICK_WORK, || copied(folder, days).len()),
         ["copy-sum", folder, days] => repeat(|| copied(folder, days).iter().map(sum).sum::<f64>()),
         ["first", cache, days] => {
             let (runtime, client) = (runtime(), client(cache, None));
@@ -60,9 +61,17 @@ fn memory(field: &str) -> f64 {
     kibibytes.unwrap_or(0.0) * 1024.0
 }
 
+/// Repetitions of what takes microseconds, for each of what takes milliseconds: below that, a first touch decides.
+const QUICK_WORK: usize = 50;
+
 /// The median of repetitions, after one that does not count.
-fn repeat<T>(mut work: impl FnMut() -> T) {
+fn repeat<T>(work: impl FnMut() -> T) {
+    repeat_more(1, work);
+}
+
+fn repeat_more<T>(factor: usize, mut work: impl FnMut() -> T) {
     let repetitions: usize = std::env::var("EVERCANDLE_BENCH_REPETITIONS").unwrap().parse().unwrap();
+    let repetitions = repetitions * factor;
     black_box(work());
     let mut times: Vec<f64> = (0..repetitions)
         .map(|_| {
@@ -97,9 +106,9 @@ fn get(runtime: &Runtime, client: &Client, range: TimeRange) -> Answer {
 
 // --- reading ----------------------------------------------------------------------------------------------------------
 
-fn warm(cache: &str, days: &str, look: impl Fn(&Answer) -> f64) {
+fn warm(factor: usize, cache: &str, days: &str, look: impl Fn(&Answer) -> f64) {
     let (runtime, client, range) = (runtime(), client(cache, None), newest(days.parse().unwrap()));
-    repeat(|| {
+    repeat_more(factor, || {
         let answer = get(&runtime, &client, range);
         (look(&answer), answer)
     });
@@ -225,7 +234,10 @@ fn download_years(internet: &str, years: i16) {
     let (runtime, client) = (runtime(), client(&folder.path().to_string_lossy(), Some(internet)));
     let began = Instant::now();
     for year in 0..years {
-        let request = Request::new(series(), long_year(year, years));
+        let request = Request {
+            priority: Priority::Bulk,
+            ..Request::new(series(), long_year(year, years))
+        };
         drop(runtime.block_on(client.get_data(request)).unwrap());
         // Two digits, so that they sort.
         report(&format!("own_{year:02}"), memory("RssAnon"));
