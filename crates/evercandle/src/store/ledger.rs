@@ -162,7 +162,7 @@ impl Shelf {
             .collect();
         let views = self.look_patiently(&mut state, site, &periods);
         let facts = self.look_facts(&mut state, site);
-        self.learn_anchor(&mut state, site, &facts);
+        self.learn_anchor(&mut state, site);
         self.assemble(&state, &views, &facts, range)
     }
 
@@ -234,8 +234,9 @@ impl Shelf {
         Looked { view, vanished }
     }
 
-    /// A three-day grid's phase: any kline's open time tells, wherever it is.
-    fn learn_anchor(&self, state: &mut State, site: &Site, facts: &View) {
+    /// A three-day grid's phase: any kline's open time tells, wherever it is. That no kline opened before some instant
+    /// tells nothing: it may be the beginning of the first archive.
+    fn learn_anchor(&self, state: &mut State, site: &Site) {
         if self.series.interval() != Interval::D3 || state.anchor.is_some() {
             return;
         }
@@ -261,7 +262,6 @@ impl Shelf {
                 return;
             }
         }
-        state.anchor = facts.first_open;
     }
 
     fn assemble(&self, state: &State, views: &[Arc<View>], facts: &View, range: TimeRange) -> Reading {
@@ -391,7 +391,7 @@ impl Shelf {
         self.refresh(&mut state, site, false);
         let views = self.look_patiently(&mut state, site, periods);
         let facts = self.look_facts(&mut state, site);
-        self.learn_anchor(&mut state, site, &facts);
+        self.learn_anchor(&mut state, site);
         (views, state.anchor)
     }
 

@@ -149,3 +149,22 @@ async fn a_symbol_the_exchange_forgot_lives_on_in_the_archives() {
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(suppliers(&answer), ["binance-vision"]);
 }
+
+/// Goal: the phase of a three-day grid comes from a kline, never from when an archive or a listing begins.
+/// Method: only the archives' listing can be asked at first, and it names the beginning of a file.
+#[tokio::test]
+async fn the_beginning_of_an_archive_is_not_taken_for_a_three_day_kline() {
+    let world = World::new().await;
+    let rest = world.down("api");
+    let files = world.sim.inject(Fault::new(Effect::NotFound).on("binance-vision"));
+    let wide = best_effort(series("ETHUSDT", "3d", Market::Spot), range("2015-01-01", "2024-05-01"));
+    let nothing = any_answer(world.client().get_data(wide.clone()).await);
+    world.check(&nothing, Upstreams::TellTheTruth);
+    let nothing = any_answer(world.client().get_data(wide.clone()).await);
+    world.check(&nothing, Upstreams::TellTheTruth);
+    world.sim.faults().clear(rest);
+    world.sim.faults().clear(files);
+    let answer = world.client().get_data(wide).await.unwrap();
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert!(!answer.is_empty());
+}

@@ -156,10 +156,8 @@ fn the_phase_of_a_three_day_grid_is_remembered() {
     store.write(&series, unknown, vec![empty]).unwrap();
     assert_eq!(store.read(&series, span(day(2016, 1, 1), day(2025, 1, 1))).anchor, None);
     store.learn_first_open(&series, day(2017, 8, 17)).unwrap();
-    assert_eq!(
-        store.read(&series, span(day(2024, 1, 1), day(2024, 1, 2))).anchor,
-        Some(day(2017, 8, 17))
-    );
+    // The beginning of the first archive, as likely as not; no kline need open then.
+    assert_eq!(store.read(&series, span(day(2024, 1, 1), day(2024, 1, 2))).anchor, None);
     let range = span(known.floor(day(2024, 5, 1)), known.floor(day(2024, 6, 1)));
     store
         .write(&series, unknown, vec![parcel(every(&series, known, range, 1))])
