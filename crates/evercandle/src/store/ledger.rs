@@ -390,7 +390,6 @@ impl Shelf {
         let mut state = self.state.write();
         self.refresh(&mut state, site, false);
         let views = self.look_patiently(&mut state, site, periods);
-        let facts = self.look_facts(&mut state, site);
         self.learn_anchor(&mut state, site);
         (views, state.anchor)
     }
