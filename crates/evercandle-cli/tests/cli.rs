@@ -236,6 +236,36 @@ fn a_failed_run_leaves_no_file_and_a_good_one_replaces_the_old() {
     );
 }
 
+/// Goal: output that cannot be written names its file and leaves the old one.
+/// Method: files limited to a few kilobytes, and the signal for that ignored, as a full disk would look.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["klines.csv", "klines.parquet", "chart.svg"] {
+        let out = dir.path().join(name);
+        std::fs::write(&out, "precious").unwrap();
+        let what = if name == "chart.svg" { "chart" } else { "get" };
+        let line = format!(
+            "trap '' XFSZ; ulimit -f 4; exec {} {what} BTCUSDT 1m --start 2024-05-01 --end 2024-05-02 --simulate --out {}",
+            env!("CARGO_BIN_EXE_evercandle"),
+            out.display()
+        );
+        let got = finished(
+            Command::new("/bin/sh")
+                .args(["-c", &line])
+                .env_clear()
+                .env("EVERCANDLE_CACHE_DIR", dir.path())
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(got.code, Some(1), "{name}: {}", got.stderr);
+        let said = format!("{}: cannot be written: ", out.display());
+        assert!(got.stderr.contains(&said), "{name}: {}", got.stderr);
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), "precious");
+    }
+}
+
 #[test]
 fn a_simulated_kline_never_lands_in_the_cache() {
     let dir = tempfile::tempdir().unwrap();

@@ -132,9 +132,11 @@ fn draw(kind: Picture, plot: &Plot, size: (u32, u32), theme: Theme, path: &Path)
         }
     };
     let place = Place::file(path)?;
-    let mut out = place.writer()?;
-    out.write_all(&bytes)?;
-    out.flush()?;
-    drop(out);
+    let write = || -> std::io::Result<()> {
+        let mut out = place.writer()?;
+        out.write_all(&bytes)?;
+        out.flush()
+    };
+    write().map_err(|e| place.named(e.into()))?;
     place.publish()
 }
