@@ -21,8 +21,8 @@ const COLUMNS: [Column; 9] = [
     right("klines"),
     left("first"),
     left("until"),
-    right("parts"),
-    right("files"),
+    right("parts").spare(),
+    right("files").spare(),
     right("bytes"),
 ];
 

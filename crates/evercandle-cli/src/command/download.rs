@@ -311,7 +311,7 @@ fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) ->
     }
     let untouched = series.len() - done.len();
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(table(&COLUMNS, &rows, screen.width).as_bytes())?;
+    stdout.write_all(table(&COLUMNS, &rows, screen.stdout_limit).as_bytes())?;
     let rest = if untouched > 0 {
         format!(", {untouched} not finished")
     } else {

@@ -58,11 +58,12 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         all: args.all,
     };
     let color = screen.stdout_color && args.out.is_none();
+    let limit = screen.stdout_limit.filter(|_| args.out.is_none());
     let sink = output::sink(
         format,
         style,
         place.writer().map_err(|e| place.named(e.into()))?,
-        screen,
+        limit,
         color,
     );
     let mut writing = Writing {
@@ -97,7 +98,7 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
     }
     if story.is_complete() || (args.best_effort && story.rows > 0) {
         writing.end(&story).map_err(|failure| place.named(failure))?;
-        place.publish()?;
+        place.publish().await?;
     }
     match story.is_complete() {
         true => Ok(Exit::Complete),

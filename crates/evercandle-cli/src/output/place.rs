@@ -103,9 +103,17 @@ impl Place {
         }
     }
 
-    /// Makes what was written visible.
+    /// Makes what was written visible. A FIFO that nobody reads waits for ever, so that waiting is left to another
+    /// thread and Ctrl-C still ends it.
+    pub(crate) async fn publish(self) -> Result<(), Failure> {
+        match tokio::task::spawn_blocking(move || self.publish_here()).await {
+            Ok(result) => result,
+            Err(panic) => Err(Failure::new(Exit::Unexpected, panic.to_string())),
+        }
+    }
+
     #[allow(clippy::disallowed_methods, reason = "output files are the command line's own")]
-    pub(crate) fn publish(self) -> Result<(), Failure> {
+    fn publish_here(self) -> Result<(), Failure> {
         match self {
             Place::Stdout => Ok(()),
             Place::Held(held) => Ok(pour(&held, &mut io::stdout().lock())?),
@@ -211,7 +219,7 @@ mod tests {
         out.write_all(text.as_bytes())?;
         out.flush()?;
         drop(out);
-        place.publish()
+        place.publish_here()
     }
 
     #[test]
