@@ -303,7 +303,11 @@ fn download_fills_the_cache_and_the_next_run_fetches_nothing() {
             first.stdout
         );
     }
-    assert!(first.stdout.contains("3 of 3 series, 1,470 klines"), "{}", first.stdout);
+    assert!(
+        first.stdout.contains("3 of 3 series complete, 1,470 klines"),
+        "{}",
+        first.stdout
+    );
     let again = run_in(dir.path(), &[&args[..], &["--offline"]].concat());
     assert_eq!(again.code, Some(0), "{}{}", again.stdout, again.stderr);
     let wrong = run_in(
@@ -320,8 +324,16 @@ fn download_fills_the_cache_and_the_next_run_fetches_nothing() {
             "--simulate",
         ],
     );
-    assert_eq!(wrong.code, Some(3), "{}{}", wrong.stdout, wrong.stderr);
+    assert_eq!(wrong.code, Some(2), "{}{}", wrong.stdout, wrong.stderr);
     assert!(wrong.stdout.contains("does not know this symbol"), "{}", wrong.stdout);
+    assert!(
+        wrong.stdout.contains("1 of 2 series complete, 1 failed, 30 klines"),
+        "{}",
+        wrong.stdout
+    );
+    for line in wrong.stdout.lines().chain(wrong.stderr.lines()) {
+        assert!(line.matches("NOSUCHUSDT").count() <= 1, "{line}");
+    }
 }
 
 #[test]
@@ -355,6 +367,27 @@ fn an_unusable_cache_is_cache_trouble_only_where_the_cache_is_the_point() {
     let got = run_in(&file, &["cache", "ls"]);
     assert_eq!((got.code, got.stdout.as_str()), (Some(5), ""), "{}", got.stderr);
     assert!(got.stderr.contains("--cache-dir"), "{}", got.stderr);
+}
+
+/// Goal: a download that stored nothing is no success. Method: the cache's folder would have to be inside a file.
+#[test]
+fn a_download_that_cannot_be_stored_is_cache_trouble() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let range = ["--start", "2024-04-01", "--end", "2024-05-01", "--simulate"];
+    let got = run_in(&file, &[&["download", "BTCUSDT", "1d"][..], &range].concat());
+    assert_eq!(got.code, Some(5), "{}{}", got.stdout, got.stderr);
+    assert!(
+        got.stderr.contains("could be stored: ") && got.stderr.contains("--cache-dir"),
+        "{}",
+        got.stderr
+    );
+    assert!(
+        got.stdout.contains("0 of 1 series complete, 1 not stored, 30 klines"),
+        "{}",
+        got.stdout
+    );
 }
 
 #[test]
@@ -550,6 +583,27 @@ fn an_interrupted_download_says_how_to_go_on() {
     );
     assert!(got.stderr.contains("run the same command again"), "{}", got.stderr);
     assert!(got.stdout.contains("1 not finished"), "{}", got.stdout);
+}
+
+/// Goal: a FIFO that nobody reads does not make the program deaf to Ctrl-C.
+/// Method: interrupt once the explanation is out, which comes just before the FIFO is opened.
+#[cfg(unix)]
+#[test]
+fn waiting_for_a_reader_can_be_interrupted() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo.csv");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut child = command(dir.path())
+        .args(["get", "BTCUSDT", "1d", "--start", "2024-05-01", "--end", "2024-05-08"])
+        .args(["--simulate", "--explain", "--out", fifo.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().starts_with("missing")));
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[cfg(unix)]
