@@ -97,6 +97,15 @@ fn bad_input_is_refused_with_what_was_expected() {
             "get BTCUSDT 1m --last 1d --source binance --offline",
             "cannot be used with",
         ),
+        (
+            "get BTCUSDT 1m --last 1d --simulate --internet http://127.0.0.1:9000",
+            "cannot be used with",
+        ),
+        (
+            "get BTCUSDT 1m --start 2024-01-01T00:00+25:00",
+            "14 hours away from UTC",
+        ),
+        ("cache path --cache-dir=", "a value is required for '--cache-dir <DIR>'"),
         ("get BTCUSDT 1m --last 1d --log-level very=loud=x", "log level"),
         (
             "chart BTCUSDT 1m --last 1d --out chart.gif",
@@ -391,6 +400,57 @@ fn a_download_that_cannot_be_stored_is_cache_trouble() {
 }
 
 #[test]
+fn an_empty_variable_is_as_good_as_none_and_simulate_overrules_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = finished(
+        command(dir.path())
+            .env("EVERCANDLE_CACHE_DIR", "")
+            .env("EVERCANDLE_CONFIG", "")
+            .env("EVERCANDLE_INTERNET", "")
+            .args(["cache", "path"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(path.code, Some(0), "{}", path.stderr);
+    assert!(path.stdout.trim().ends_with(".cache/evercandle"), "{}", path.stdout);
+    let simulated = finished(
+        command(dir.path())
+            .env("EVERCANDLE_INTERNET", "http://127.0.0.1:9")
+            .args(["get", "BTCUSDT", "1d", "--last", "3d", "--simulate"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(simulated.code, Some(0), "{}", simulated.stderr);
+}
+
+/// Goal: someone who makes room and gets none is told why. Method: evict what was fetched a moment ago.
+#[test]
+fn what_eviction_spares_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let get = [
+        "get",
+        "BTCUSDT",
+        "1h",
+        "--start",
+        "2024-05-01",
+        "--end",
+        "2024-05-02",
+        "--simulate",
+    ];
+    assert_eq!(run_in(dir.path(), &get).code, Some(0));
+    let cache = dir.path().join("simulated-1");
+    let evict = |to: &str| run_in(&cache, &["cache", "evict", "--to", to]);
+    let spared = evict("0");
+    assert_eq!(spared.code, Some(0), "{}", spared.stderr);
+    assert!(
+        spared.stderr.contains("removed 0 files") && spared.stderr.contains("in the last minute are spared"),
+        "{}",
+        spared.stderr
+    );
+    assert!(!evict("1G").stderr.contains("spared"));
+}
+
+#[test]
 fn gaps_names_the_reason() {
     let got = run(&[
         "gaps",
@@ -653,6 +713,23 @@ fn the_configuration_shown_can_be_used() {
     let dir = tempfile::tempdir().unwrap();
     let shown = run_in(dir.path(), &["config", "show"]);
     assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    for said in [
+        "[providers.binance]",
+        "[providers.binance-vision]",
+        "slots = 8",
+        "# internet: absent",
+        "# size_max: absent",
+    ] {
+        assert!(shown.stdout.contains(said), "{said}: {}", shown.stdout);
+    }
+    let bare = finished(
+        command(dir.path())
+            .env_remove("EVERCANDLE_CACHE_DIR")
+            .args(["config", "show"])
+            .output()
+            .unwrap(),
+    );
+    assert!(bare.stdout.contains("# dir: absent"), "{}", bare.stdout);
     let file = dir.path().join("config.toml");
     std::fs::write(&file, &shown.stdout).unwrap();
     let again = run_in(dir.path(), &["config", "show", "--config", file.to_str().unwrap()]);
