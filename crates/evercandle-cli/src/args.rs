@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use evercandle::{Interval, Market};
 
 use crate::range::{Span, When};
@@ -27,6 +30,43 @@ pub(crate) struct Args {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// What was written, or the end of the program with what is wrong about it.
+    pub(crate) fn read() -> Args {
+        let matches = Args::command().get_matches();
+        let parsed = contradiction(&matches).and_then(|()| Args::from_arg_matches(&matches));
+        parsed.unwrap_or_else(|error| error.format(&mut Args::command()).exit())
+    }
+}
+
+/// What depends on where a value comes from: a variable may be overruled or empty, which is as good as not set; an
+/// option that is written down may not.
+fn contradiction(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some((_, command)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let written = |id: &str| {
+        matches!(command.try_contains_id(id), Ok(true)) && command.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    if written("internet") && written("simulate") {
+        let message = "the argument '--internet <URL>' cannot be used with '--simulate'";
+        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+    }
+    for (id, option) in [("cache_dir", "--cache-dir <DIR>"), ("config", "--config <FILE>")] {
+        let empty = |path: &PathBuf| path.as_os_str().is_empty();
+        if written(id) && command.get_one::<PathBuf>(id).is_some_and(empty) {
+            let message = format!("a value is required for '{option}' but none was supplied");
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, message));
+        }
+    }
+    Ok(())
+}
+
+/// A path that may be empty, as variables are.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 const EXAMPLES: &str = "\
@@ -55,6 +95,7 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "DIR",
+        value_parser = path(),
         env = "EVERCANDLE_CACHE_DIR",
         hide_env_values = true
     )]
@@ -64,6 +105,7 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "FILE",
+        value_parser = path(),
         env = "EVERCANDLE_CONFIG",
         hide_env_values = true
     )]

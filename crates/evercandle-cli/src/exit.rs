@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use evercandle::{ConfigError, Error};
@@ -72,6 +73,15 @@ impl Failure {
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Where it happened: a full disk does not say which file it is that is cut short.
+    #[must_use]
+    pub(crate) fn writing(mut self, path: &Path) -> Failure {
+        if self.exit == Exit::Unexpected {
+            self.message = format!("{}: cannot be written: {}", path.display(), self.message);
+        }
         self
     }
 

@@ -8,7 +8,8 @@ use crate::screen::{Ink, Screen, paint};
 use crate::story::Story;
 use crate::text;
 
-/// Lines shown of a long list; the rest is counted.
+const INDENT: &str = "  ";
+/// Lines shown of a long list on a terminal; the rest is counted. A file takes them all.
 const LINES_MAX: usize = 40;
 
 /// Everything, as text for stderr.
@@ -54,36 +55,44 @@ pub(crate) fn story(story: &Story, screen: &Screen) -> String {
 }
 
 const TRAIL: [Column; 6] = [
-    left("  at (UTC)"),
+    left("at (UTC)").spare(),
     left("upstream"),
-    left("form"),
+    left("form").spare(),
     left("range"),
     right("took"),
     left("result"),
 ];
 const SEGMENTS: [Column; 6] = [
-    left("  range"),
-    right("slots"),
+    left("range"),
+    right("slots").spare(),
     left("provider"),
     left("via"),
-    left("fetched (UTC)"),
+    left("fetched (UTC)").spare(),
     left("verified by"),
 ];
-const GAPS: [Column; 4] = [left("  range"), right("slots"), right("lasting"), left("reason")];
+const GAPS: [Column; 4] = [
+    left("range"),
+    right("slots").spare(),
+    right("lasting").spare(),
+    left("reason"),
+];
 
 fn list<T>(columns: &[Column], items: &[T], screen: &Screen, row: impl Fn(&T) -> Vec<String>) -> String {
-    let rows: Vec<Vec<String>> = items
-        .iter()
-        .take(LINES_MAX)
-        .map(|item| {
-            let mut row = row(item);
-            row[0].insert_str(0, "  ");
-            row
-        })
+    let shown = match screen.stderr_limit {
+        Some(_) => LINES_MAX,
+        None => items.len(),
+    };
+    let rows: Vec<Vec<String>> = items.iter().take(shown).map(row).collect();
+    let limit = screen.stderr_limit.map(|limit| limit - INDENT.len());
+    let mut text: String = table(columns, &rows, limit)
+        .lines()
+        .map(|line| format!("{INDENT}{line}\n"))
         .collect();
-    let mut text = table(columns, &rows, screen.width);
-    if items.len() > LINES_MAX {
-        text += &format!("  … {} more\n", text::thousands((items.len() - LINES_MAX) as u64));
+    if items.len() > shown {
+        text += &format!(
+            "{INDENT}… {} more; 2>trail.txt keeps them all\n",
+            text::thousands((items.len() - shown) as u64)
+        );
     }
     text
 }
@@ -171,10 +180,39 @@ mod tests {
         let mut told = Story::new(answer.series.clone(), answer.range);
         told.add(answer);
         let screen = Screen {
-            width: 140,
+            stderr_limit: Some(140),
             stderr_color: false,
             ..Screen::detect(&Global::default())
         };
         insta::assert_snapshot!("explanation", story(&told, &screen));
+    }
+
+    fn told(attempts: usize, stderr_limit: Option<usize>) -> String {
+        let mut answer = fixture::answer();
+        answer.trail = answer.trail.iter().cycle().take(attempts).cloned().collect();
+        let mut told = Story::new(answer.series.clone(), answer.range);
+        told.add(answer);
+        let screen = Screen {
+            stderr_limit,
+            stderr_color: false,
+            ..Screen::detect(&Global::default())
+        };
+        story(&told, &screen)
+    }
+
+    #[test]
+    fn off_a_terminal_every_attempt_is_told_on_a_line_of_its_own() {
+        let text = told(100, None);
+        let attempts = text.lines().filter(|l| l.starts_with("  00:00:01.000  binance"));
+        assert_eq!(attempts.count(), 100, "{text}");
+        assert!(text.contains("connection refused"), "{text}");
+        assert!(!text.contains("more"), "{text}");
+    }
+
+    #[test]
+    fn on_a_terminal_a_long_trail_is_cut_and_says_how_to_see_it_all() {
+        let text = told(100, Some(80));
+        assert!(text.contains("… 60 more; 2>trail.txt keeps them all"), "{text}");
+        assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
     }
 }

@@ -8,7 +8,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 mod args;
@@ -34,7 +33,7 @@ mod fixture;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::read();
     let screen = screen::Screen::detect(&args.global);
     if let Err(failure) = log(&args.global, &screen) {
         screen.insist(&format!("{} {failure}", screen.ink(screen::Ink::Bad, "error:")));

@@ -107,6 +107,9 @@ impl FromStr for When {
         if Span::from_str(text).is_ok() {
             return wrong(&format!("{text:?} is a span; did you mean --last {text}?"));
         }
+        if offset(text).is_some_and(|seconds| seconds.abs() > OFFSET_MAX) {
+            return wrong("no place is more than 14 hours away from UTC");
+        }
         match calendar(text) {
             Some(at) if at.as_microsecond() >= 0 => Ok(When::At(Timestamp::from_micros(at.as_microsecond()))),
             Some(_) => wrong("times before 1970 do not exist here"),
@@ -150,6 +153,15 @@ fn number(text: &str) -> Result<Timestamp, String> {
         }
     };
     Ok(Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)))
+}
+
+/// Seconds between UTC and any place on Earth at the most (the Line Islands).
+const OFFSET_MAX: i32 = 14 * 3_600;
+
+/// Seconds of the offset from UTC that is written, if one is.
+fn offset(text: &str) -> Option<i32> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    pieces.to_numeric_offset().map(jiff::tz::Offset::seconds)
 }
 
 fn calendar(text: &str) -> Option<jiff::Timestamp> {
@@ -339,6 +351,7 @@ mod tests {
             ("2024-01-01T12:30:15Z", "2024-01-01T12:30:15Z"),
             ("2024-01-01T12:30:15.123456Z", "2024-01-01T12:30:15.123456Z"),
             ("2024-01-01T00:30:00+02:00", "2023-12-31T22:30:00Z"),
+            ("2024-01-01T14:00+14:00", "2024-01-01T00:00:00Z"),
             ("1704067200", "2024-01-01T00:00:00Z"),
             ("1704067200000", "2024-01-01T00:00:00Z"),
             ("1704067200000001", "2024-01-01T00:00:00.000001Z"),
@@ -363,6 +376,8 @@ mod tests {
             ("0001", "not a year from 1970"),
             ("2024-13", "expected"),
             ("2024-02-30", "expected"),
+            ("2024-01-01T00:00+25:00", "14 hours away from UTC"),
+            ("2024-01-01T00:00:00-14:01", "14 hours away from UTC"),
             ("yesterday", "expected"),
             ("", "expected"),
         ] {

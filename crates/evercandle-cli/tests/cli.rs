@@ -97,6 +97,15 @@ fn bad_input_is_refused_with_what_was_expected() {
             "get BTCUSDT 1m --last 1d --source binance --offline",
             "cannot be used with",
         ),
+        (
+            "get BTCUSDT 1m --last 1d --simulate --internet http://127.0.0.1:9000",
+            "cannot be used with",
+        ),
+        (
+            "get BTCUSDT 1m --start 2024-01-01T00:00+25:00",
+            "14 hours away from UTC",
+        ),
+        ("cache path --cache-dir=", "a value is required for '--cache-dir <DIR>'"),
         ("get BTCUSDT 1m --last 1d --log-level very=loud=x", "log level"),
         (
             "chart BTCUSDT 1m --last 1d --out chart.gif",
@@ -236,6 +245,36 @@ fn a_failed_run_leaves_no_file_and_a_good_one_replaces_the_old() {
     );
 }
 
+/// Goal: output that cannot be written names its file and leaves the old one.
+/// Method: files limited to a few kilobytes, and the signal for that ignored, as a full disk would look.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["klines.csv", "klines.parquet", "chart.svg"] {
+        let out = dir.path().join(name);
+        std::fs::write(&out, "precious").unwrap();
+        let what = if name == "chart.svg" { "chart" } else { "get" };
+        let line = format!(
+            "trap '' XFSZ; ulimit -f 4; exec {} {what} BTCUSDT 1m --start 2024-05-01 --end 2024-05-02 --simulate --out {}",
+            env!("CARGO_BIN_EXE_evercandle"),
+            out.display()
+        );
+        let got = finished(
+            Command::new("/bin/sh")
+                .args(["-c", &line])
+                .env_clear()
+                .env("EVERCANDLE_CACHE_DIR", dir.path())
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(got.code, Some(1), "{name}: {}", got.stderr);
+        let said = format!("{}: cannot be written: ", out.display());
+        assert!(got.stderr.contains(&said), "{name}: {}", got.stderr);
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), "precious");
+    }
+}
+
 #[test]
 fn a_simulated_kline_never_lands_in_the_cache() {
     let dir = tempfile::tempdir().unwrap();
@@ -273,7 +312,11 @@ fn download_fills_the_cache_and_the_next_run_fetches_nothing() {
             first.stdout
         );
     }
-    assert!(first.stdout.contains("3 of 3 series, 1,470 klines"), "{}", first.stdout);
+    assert!(
+        first.stdout.contains("3 of 3 series complete, 1,470 klines"),
+        "{}",
+        first.stdout
+    );
     let again = run_in(dir.path(), &[&args[..], &["--offline"]].concat());
     assert_eq!(again.code, Some(0), "{}{}", again.stdout, again.stderr);
     let wrong = run_in(
@@ -290,8 +333,16 @@ fn download_fills_the_cache_and_the_next_run_fetches_nothing() {
             "--simulate",
         ],
     );
-    assert_eq!(wrong.code, Some(3), "{}{}", wrong.stdout, wrong.stderr);
+    assert_eq!(wrong.code, Some(2), "{}{}", wrong.stdout, wrong.stderr);
     assert!(wrong.stdout.contains("does not know this symbol"), "{}", wrong.stdout);
+    assert!(
+        wrong.stdout.contains("1 of 2 series complete, 1 failed, 30 klines"),
+        "{}",
+        wrong.stdout
+    );
+    for line in wrong.stdout.lines().chain(wrong.stderr.lines()) {
+        assert!(line.matches("NOSUCHUSDT").count() <= 1, "{line}");
+    }
 }
 
 #[test]
@@ -325,6 +376,78 @@ fn an_unusable_cache_is_cache_trouble_only_where_the_cache_is_the_point() {
     let got = run_in(&file, &["cache", "ls"]);
     assert_eq!((got.code, got.stdout.as_str()), (Some(5), ""), "{}", got.stderr);
     assert!(got.stderr.contains("--cache-dir"), "{}", got.stderr);
+}
+
+/// Goal: a download that stored nothing is no success. Method: the cache's folder would have to be inside a file.
+#[test]
+fn a_download_that_cannot_be_stored_is_cache_trouble() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let range = ["--start", "2024-04-01", "--end", "2024-05-01", "--simulate"];
+    let got = run_in(&file, &[&["download", "BTCUSDT", "1d"][..], &range].concat());
+    assert_eq!(got.code, Some(5), "{}{}", got.stdout, got.stderr);
+    assert!(
+        got.stderr.contains("could be stored: ") && got.stderr.contains("--cache-dir"),
+        "{}",
+        got.stderr
+    );
+    assert!(
+        got.stdout.contains("0 of 1 series complete, 1 not stored, 30 klines"),
+        "{}",
+        got.stdout
+    );
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none_and_simulate_overrules_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = finished(
+        command(dir.path())
+            .env("EVERCANDLE_CACHE_DIR", "")
+            .env("EVERCANDLE_CONFIG", "")
+            .env("EVERCANDLE_INTERNET", "")
+            .args(["cache", "path"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(path.code, Some(0), "{}", path.stderr);
+    assert!(path.stdout.trim().ends_with(".cache/evercandle"), "{}", path.stdout);
+    let simulated = finished(
+        command(dir.path())
+            .env("EVERCANDLE_INTERNET", "http://127.0.0.1:9")
+            .args(["get", "BTCUSDT", "1d", "--last", "3d", "--simulate"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(simulated.code, Some(0), "{}", simulated.stderr);
+}
+
+/// Goal: someone who makes room and gets none is told why. Method: evict what was fetched a moment ago.
+#[test]
+fn what_eviction_spares_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let get = [
+        "get",
+        "BTCUSDT",
+        "1h",
+        "--start",
+        "2024-05-01",
+        "--end",
+        "2024-05-02",
+        "--simulate",
+    ];
+    assert_eq!(run_in(dir.path(), &get).code, Some(0));
+    let cache = dir.path().join("simulated-1");
+    let evict = |to: &str| run_in(&cache, &["cache", "evict", "--to", to]);
+    let spared = evict("0");
+    assert_eq!(spared.code, Some(0), "{}", spared.stderr);
+    assert!(
+        spared.stderr.contains("removed 0 files") && spared.stderr.contains("in the last minute are spared"),
+        "{}",
+        spared.stderr
+    );
+    assert!(!evict("1G").stderr.contains("spared"));
 }
 
 #[test]
@@ -522,6 +645,27 @@ fn an_interrupted_download_says_how_to_go_on() {
     assert!(got.stdout.contains("1 not finished"), "{}", got.stdout);
 }
 
+/// Goal: a FIFO that nobody reads does not make the program deaf to Ctrl-C.
+/// Method: interrupt once the explanation is out, which comes just before the FIFO is opened.
+#[cfg(unix)]
+#[test]
+fn waiting_for_a_reader_can_be_interrupted() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo.csv");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut child = command(dir.path())
+        .args(["get", "BTCUSDT", "1d", "--start", "2024-05-01", "--end", "2024-05-08"])
+        .args(["--simulate", "--explain", "--out", fifo.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().starts_with("missing")));
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
 #[cfg(unix)]
 fn signal(process: u32, signal: &str) {
     assert!(
@@ -569,6 +713,23 @@ fn the_configuration_shown_can_be_used() {
     let dir = tempfile::tempdir().unwrap();
     let shown = run_in(dir.path(), &["config", "show"]);
     assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    for said in [
+        "[providers.binance]",
+        "[providers.binance-vision]",
+        "slots = 8",
+        "# internet: absent",
+        "# size_max: absent",
+    ] {
+        assert!(shown.stdout.contains(said), "{said}: {}", shown.stdout);
+    }
+    let bare = finished(
+        command(dir.path())
+            .env_remove("EVERCANDLE_CACHE_DIR")
+            .args(["config", "show"])
+            .output()
+            .unwrap(),
+    );
+    assert!(bare.stdout.contains("# dir: absent"), "{}", bare.stdout);
     let file = dir.path().join("config.toml");
     std::fs::write(&file, &shown.stdout).unwrap();
     let again = run_in(dir.path(), &["config", "show", "--config", file.to_str().unwrap()]);

@@ -21,8 +21,8 @@ const COLUMNS: [Column; 9] = [
     right("klines"),
     left("first"),
     left("until"),
-    right("parts"),
-    right("files"),
+    right("parts").spare(),
+    right("files").spare(),
     right("bytes"),
 ];
 
@@ -188,11 +188,21 @@ fn remove(store: &Store, args: &Evict, screen: &Screen) -> Result<Exit, Failure>
         _ => return Err(Failure::bad_input("say what: SYMBOL INTERVAL, --to BYTES or --all")),
     };
     let evicted = store.evict(what).map_err(cache)?;
+    let held: u64 = match args.to {
+        Some(_) => store.list().map_err(cache)?.iter().map(|s| s.bytes).sum(),
+        None => 0,
+    };
     let said = format!(
         "removed {}, {}",
         text::count(evicted.files as u64, "file"),
         text::bytes(evicted.bytes)
     );
     screen.say(&screen.ink(Ink::Good, &said));
+    if args.to.is_some_and(|to| held > to) {
+        screen.say(&format!(
+            "{} are still held: files written or read in the last minute are spared; try again in a minute",
+            text::bytes(held)
+        ));
+    }
     Ok(Exit::Complete)
 }

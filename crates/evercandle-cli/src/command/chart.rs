@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
     };
     plot.finish(&story);
     match (picture, &args.out) {
-        (Some(kind), Some(path)) => draw(kind, &plot, size, args.theme, path)?,
+        (Some(kind), Some(path)) => draw(kind, &plot, size, args.theme, path).await?,
         _ => {
             let rows = args.size.map_or_else(
                 || screen.height.saturating_sub(LINES_AROUND).clamp(8, LINES_MAX),
@@ -118,7 +118,7 @@ fn picture(path: &Path) -> Result<Picture, Failure> {
     }
 }
 
-fn draw(kind: Picture, plot: &Plot, size: (u32, u32), theme: Theme, path: &Path) -> Result<(), Failure> {
+async fn draw(kind: Picture, plot: &Plot, size: (u32, u32), theme: Theme, path: &Path) -> Result<(), Failure> {
     let bytes = match kind {
         Picture::Svg => svg::draw(plot, size, theme).into_bytes(),
         Picture::Html => html::draw(plot, size, theme).into_bytes(),
@@ -132,9 +132,11 @@ fn draw(kind: Picture, plot: &Plot, size: (u32, u32), theme: Theme, path: &Path)
         }
     };
     let place = Place::file(path)?;
-    let mut out = place.writer()?;
-    out.write_all(&bytes)?;
-    out.flush()?;
-    drop(out);
-    place.publish()
+    let write = || -> std::io::Result<()> {
+        let mut out = place.writer()?;
+        out.write_all(&bytes)?;
+        out.flush()
+    };
+    write().map_err(|e| place.named(e.into()))?;
+    place.publish().await
 }

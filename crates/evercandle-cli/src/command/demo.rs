@@ -336,7 +336,7 @@ impl Stage<'_> {
 
     fn closing(&self) -> Result<(), Failure> {
         let rule = "─".repeat(self.width());
-        let rows = table(&SUMMARY, &self.summary, self.width());
+        let rows = table(&SUMMARY, &self.summary, Some(self.width()));
         let next = [
             (
                 "evercandle get BTCUSDT 1m --last 7d --explain",

@@ -25,9 +25,12 @@ const COLUMNS: [Column; 6] = [
     right("klines"),
     right("fetched"),
     right("missing"),
-    right("took"),
+    right("took").spare(),
     left("result"),
 ];
+
+/// How an answer's notice begins when klines of it could not be stored.
+const UNWRITTEN: &str = "cache not written: ";
 
 pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let series = wanted(args)?;
@@ -53,6 +56,12 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
         let mut interrupt = std::pin::pin!(super::interrupt());
         loop {
             tokio::select! {
+                // Listening begins before anything is sent.
+                biased;
+                () = &mut interrupt => {
+                    interrupted = true;
+                    break;
+                }
                 finished = work.next() => match finished {
                     Some(finished) => {
                         progress.finished(&finished, screen);
@@ -60,21 +69,44 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
                     }
                     None => break,
                 },
-                () = &mut interrupt => {
-                    interrupted = true;
-                    break;
-                }
             }
         }
     }
     progress.clear();
     done.sort_by(|a, b| a.series.cmp(&b.series));
+    let stored = stored(session.client.store().readonly(), &done);
     summary(&done, &series, begun.elapsed(), screen)?;
     if interrupted {
         return Err(Failure::new(Exit::Interrupted, "interrupted: what was fetched is kept")
             .hint("run the same command again to go on from there"));
     }
+    stored?;
     Ok(exit(&done))
+}
+
+/// Whether what was fetched was stored, which is what the command is for. Answers tell of each write that failed; the
+/// store says why writes are off at the end.
+fn stored(readonly: Option<String>, done: &[Done]) -> Result<(), Failure> {
+    let stories = || done.iter().filter_map(|d| d.result.as_ref().ok());
+    let why = stories().find_map(unstored).map(str::to_owned);
+    match why.or(readonly.filter(|_| stories().any(fetched))) {
+        None => Ok(()),
+        Some(why) => Err(Failure::new(
+            Exit::Cache,
+            format!("not everything that was fetched could be stored: {why}"),
+        )
+        .hint("free space or make the folder writable, or name another with --cache-dir; then run this again")),
+    }
+}
+
+/// Why klines of a story are not in the cache now. What was held already is held, whatever else could not be written.
+fn unstored(story: &Story) -> Option<&str> {
+    let why = story.notices.iter().find_map(|notice| notice.strip_prefix(UNWRITTEN));
+    why.filter(|_| fetched(story))
+}
+
+fn fetched(story: &Story) -> bool {
+    story.segments.iter().any(|segment| segment.via == Via::Upstream)
 }
 
 /// A series that was gone through, to its end or to its error.
@@ -274,10 +306,15 @@ fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
 
 fn result(done: &Done) -> String {
     match &done.result {
+        Ok(story) if unstored(story).is_some() => "fetched, but not stored".to_owned(),
         Ok(story) if story.is_complete() => "complete".to_owned(),
         Ok(story) if story.rows == 0 => "nothing could be had".to_owned(),
         Ok(_) => "incomplete".to_owned(),
-        Err(failure) => failure.message().to_owned(),
+        // The series stands beside it already.
+        Err(failure) => match failure.message().strip_prefix(&format!("{}: ", done.series)) {
+            Some(message) => message.to_owned(),
+            None => failure.message().to_owned(),
+        },
     }
 }
 
@@ -311,16 +348,25 @@ fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) ->
     }
     let untouched = series.len() - done.len();
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(table(&COLUMNS, &rows, screen.width).as_bytes())?;
-    let rest = if untouched > 0 {
-        format!(", {untouched} not finished")
-    } else {
-        String::new()
-    };
+    stdout.write_all(table(&COLUMNS, &rows, screen.stdout_limit).as_bytes())?;
+    let count = |counts: fn(&Done) -> bool| done.iter().filter(|d| counts(d)).count();
+    let complete = count(|d| matches!(&d.result, Ok(story) if story.is_complete() && unstored(story).is_none()));
+    let incomplete = count(|d| matches!(&d.result, Ok(story) if !story.is_complete() && story.rows > 0));
+    let not_stored = count(|d| matches!(&d.result, Ok(story) if story.is_complete() && unstored(story).is_some()));
+    let failed = done.len() - complete - incomplete - not_stored;
+    let rest: String = [
+        (incomplete, "incomplete"),
+        (not_stored, "not stored"),
+        (failed, "failed"),
+        (untouched, "not finished"),
+    ]
+    .iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!(", {n} {what}"))
+    .collect();
     writeln!(
         stdout,
-        "{} of {} series{rest}, {} in {}",
-        done.len(),
+        "{complete} of {} series complete{rest}, {} in {}",
         series.len(),
         text::count(klines, "kline"),
         text::took(took)
@@ -347,7 +393,7 @@ fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) ->
 
 /// The one way in which all that went wrong went wrong, else "incomplete".
 fn exit(done: &[Done]) -> Exit {
-    let exits: Vec<Exit> = done
+    let mut wrong = done
         .iter()
         .map(|d| match &d.result {
             Ok(story) if story.is_complete() => Exit::Complete,
@@ -355,10 +401,15 @@ fn exit(done: &[Done]) -> Exit {
             Ok(_) => Exit::Incomplete,
             Err(failure) => failure.exit,
         })
-        .collect();
-    match exits.first() {
-        Some(first) if exits.iter().all(|e| e == first) => *first,
-        _ if exits.iter().all(|e| *e == Exit::Complete) => Exit::Complete,
+        .filter(|exit| *exit != Exit::Complete);
+    let Some(first) = wrong.next() else {
+        return Exit::Complete;
+    };
+    let alike = wrong.all(|exit| exit == first);
+    match first {
+        // Something was had: "nothing at all" would be untrue.
+        Exit::Unavailable if done.iter().any(|d| matches!(&d.result, Ok(story) if story.rows > 0)) => Exit::Incomplete,
+        first if alike => first,
         _ => Exit::Incomplete,
     }
 }

@@ -14,8 +14,8 @@ const COLUMNS: [Column; 7] = [
     left("start"),
     left("end"),
     right("slots"),
-    right("lasting"),
-    left("reason"),
+    right("lasting").spare(),
+    left("reason").spare(),
     left("final"),
     left("detail"),
 ];

@@ -58,7 +58,14 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         all: args.all,
     };
     let color = screen.stdout_color && args.out.is_none();
-    let sink = output::sink(format, style, place.writer()?, screen, color);
+    let limit = screen.stdout_limit.filter(|_| args.out.is_none());
+    let sink = output::sink(
+        format,
+        style,
+        place.writer().map_err(|e| place.named(e.into()))?,
+        limit,
+        color,
+    );
     let mut writing = Writing {
         sink,
         begun: false,
@@ -71,7 +78,9 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
     let mut answers = std::pin::pin!(query.answers(&session.client));
     while let Some(window) = answers.next().await {
         let batches = gathered.take(window?);
-        writing.take(batches, &gathered.story)?;
+        writing
+            .take(batches, &gathered.story)
+            .map_err(|failure| place.named(failure))?;
     }
     let story = gathered.finish()?;
     if args.explain {
@@ -88,8 +97,8 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         }
     }
     if story.is_complete() || (args.best_effort && story.rows > 0) {
-        writing.end(&story)?;
-        place.publish()?;
+        writing.end(&story).map_err(|failure| place.named(failure))?;
+        place.publish().await?;
     }
     match story.is_complete() {
         true => Ok(Exit::Complete),

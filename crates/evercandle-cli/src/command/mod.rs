@@ -37,8 +37,10 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> ExitCode {
     // Dropping the work removes what is half written; `download` and `simulate` have more to say and listen themselves.
     let listens = matches!(args.command, Command::Download(_) | Command::Simulate(_));
     let result = tokio::select! {
-        result = work => result,
+        // Listening begins before anything is done.
+        biased;
         _ = interrupt(), if !listens => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        result = work => result,
     };
     match result {
         Ok(exit) => exit.into(),

@@ -12,14 +12,31 @@ use crate::screen::Screen;
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) right: bool,
+    /// Whether a narrow terminal does without.
+    pub(crate) spare: bool,
+}
+
+impl Column {
+    /// A column that a narrow terminal does without; the last such goes first.
+    pub(crate) const fn spare(self) -> Column {
+        Column { spare: true, ..self }
+    }
 }
 
 pub(crate) const fn left(name: &'static str) -> Column {
-    Column { name, right: false }
+    Column {
+        name,
+        right: false,
+        spare: false,
+    }
 }
 
 pub(crate) const fn right(name: &'static str) -> Column {
-    Column { name, right: true }
+    Column {
+        name,
+        right: true,
+        spare: false,
+    }
 }
 
 /// Prints rows as the format says: tables show `shown`, programs get `values`.
@@ -52,7 +69,7 @@ impl List<'_> {
     }
 
     fn table(&self, screen: &Screen) -> String {
-        let mut text = table(self.columns, &self.shown, screen.width);
+        let mut text = table(self.columns, &self.shown, screen.stdout_limit);
         if let Some(footer) = &self.footer {
             text.push_str(footer);
             text.push('\n');
@@ -98,12 +115,27 @@ fn csv_cell(value: &Value) -> String {
     }
 }
 
-/// A table without frames: a header, a rule, rows.
-pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
+/// Characters the last column is given at the least before spare columns are kept.
+const PROSE_MIN: usize = 14;
+/// Characters between two columns.
+const SPACE: usize = 2;
+
+/// A table without frames: a header, rows. Within a limit it does without spare columns and wraps the last one.
+pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], limit: Option<usize>) -> String {
+    let shown = match limit {
+        Some(limit) => fitting(columns, rows, limit),
+        None => (0..columns.len()).collect(),
+    };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_content_arrangement(match limit {
+        Some(_) => comfy_table::ContentArrangement::Dynamic,
+        None => comfy_table::ContentArrangement::Disabled,
+    });
+    if let Some(limit) = limit {
+        // The space after the last column is cut off.
+        table.set_width(u16::try_from(limit + SPACE).unwrap_or(u16::MAX));
+    }
     let align = |c: &Column| {
         if c.right {
             CellAlignment::Right
@@ -111,22 +143,45 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: usize) -> S
             CellAlignment::Left
         }
     };
-    table.set_header(columns.iter().map(|c| Cell::new(c.name).set_alignment(align(c))));
+    let cell = |text: &str, i: usize| Cell::new(text).set_alignment(align(&columns[i]));
+    table.set_header(shown.iter().map(|i| cell(columns[*i].name, *i)));
     for row in rows {
-        table.add_row(
-            columns
-                .iter()
-                .zip(row)
-                .map(|(c, text)| Cell::new(text).set_alignment(align(c))),
-        );
+        table.add_row(shown.iter().map(|i| cell(&row[*i], *i)));
     }
-    let last = columns.len().saturating_sub(1);
+    let last = shown.len().saturating_sub(1);
     for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, SPACE as u16));
         // Only the last column is prose; broken times and numbers cannot be read.
         if i < last {
             column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// The columns for which there is room.
+fn fitting(columns: &[Column], rows: &[Vec<String>], limit: usize) -> Vec<usize> {
+    let width = |i: usize| {
+        let cells = rows.iter().map(|row| row[i].chars().count());
+        cells.max().unwrap_or(0).max(columns[i].name.chars().count())
+    };
+    let last = columns.len().saturating_sub(1);
+    let needed = |shown: &[usize]| -> usize {
+        let each = |i: &usize| {
+            if *i == last {
+                width(*i).min(PROSE_MIN)
+            } else {
+                width(*i)
+            }
+        };
+        shown.iter().map(|i| each(i) + SPACE).sum()
+    };
+    let mut shown: Vec<usize> = (0..columns.len()).collect();
+    while needed(&shown) > limit + SPACE {
+        let Some(spare) = shown.iter().rposition(|i| columns[*i].spare) else {
+            break;
+        };
+        shown.remove(spare);
+    }
+    shown
 }

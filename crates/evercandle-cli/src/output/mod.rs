@@ -13,7 +13,6 @@ use evercandle::{Batch, Series, TimeRange};
 
 use crate::args::{DecimalFormat, Format, TimeFormat};
 use crate::exit::Failure;
-use crate::screen::Screen;
 use crate::story::Story;
 use crate::text;
 
@@ -58,9 +57,11 @@ pub(crate) trait Sink: Send {
 pub(crate) type Out = Box<dyn io::Write + Send>;
 
 /// The sink of a format.
-pub(crate) fn sink(format: Format, style: Style, out: Out, screen: &Screen, color: bool) -> Box<dyn Sink> {
+///
+/// `limit`: columns a table may take, if that is limited.
+pub(crate) fn sink(format: Format, style: Style, out: Out, limit: Option<usize>, color: bool) -> Box<dyn Sink> {
     match format {
-        Format::Table => Box::new(table::TableSink::new(out, style, screen.width, color)),
+        Format::Table => Box::new(table::TableSink::new(out, style, limit, color)),
         Format::Csv => Box::new(csv::CsvSink::new(out, style)),
         Format::Json => Box::new(json::JsonSink::new(out, style)),
         Format::Ndjson => Box::new(json::NdjsonSink::new(out, style)),

@@ -16,15 +16,16 @@ use crate::text;
 /// Rows shown of the beginning and of the end.
 const HEAD_ROWS: usize = 12;
 const TAIL_ROWS: usize = 12;
-/// Left out when the terminal is too narrow, in this order.
-const EXPENDABLE: [usize; 5] = [6, 10, 9, 7, 8];
+/// Left out when the terminal is too narrow, in this order; the open time and the close are what remains.
+const EXPENDABLE: [usize; 9] = [6, 10, 9, 7, 8, 5, 1, 2, 3];
 
 type Row = Vec<String>;
 
 pub(super) struct TableSink {
     out: Out,
     style: Style,
-    width: usize,
+    /// Columns of the terminal, if it goes to one.
+    limit: Option<usize>,
     color: bool,
     head: Vec<Row>,
     tail: VecDeque<Row>,
@@ -32,15 +33,31 @@ pub(super) struct TableSink {
 }
 
 impl TableSink {
-    pub(super) fn new(out: Out, style: Style, width: usize, color: bool) -> TableSink {
+    pub(super) fn new(out: Out, style: Style, limit: Option<usize>, color: bool) -> TableSink {
         TableSink {
             out,
             style,
-            width,
+            limit,
             color,
             head: Vec::new(),
             tail: VecDeque::new(),
             rows: 0,
+        }
+    }
+
+    /// Leaves out the zeros after the point that every row shown ends in: they take the room of whole columns.
+    fn trim(&mut self, column: usize) {
+        if cell::kind(self.style.columns[column]) != Kind::Decimal || self.style.decimals != DecimalFormat::Float {
+            return;
+        }
+        let zeros = |text: &String| match text.split_once('.') {
+            Some((_, fraction)) => (fraction.len() - fraction.trim_end_matches('0').len()).min(fraction.len() - 1),
+            None => 0,
+        };
+        let common = self.head.iter().chain(&self.tail).map(|row| zeros(&row[column])).min();
+        for row in self.head.iter_mut().chain(&mut self.tail) {
+            let keep = row[column].len() - common.unwrap_or(0);
+            row[column].truncate(keep);
         }
     }
 
@@ -92,6 +109,9 @@ impl Sink for TableSink {
 
     fn end(&mut self, story: &Story) -> io::Result<()> {
         let mut columns: Vec<usize> = (0..self.style.columns.len()).collect();
+        for column in 0..self.style.columns.len() {
+            self.trim(column);
+        }
         let titles: Row = self.style.columns.iter().map(|c| COLUMN_NAMES[*c].to_owned()).collect();
         let widths: Vec<usize> = (0..titles.len())
             .map(|i| {
@@ -107,7 +127,8 @@ impl Sink for TableSink {
         let total = |columns: &[usize]| columns.iter().map(|c| widths[*c] + 2).sum::<usize>();
         let mut left_out = Vec::new();
         for column in EXPENDABLE {
-            if total(&columns) > self.width + 2 && columns.len() > 2 {
+            let too_wide = self.limit.is_some_and(|limit| total(&columns) > limit + 2);
+            if too_wide && columns.len() > 1 {
                 let before = columns.len();
                 columns.retain(|c| self.style.columns[*c] != column);
                 left_out.extend((columns.len() < before).then_some(COLUMN_NAMES[column]));

@@ -6,7 +6,6 @@ use arrow_array::{Array, RecordBatch};
 use bytes_of::Shared;
 
 use super::*;
-use crate::args::Global;
 use crate::fixture;
 
 mod bytes_of {
@@ -39,13 +38,15 @@ fn style(time: TimeFormat, decimals: DecimalFormat, names: &[&str]) -> Style {
 
 /// The fixture's answer as bytes, its story known beforehand or only at the end.
 fn written(format: Format, style: Style, known: bool) -> Vec<u8> {
+    written_within(None, format, style, known)
+}
+
+fn written_within(limit: Option<usize>, format: Format, style: Style, known: bool) -> Vec<u8> {
     let answer = fixture::answer();
     let mut story = Story::new(answer.series.clone(), answer.range);
     let batches = story.add(answer);
     let bytes = Shared::default();
-    let screen = Screen::detect(&Global::default());
-    let screen = Screen { width: 200, ..screen };
-    let mut sink = sink(format, style, Box::new(bytes.clone()), &screen, false);
+    let mut sink = sink(format, style, Box::new(bytes.clone()), limit, false);
     let mut scales = [0; COLUMN_NAMES.len()];
     for (column, scale) in scales.iter_mut().enumerate() {
         *scale = batches.iter().filter_map(|b| b.scale(column)).max().unwrap_or(0);
@@ -257,9 +258,8 @@ fn a_closed_pipe_is_recognised_through_the_columnar_writers() {
         Format::Parquet,
         Format::Table,
     ] {
-        let screen = Screen::detect(&Global::default());
         let style = style(TimeFormat::Rfc3339, DecimalFormat::Float, &[]);
-        let mut sink = sink(format, style, Box::new(Closed), &screen, false);
+        let mut sink = sink(format, style, Box::new(Closed), None, false);
         let head = Head {
             series: &story.series,
             range: story.range,
@@ -271,5 +271,22 @@ fn a_closed_pipe_is_recognised_through_the_columnar_writers() {
             .and_then(|()| sink.batch(&batch))
             .and_then(|()| sink.end(&story));
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe, "{format:?}");
+    }
+}
+
+#[test]
+fn a_table_is_no_wider_than_its_terminal() {
+    for limit in [200, 100, 80, 60, 40, 30] {
+        let style = style(TimeFormat::Rfc3339, DecimalFormat::Float, &[]);
+        let table = String::from_utf8(written_within(Some(limit), Format::Table, style, true)).unwrap();
+        // What follows the rows is prose.
+        let rows = table
+            .lines()
+            .filter(|l| l.starts_with("2024-") || l.starts_with("open_time"));
+        assert!(rows.clone().count() > 20);
+        assert!(rows.clone().all(|l| l.chars().count() <= limit), "{limit}: {table}");
+        if limit >= 80 {
+            assert!(rows.clone().all(|l| l.split("  ").count() >= 6), "{limit}: {table}");
+        }
     }
 }
