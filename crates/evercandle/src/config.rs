@@ -196,7 +196,6 @@ impl Config {
         toml::from_str(&text).map_err(|e| ConfigError(format!("{shown}: {e}")))
     }
 
-    #[allow(clippy::disallowed_methods, reason = "configuration is found here and nowhere else")]
     /// Refuses what cannot work: the message names the setting, its value and what was expected.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if let Some(url) = &self.internet {
@@ -223,6 +222,7 @@ impl Config {
         Ok(())
     }
 
+    #[allow(clippy::disallowed_methods, reason = "configuration is found here and nowhere else")]
     fn file() -> Option<PathBuf> {
         if let Some(path) = variable(CONFIG_VARIABLE) {
             return Some(path.into());
