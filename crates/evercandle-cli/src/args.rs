@@ -180,11 +180,12 @@ pub(crate) enum Command {
 }
 
 const GET_EXAMPLES: &str = "\
-Ranges are half-open and UTC: --end 2024-02-01 stops before that day begins. An open end is now.
+Ranges are half-open and UTC: --end 2024-02-01 stops before that day begins.
+An open end is now.
 Without a range: the newest 100 klines.
 
-Unless --best-effort is given, an incomplete answer prints no kline and exits with 3; with it, what was
-found is printed, and the exit code is still 3.
+Unless --best-effort is given, an incomplete answer prints no kline and exits with 3.
+With it, what was found is printed, and the exit code is still 3.
 
 Examples:
   evercandle get BTCUSDT 1m --last 7d
@@ -201,7 +202,8 @@ Ctrl-C keeps what is stored; the same command again goes on from there.
 Examples:
   evercandle download BTCUSDT 1m --start 2017-08
   evercandle download BTCUSDT ETHUSDT SOLUSDT 1m 1h 1d --last 1y --jobs 4
-  evercandle symbols --market um --format csv | tail -n +2 | cut -d, -f1 | evercandle download --file - 1d --last 2y";
+  evercandle symbols --market um --format csv | tail -n +2 | cut -d, -f1 |
+    evercandle download --file - 1d --last 2y";
 
 const GAPS_EXAMPLES: &str = "\
 Examples:
@@ -209,8 +211,9 @@ Examples:
   evercandle gaps BTCUSDT 1m --last 30d --offline --format json";
 
 const CHART_EXAMPLES: &str = "\
-Without a range: the newest 120 klines. Longer ranges are aggregated: each column takes the first open, the
-last close, the highest high, the lowest low and the sum of the volumes of the klines it stands for.
+Without a range: the newest 120 klines.
+Longer ranges are aggregated: each column takes the first open, the last close, the highest high, the lowest low and the \
+sum of the volumes of the klines it stands for.
 
 Examples:
   evercandle chart BTCUSDT 1h --last 7d
@@ -531,4 +534,29 @@ pub(crate) struct Demo {
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentences(command: &clap::Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let prose = help.split("Example").next().unwrap_or_default();
+        for line in prose.lines().filter(|line| !line.is_empty()) {
+            assert!(
+                line.ends_with('.'),
+                "{}: cut in the middle: {line:?}",
+                command.get_name()
+            );
+        }
+        command.get_subcommands().for_each(sentences);
+    }
+
+    /// Goal: help is wrapped by the terminal it is read on, and not before.
+    #[test]
+    fn every_line_of_help_is_a_whole_sentence() {
+        Args::command().debug_assert();
+        sentences(&Args::command());
+    }
 }

@@ -111,6 +111,10 @@ fn bad_input_is_refused_with_what_was_expected() {
             "chart BTCUSDT 1m --last 1d --out chart.gif",
             "expected a file ending in .png, .svg or .html",
         ),
+        (
+            "chart BTCUSDT 1m --last 1d --out chart.svg --size 299x900",
+            "a picture takes at least 300x200",
+        ),
         ("gaps BTCUSDT 1m", "no range was given"),
         ("download --last 1d", "no symbol was given"),
         ("download BTCUSDT --last 1d", "no interval was given"),

@@ -12,6 +12,12 @@ use crate::args::Theme;
 
 /// Width and height at which text has its natural size.
 const NATURAL: (f64, f64) = (1200.0, 640.0);
+/// Width and height below which texts cannot be told from each other.
+pub(crate) const LEAST: (u32, u32) = (300, 200);
+/// Width of a character, as a share of its size: a little more than digits take.
+const CHARACTER: f64 = 0.55;
+/// Size of the lines below the title.
+const SMALL: f64 = 13.5;
 /// Share of the height that the volumes take.
 const VOLUME_SHARE: f64 = 0.18;
 
@@ -27,6 +33,8 @@ pub(crate) struct Layout {
     pub(crate) volume_top: f64,
     pub(crate) bottom: f64,
     pub(crate) scale: f64,
+    /// Whether the summary has a line of its own, for want of room beside the subtitle.
+    summary_below: bool,
 }
 
 impl Layout {
@@ -38,19 +46,23 @@ impl Layout {
         } else {
             24.0
         };
-        let top = 74.0 * scale;
+        let (left, right) = (18.0 * scale, width - 92.0 * scale);
+        let summary = plot.summary().map_or(0.0, |summary| breadth(&summary, SMALL));
+        let summary_below = (breadth(&plot.subtitle(), SMALL) + summary + SMALL) * scale > right - left;
+        let top = if summary_below { 94.0 } else { 74.0 } * scale;
         let bottom = height - (34.0 + legend) * scale;
         let volume = (bottom - top) * VOLUME_SHARE;
         Layout {
             width,
             height,
-            left: 18.0 * scale,
-            right: width - 92.0 * scale,
+            left,
+            right,
             top,
             price_bottom: bottom - volume - 10.0 * scale,
             volume_top: bottom - volume,
             bottom,
             scale,
+            summary_below,
         }
     }
 
@@ -165,9 +177,17 @@ impl Picture<'_> {
         let (plot, layout) = (self.plot, self.layout);
         let s = layout.scale;
         self.text("title", layout.left, 30.0 * s, 20.0, "start", &plot.title());
-        self.text("text", layout.left, 53.0 * s, 13.5, "start", &plot.subtitle());
-        if let Some(summary) = plot.summary() {
-            self.text("text", layout.right, 53.0 * s, 13.5, "end", &summary);
+        // The line may run on above the prices' labels, and what is still too long is written smaller.
+        let room = (layout.width - 2.0 * layout.left) / s;
+        let fitting = |text: &str| SMALL * (room / breadth(text, SMALL)).min(1.0);
+        let subtitle = plot.subtitle();
+        self.text("text", layout.left, 53.0 * s, fitting(&subtitle), "start", &subtitle);
+        match plot.summary() {
+            Some(summary) if layout.summary_below => {
+                self.text("text", layout.left, 73.0 * s, fitting(&summary), "start", &summary);
+            }
+            Some(summary) => self.text("text", layout.right, 53.0 * s, SMALL, "end", &summary),
+            None => {}
         }
     }
 
@@ -379,6 +399,11 @@ fn rectangle(path: &mut String, x: f64, y: f64, width: f64, height: f64) {
 
 fn line(path: &mut String, x: f64, from: f64, to: f64) {
     write!(path, "M{x:.2} {from:.2}V{to:.2}").expect("a String takes everything");
+}
+
+/// How wide a text is, before scaling.
+fn breadth(text: &str, size: f64) -> f64 {
+    text.chars().count() as f64 * size * CHARACTER
 }
 
 /// Text as XML wants it.

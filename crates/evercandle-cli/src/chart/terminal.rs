@@ -27,8 +27,31 @@ pub(crate) fn columns_max(width: usize) -> usize {
 /// Axis, space and the longest usual price label.
 const AXIS_WIDTH: usize = 13;
 
+/// Lines of prices at the least.
+const PRICE_ROWS_MIN: usize = 4;
+/// Title, summary, axis and its labels.
+const LINES_FIXED: usize = 4;
+
 /// The chart as lines of text; `rows` counts those of the prices.
 pub(crate) fn draw(plot: &Plot, width: usize, rows: usize, color: bool) -> String {
+    lines(plot, width, rows.max(PRICE_ROWS_MIN), true, color)
+}
+
+/// The chart in no more than `height` lines, the volumes left out if there is no room for them. The error is the least
+/// height.
+pub(crate) fn fit(plot: &Plot, width: usize, height: usize, color: bool) -> Result<String, usize> {
+    let unsettled = if plot.columns.iter().any(|c| c.unsettled) { 2 } else { 0 };
+    let around = LINES_FIXED + unsettled + plot.legend.len();
+    let with_volumes = around + 1 + VOLUME_ROWS;
+    let rows = |around: usize| height.checked_sub(around).filter(|rows| *rows >= PRICE_ROWS_MIN);
+    match (rows(with_volumes), rows(around)) {
+        (Some(rows), _) => Ok(lines(plot, width, rows, true, color)),
+        (None, Some(rows)) => Ok(lines(plot, width, rows, false, color)),
+        (None, None) => Err(around + PRICE_ROWS_MIN),
+    }
+}
+
+fn lines(plot: &Plot, width: usize, rows: usize, volumes: bool, color: bool) -> String {
     let mut lines = vec![format!(
         "{}  {}",
         paint(color, Ink::Title, &plot.title()),
@@ -39,9 +62,13 @@ pub(crate) fn draw(plot: &Plot, width: usize, rows: usize, color: bool) -> Strin
             lines.push(summary);
             let pitch = (columns_max(width) / plot.columns.len().max(1)).clamp(1, 3);
             let canvas = Canvas { plot, pitch, color };
-            lines.push(String::new());
-            canvas.prices(&mut lines, rows.max(4), low, high);
-            canvas.volumes(&mut lines);
+            if volumes {
+                lines.push(String::new());
+            }
+            canvas.prices(&mut lines, rows, low, high);
+            if volumes {
+                canvas.volumes(&mut lines);
+            }
             canvas.times(&mut lines);
         }
         _ => lines.push("no klines".to_owned()),

@@ -67,6 +67,40 @@ fn a_terminal_chart() {
 }
 
 #[test]
+fn a_terminal_chart_is_as_high_as_was_asked_or_says_the_least() {
+    let plot = plot(terminal::columns_max(40));
+    let mut least = 0;
+    for height in 1..40 {
+        match terminal::fit(&plot, 40, height, false) {
+            Ok(text) => assert_eq!(text.lines().count(), height, "{text}"),
+            Err(named) => {
+                assert!(height < named);
+                least = named;
+            }
+        }
+    }
+    assert_eq!(least, 12);
+    assert!(terminal::fit(&plot, 40, least, false).is_ok());
+}
+
+#[test]
+fn the_header_of_a_narrow_picture_is_not_printed_over_itself() {
+    let plot = plot(100);
+    let summary = plot.summary().unwrap().replace("  ", "\u{a0}\u{a0} ");
+    let line = |width, text: &str| -> String {
+        let svg = svg::draw(&plot, (width, 900), Theme::Light);
+        let line = svg.lines().find(|l| l.contains(text)).unwrap();
+        let y = line.split("y=\"").nth(1).unwrap();
+        y.split('"').next().unwrap().to_owned()
+    };
+    let subtitle = plot.subtitle();
+    for (width, together) in [(300, false), (400, false), (1200, true)] {
+        let at = |text: &str| line(width, &format!(">{text}<"));
+        assert_eq!(at(&subtitle) == at(&summary), together, "{width}");
+    }
+}
+
+#[test]
 fn nothing_is_drawn_as_nothing() {
     let series = fixture::hours();
     let story = Story::new(series.clone(), fixture::range("2024-01-01", "2024-01-02"));

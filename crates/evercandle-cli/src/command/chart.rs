@@ -34,6 +34,14 @@ enum Picture {
 pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let series = args.series.series()?;
     let picture = args.out.as_deref().map(picture).transpose()?;
+    if let (Some(_), Some((w, h))) = (picture, args.size)
+        && (w < svg::LEAST.0 || h < svg::LEAST.1)
+    {
+        let (least_w, least_h) = svg::LEAST;
+        return Err(Failure::bad_input(format!(
+            "--size {w}x{h}: a picture takes at least {least_w}x{least_h}"
+        )));
+    }
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args
         .range
@@ -84,12 +92,17 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
     match (picture, &args.out) {
         (Some(kind), Some(path)) => draw(kind, &plot, size, args.theme, path).await?,
         _ => {
-            let rows = args.size.map_or_else(
-                || screen.height.saturating_sub(LINES_AROUND).clamp(8, LINES_MAX),
-                |(_, h)| h as usize,
-            );
+            let drawn = match args.size {
+                Some((w, h)) => terminal::fit(&plot, width, h as usize, screen.stdout_color).map_err(|least| {
+                    Failure::bad_input(format!("--size {w}x{h}: this chart takes at least {w}x{least}"))
+                })?,
+                None => {
+                    let rows = screen.height.saturating_sub(LINES_AROUND).clamp(8, LINES_MAX);
+                    terminal::draw(&plot, width, rows, screen.stdout_color)
+                }
+            };
             let mut stdout = std::io::stdout().lock();
-            stdout.write_all(terminal::draw(&plot, width, rows, screen.stdout_color).as_bytes())?;
+            stdout.write_all(drawn.as_bytes())?;
             stdout.flush()?;
         }
     }
