@@ -1,0 +1,143 @@
+//! The program and those it works with: readers that go away, other programs, and people who press Ctrl-C.
+
+use std::process::{Command, Stdio};
+
+use super::{command, finished, run_in};
+
+/// Goal: Ctrl-C during a download is prompt, keeps what is stored, and says how to go on.
+/// Method: upstreams that never answer; interrupt; then the same command without the fault.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_download_says_how_to_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing listens on a port that was just free, and a listener that never answers is the harder case.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let args = [
+        "download",
+        "BTCUSDT",
+        "1m",
+        "--start",
+        "2024-01-01",
+        "--end",
+        "2024-06-01",
+        "--internet",
+        &url,
+    ];
+    let child = command(dir.path())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked = listener.accept().unwrap();
+    let begun = std::time::Instant::now();
+    signal(child.id(), "-INT");
+    let got = finished(child.wait_with_output().unwrap());
+    drop(asked);
+    assert_eq!(got.code, Some(130), "{}", got.stderr);
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(got.stderr.contains("run the same command again"), "{}", got.stderr);
+    assert!(got.stdout.contains("1 not finished"), "{}", got.stdout);
+}
+
+/// Goal: a FIFO that nobody reads does not make the program deaf to Ctrl-C.
+/// Method: interrupt once the explanation is out, which comes just before the FIFO is opened.
+#[cfg(unix)]
+#[test]
+fn waiting_for_a_reader_can_be_interrupted() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo.csv");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut child = command(dir.path())
+        .args(["get", "BTCUSDT", "1d", "--start", "2024-05-01", "--end", "2024-05-08"])
+        .args(["--simulate", "--explain", "--out", fifo.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().starts_with("missing")));
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+/// Goal: the simulator is usable from another process, and Ctrl-C ends it well.
+#[cfg(unix)]
+#[test]
+fn the_simulator_serves_another_process_until_it_is_interrupted() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--now",
+        "2024-06-01T12:00:00Z",
+        "--quiet",
+    ];
+    let mut child = command(dir.path()).args(args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    let url = url.trim();
+    let got = run_in(
+        dir.path(),
+        &[
+            "get",
+            "BTCUSDT",
+            "1d",
+            "--start",
+            "2024-05-01",
+            "--end",
+            "2024-05-08",
+            "--internet",
+            url,
+        ],
+    );
+    assert_eq!((got.code, got.stdout.lines().count()), (Some(0), 8), "{}", got.stderr);
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Goal: `| head` is not an error. Method: close the pipe before the program writes.
+#[test]
+fn a_closed_pipe_is_quiet_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "get",
+        "BTCUSDT",
+        "1m",
+        "--start",
+        "2024-05-01",
+        "--end",
+        "2024-05-04",
+        "--simulate",
+        "--quiet",
+    ];
+    let mut child = command(dir.path())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let got = finished(child.wait_with_output().unwrap());
+    assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""));
+}
+
+#[cfg(unix)]
+fn signal(process: u32, signal: &str) {
+    assert!(
+        Command::new("kill")
+            .args([signal, &process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
