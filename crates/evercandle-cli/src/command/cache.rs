@@ -15,10 +15,10 @@ use crate::screen::{Ink, Screen};
 use crate::{range, session, text};
 
 const COLUMNS: [Column; 9] = [
-    left("market"),
+    left("market").spare(),
     left("symbol"),
     left("interval"),
-    right("klines"),
+    right("klines").spare(),
     left("first"),
     left("until"),
     right("parts").spare(),

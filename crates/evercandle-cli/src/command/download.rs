@@ -23,7 +23,7 @@ use crate::text;
 const COLUMNS: [Column; 6] = [
     left("series"),
     right("klines"),
-    right("fetched"),
+    right("fetched").spare(),
     right("missing"),
     right("took").spare(),
     left("result"),

@@ -185,3 +185,38 @@ fn fitting(columns: &[Column], rows: &[Vec<String>], limit: usize) -> Vec<usize>
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_does_without_spare_columns_and_wraps_the_prose() {
+        let columns = [
+            left("symbol"),
+            right("klines").spare(),
+            right("took").spare(),
+            left("result"),
+        ];
+        let row = [
+            "binance/spot/BTCUSDT/1h",
+            "1,000,000",
+            "12.5 ms",
+            "the exchange had halted trading",
+        ];
+        let rows = vec![row.map(str::to_owned).to_vec()];
+        for (limit, titles) in [
+            (Some(75), "symbol klines took result"),
+            (Some(50), "symbol klines result"),
+            (Some(40), "symbol result"),
+            (None, "symbol klines took result"),
+        ] {
+            let text = table(&columns, &rows, limit);
+            let shown: Vec<&str> = text.lines().next().unwrap().split_whitespace().collect();
+            assert_eq!(shown.join(" "), titles, "{limit:?}: {text}");
+            let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
+            assert!(limit.is_none_or(|limit| widest <= limit), "{limit:?}: {text}");
+            assert_eq!(text.lines().count() == 2, limit.is_none(), "{text}");
+        }
+    }
+}
