@@ -171,6 +171,7 @@ impl Engine {
             self.fetch_forming(series, &upstreams, assembly, deadline).await;
         }
         let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, deadline).await;
+        let mut archived = false;
         let mut tried = self.remembered(series, &upstreams, assembly);
         for _ in 0..ROUNDS_MAX {
             let missing = assembly.missing();
@@ -185,14 +186,12 @@ impl Engine {
                 }
                 break;
             }
-            if let Some(why) = &unknown_symbol
-                && !assembly.has_rows()
-                && !self.is_archived(series, &upstreams, assembly, deadline).await
-            {
-                return Err(Error::UnknownSymbol {
-                    series: series.clone(),
-                    why: why.clone(),
-                });
+            if let (Some(why), false, false) = (&unknown_symbol, archived, assembly.has_rows()) {
+                archived = self.is_archived(series, &upstreams, assembly, deadline).await;
+                if !archived {
+                    let (series, why) = (series.clone(), why.clone());
+                    return Err(Error::UnknownSymbol { series, why });
+                }
             }
             let views: Vec<View> = upstreams
                 .iter()
@@ -234,11 +233,12 @@ impl Engine {
                 }
             }
         }
+        // Whoever rests might know better, so this comes before anything is taken for proven.
+        self.explain_resting(&upstreams, assembly);
         self.record_proven(series, assembly).await;
         if assembly.first_open().is_none() && assembly.begins_with_nothing() {
             self.ask_listing(series, &upstreams, assembly, deadline).await;
         }
-        self.explain_resting(&upstreams, assembly);
         Ok(())
     }
 
