@@ -79,7 +79,8 @@ impl Form {
 pub struct Offer {
     /// In which form.
     pub supply: Supply,
-    /// Whether a row missing from its answer proves that the exchange has none. Archives prove nothing by absence.
+    /// Whether a row missing between the rows of its answer proves that the exchange has none. An answer without any row
+    /// proves nothing alone, and archives prove nothing by absence.
     pub authoritative: bool,
 }
 
