@@ -11,10 +11,9 @@ use serde_json::value::RawValue;
 
 use super::super::FetchError;
 use super::super::http::Reply;
-use super::micros_per_unit;
+use super::vision_csv::twelve_fields;
 use crate::model::batch::{Batch, COLUMN_NAMES};
-use crate::model::builder::{BatchBuilder, Repairs, Row};
-use crate::model::decimals::{COLUMNS, Printed};
+use crate::model::builder::{BatchBuilder, Repairs};
 use crate::model::range::TimeRange;
 use crate::model::series::Series;
 
@@ -94,7 +93,7 @@ impl<'de> Visitor<'de> for OneRow<'_> {
             *text = bare(raw.get());
         }
         while elements.next_element::<IgnoredAny>()?.is_some() {}
-        let row = row(&texts).map_err(|slot| {
+        let row = twelve_fields(|slot| texts[slot].as_bytes()).map_err(|slot| {
             let name = COLUMN_NAMES.get(slot).unwrap_or(&"");
             de::Error::custom(format_args!("{name} = {:?}", texts[slot]))
         })?;
@@ -106,28 +105,4 @@ impl<'de> Visitor<'de> for OneRow<'_> {
 /// Without the quotes of a string. An escaped character stays as it is and is then not a digit.
 fn bare(raw: &str) -> &str {
     raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw)
-}
-
-/// The row, or the slot that does not hold what it should.
-fn row<'a>(texts: &[&'a str; ELEMENTS]) -> Result<Row<'a>, usize> {
-    let whole = |slot: usize| super::vision_csv::whole(texts[slot].as_bytes()).ok_or(slot);
-    let decimal = |slot: usize| Printed::parse(texts[slot].as_bytes()).ok_or(slot);
-    let (open_time, close_time, count) = (whole(0)?, whole(6)?, whole(8)?);
-    let unit = micros_per_unit(open_time);
-    let values: [Printed<'a>; COLUMNS] = [
-        decimal(1)?,
-        decimal(2)?,
-        decimal(3)?,
-        decimal(4)?,
-        decimal(5)?,
-        decimal(7)?,
-        decimal(9)?,
-        decimal(10)?,
-    ];
-    Ok(Row {
-        open_time: open_time.saturating_mul(unit),
-        close_time: close_time.saturating_mul(unit),
-        count,
-        values,
-    })
 }

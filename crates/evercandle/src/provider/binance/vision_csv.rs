@@ -105,11 +105,17 @@ fn any_row(line: &[u8]) -> Result<Row<'_>, String> {
             .to_string();
         format!("{} = \"{text}\"", COLUMN_NAMES[slot])
     };
-    let number = |slot: usize| whole(fields[slot]).ok_or_else(|| wrong(slot));
-    let decimal = |slot: usize| Printed::parse(fields[slot]).ok_or_else(|| wrong(slot));
+    twelve_fields(|slot| fields[slot]).map_err(wrong)
+}
+
+/// The row that the exchange's fields 0 to 10 make, wherever they are printed, or the field that does not hold what it
+/// should. The places are the same on every market and in every source.
+pub(super) fn twelve_fields<'a>(field: impl Fn(usize) -> &'a [u8]) -> Result<Row<'a>, usize> {
+    let number = |slot: usize| whole(field(slot)).ok_or(slot);
+    let decimal = |slot: usize| Printed::parse(field(slot)).ok_or(slot);
     let (open_time, close_time, count) = (number(0)?, number(6)?, number(8)?);
     let unit = micros_per_unit(open_time);
-    let values: [Printed<'_>; COLUMNS] = [
+    let values: [Printed<'a>; COLUMNS] = [
         decimal(1)?,
         decimal(2)?,
         decimal(3)?,
