@@ -128,10 +128,10 @@ impl From<Error> for Failure {
         let message = error.to_string();
         match error {
             Error::BadRequest(_) => Failure::bad_input(message),
-            Error::UnknownSymbol { series, .. } => Failure::bad_input(message).hint(format!(
+            Error::UnknownSymbol { market, ref symbol, .. } => Failure::bad_input(message).hint(format!(
                 "`evercandle symbols --market {} {}` lists what there is",
-                series.market(),
-                series.symbol().as_str().chars().take(3).collect::<String>()
+                market,
+                symbol.as_str().chars().take(3).collect::<String>()
             )),
             Error::Incomplete(answer) | Error::Unavailable(answer) => {
                 let mut story = Story::new(answer.series.clone(), answer.range);

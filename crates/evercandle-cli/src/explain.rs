@@ -111,7 +111,7 @@ fn attempt(attempt: &Attempt) -> Vec<String> {
         clock(attempt.at),
         attempt.provider.to_string(),
         attempt.form.to_owned(),
-        text::range(attempt.range),
+        attempt.range.map(text::range).unwrap_or_default(),
         if attempt.number == 0 {
             "–".to_owned()
         } else {

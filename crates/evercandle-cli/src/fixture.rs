@@ -83,7 +83,7 @@ pub(crate) fn answer() -> Answer {
     };
     let attempt = |provider: &str, range, form, number, millis, outcome| Attempt {
         provider: ProviderName::new(provider),
-        range,
+        range: Some(range),
         form,
         number,
         at: at("2024-01-06T00:00:01Z"),

@@ -63,8 +63,8 @@ impl Query {
         let (query, client) = (self.clone(), client.clone());
         let windows = range::windows(self.range, self.series.interval());
         let ask = move |window: TimeRange| {
-            let (client, request) = (client.clone(), query.request(window));
-            async move { settle(client.get_data(request).await, window) }
+            let (client, request, series) = (client.clone(), query.request(window), query.series.clone());
+            async move { settle(client.get_data(request).await, &series, window) }
         };
         futures::stream::iter(windows).map(ask).buffered(WINDOWS_AHEAD)
     }
@@ -111,7 +111,7 @@ impl Gathered {
     }
 }
 
-fn settle(result: Result<Answer, Error>, window: TimeRange) -> Result<Window, Failure> {
+fn settle(result: Result<Answer, Error>, series: &Series, window: TimeRange) -> Result<Window, Failure> {
     match result {
         Ok(answer) => Ok(Window { answer, unknown: None }),
         Err(Error::Incomplete(answer) | Error::Unavailable(answer)) => Ok(Window {
@@ -119,7 +119,7 @@ fn settle(result: Result<Answer, Error>, window: TimeRange) -> Result<Window, Fa
             unknown: None,
         }),
         // A delisted symbol is known to the archives only: the windows they lack must not hide those they have.
-        Err(Error::UnknownSymbol { series, why }) => {
+        Err(Error::UnknownSymbol { market, symbol, why }) => {
             let grid = Grid::new(series.interval(), None);
             let range = grid.align(window);
             let exchange = ProviderName::new(series.exchange().as_str());
@@ -138,7 +138,7 @@ fn settle(result: Result<Answer, Error>, window: TimeRange) -> Result<Window, Fa
             };
             Ok(Window {
                 answer,
-                unknown: Some(Error::UnknownSymbol { series, why }),
+                unknown: Some(Error::UnknownSymbol { market, symbol, why }),
             })
         }
         Err(error) => Err(error.into()),

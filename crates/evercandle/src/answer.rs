@@ -197,9 +197,9 @@ impl fmt::Display for GapReason {
 pub struct Attempt {
     /// Who.
     pub provider: ProviderName,
-    /// For which slots.
-    pub range: TimeRange,
-    /// What of it was asked for: `page`, `day`, `month`, `listing`, `time`.
+    /// For which slots, when klines were asked for.
+    pub range: Option<TimeRange>,
+    /// What was asked for: `page`, `day`, `month`, `listing`, `time`, `prices`, `readings`, …
     pub form: &'static str,
     /// Which try this was, from 1; 0 when nothing was sent.
     pub number: u32,

@@ -63,11 +63,14 @@ impl Client {
         }
         let mut upstreams = Vec::new();
         for entry in CATALOG {
-            let settings = config.provider(entry.name);
-            if settings.enabled
-                && let Some(provider) = (entry.build)(&settings, &http).map_err(wrong)?.klines
-            {
-                upstreams.push(Arc::new(Upstream::new(provider, settings.slots, &config.engine)));
+            let mut settings = config.provider(entry.name);
+            if settings.enabled {
+                if settings.key.is_none() {
+                    settings.key = Config::key_from_environment(entry.name).map_err(wrong)?;
+                }
+                let roles = (entry.build)(&settings, &http.of(&settings)).map_err(wrong)?;
+                let breaker = settings.breaker.as_ref().unwrap_or(&config.breaker);
+                upstreams.push(Arc::new(Upstream::new(roles, settings.slots, breaker)));
             }
         }
         let engine = Arc::new(Engine::new(config.engine.clone(), clock, store, upstreams));

@@ -16,6 +16,9 @@ pub const INTERNET_VARIABLE: &str = "EVERCANDLE_INTERNET";
 pub const CACHE_DIR_VARIABLE: &str = "EVERCANDLE_CACHE_DIR";
 /// Path of a TOML file with any of the settings here.
 pub const CONFIG_VARIABLE: &str = "EVERCANDLE_CONFIG";
+/// Keys of upstreams that sell or rate-limit by key, from the environment only: a configuration file is copied around.
+/// `EVERCANDLE_KEY_<PROVIDER>` with dashes as underscores, and `_PRO` after it for the paid kind.
+pub const KEY_VARIABLE_PREFIX: &str = "EVERCANDLE_KEY_";
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,10 @@ pub struct Config {
     pub http: HttpConfig,
     /// How a request becomes an answer.
     pub engine: EngineConfig,
+    /// When a failing upstream is left alone, and for how long.
+    pub breaker: BreakerSettings,
+    /// Prices and sentiment.
+    pub latest: LatestConfig,
     /// Per upstream, by its name in the catalogue.
     pub providers: BTreeMap<String, ProviderConfig>,
 }
@@ -117,12 +124,10 @@ pub struct EngineConfig {
     pub concurrency: usize,
     /// Time after a kline's close before its values are final: spot REST has been seen to change them for seconds.
     pub settle_ms: u64,
-    /// Consecutive failures after which an upstream is left alone.
-    pub breaker_failures: u32,
-    /// How long an upstream is left alone after that.
-    pub breaker_cooldown_ms: u64,
     /// Share of an upstream's published weight limit that we use, in percent: others may share the address.
     pub quota_percent: u32,
+    /// Share of what we use that bulk downloads leave to callers who wait, in percent.
+    pub quota_reserve_percent: u32,
 }
 
 impl Default for EngineConfig {
@@ -134,9 +139,102 @@ impl Default for EngineConfig {
             backoff_max_ms: 2_000,
             concurrency: 8,
             settle_ms: 5_000,
-            breaker_failures: 3,
-            breaker_cooldown_ms: 30_000,
             quota_percent: 80,
+            quota_reserve_percent: 15,
+        }
+    }
+}
+
+/// When a failing upstream is left alone, and for how long. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerSettings {
+    /// It opens when so many failures lie within the window…
+    pub failures: u32,
+    /// …of this length…
+    pub window_ms: u64,
+    /// …and they are at least this share of the calls since the first of them: a busy upstream with a few errors in a
+    /// hundred works. 0 counts failures alone.
+    pub failure_ratio: f64,
+    /// It also opens after so many failures in a row, however far apart: whoever asks every three minutes must notice
+    /// an outage too.
+    pub consecutive: u32,
+    /// How long it stays open the first time; doubled each time it opens again before it has been well for a while.
+    pub cooldown_ms: u64,
+    /// The longest it stays open: recovery must not wait longer.
+    pub cooldown_max_ms: u64,
+    /// How long a probe or a trial may take before another one is let through.
+    pub permit_ms: u64,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> BreakerSettings {
+        BreakerSettings {
+            failures: 5,
+            window_ms: 60_000,
+            failure_ratio: 0.5,
+            consecutive: 3,
+            cooldown_ms: 30_000,
+            cooldown_max_ms: 300_000,
+            permit_ms: 30_000,
+        }
+    }
+}
+
+impl BreakerSettings {
+    fn validate(&self, at: &str) -> Result<(), ConfigError> {
+        for (name, value) in [
+            ("failures", u64::from(self.failures)),
+            ("window_ms", self.window_ms),
+            ("consecutive", u64::from(self.consecutive)),
+            ("cooldown_ms", self.cooldown_ms),
+            ("permit_ms", self.permit_ms),
+        ] {
+            if value == 0 {
+                return Err(ConfigError(format!("{at}.{name} = 0: expected at least 1")));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.failure_ratio) {
+            let found = self.failure_ratio;
+            return Err(ConfigError(format!("{at}.failure_ratio = {found}: expected 0 to 1")));
+        }
+        if self.cooldown_max_ms < self.cooldown_ms {
+            let (found, cooldown) = (self.cooldown_max_ms, self.cooldown_ms);
+            return Err(ConfigError(format!(
+                "{at}.cooldown_max_ms = {found}: expected at least cooldown_ms, which is {cooldown}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Prices and sentiment. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LatestConfig {
+    /// A price fetched so recently is not asked for again.
+    pub price_fresh_ms: u64,
+    /// A price whose last trade is older than this is not called live.
+    pub price_live_ms: u64,
+    /// A remembered price older than this is refused rather than served.
+    pub price_stale_if_error_ms: u64,
+    /// A sentiment fetched so recently is not asked for again; it changes once a day.
+    pub sentiment_fresh_ms: u64,
+    /// A remembered sentiment older than this is refused rather than served.
+    pub sentiment_stale_if_error_ms: u64,
+}
+
+impl Default for LatestConfig {
+    fn default() -> LatestConfig {
+        LatestConfig {
+            price_fresh_ms: 1_000,
+            // A major trades every second; five minutes of silence is news that the caller must see.
+            price_live_ms: 300_000,
+            // Enough to bridge a restart of everything, too short to trade on.
+            price_stale_if_error_ms: 900_000,
+            sentiment_fresh_ms: 600_000,
+            // The index is a day old by nature; three days is a weekend of outage.
+            sentiment_stale_if_error_ms: 259_200_000,
         }
     }
 }
@@ -153,6 +251,17 @@ pub struct ProviderConfig {
     pub limits: BTreeMap<String, u64>,
     /// Requests to it in flight at once.
     pub slots: usize,
+    /// As the setting of the same name at the top, for this upstream alone.
+    pub internet: Option<Url>,
+    /// As `http.timeout_ms`, for this upstream alone.
+    pub timeout_ms: Option<u64>,
+    /// As `engine.attempts`, for this upstream alone.
+    pub attempts: Option<u32>,
+    /// As the table of the same name at the top, for this upstream alone.
+    pub breaker: Option<BreakerSettings>,
+    /// Its key, if it wants one; from the environment, never written out.
+    #[serde(skip)]
+    pub key: Option<ProviderKey>,
 }
 
 impl Default for ProviderConfig {
@@ -162,7 +271,45 @@ impl Default for ProviderConfig {
             hosts: BTreeMap::new(),
             limits: BTreeMap::new(),
             slots: 8,
+            internet: None,
+            timeout_ms: None,
+            attempts: None,
+            breaker: None,
+            key: None,
         }
+    }
+}
+
+/// A key of an upstream. Shown nowhere: neither in debug output nor in a configuration that is written out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderKey {
+    /// Whether it is of the paid kind, which may belong to another host.
+    pub paid: bool,
+    text: String,
+}
+
+impl ProviderKey {
+    /// Takes a key; refuses what cannot be sent in a header.
+    pub fn new(text: &str, paid: bool) -> Result<ProviderKey, ConfigError> {
+        let text = text.trim();
+        match !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
+            true => Ok(ProviderKey {
+                paid,
+                text: text.to_owned(),
+            }),
+            false => Err(ConfigError("expected printable ASCII characters without spaces".into())),
+        }
+    }
+
+    /// The key itself, for the header it is sent in.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::fmt::Debug for ProviderKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProviderKey(hidden)")
     }
 }
 
@@ -188,6 +335,22 @@ impl Config {
         Ok(config)
     }
 
+    /// The key of an upstream in the environment: the paid one first.
+    pub fn key_from_environment(provider: &str) -> Result<Option<ProviderKey>, ConfigError> {
+        let name = format!(
+            "{KEY_VARIABLE_PREFIX}{}",
+            provider.to_ascii_uppercase().replace('-', "_")
+        );
+        for (name, paid) in [(format!("{name}_PRO"), true), (name, false)] {
+            if let Some(text) = variable(&name) {
+                // The message names the variable, never its value.
+                let key = ProviderKey::new(&text, paid).map_err(|e| ConfigError(format!("{name}: {e}")))?;
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads a TOML file; unknown keys are errors.
     #[allow(clippy::disallowed_methods, reason = "configuration is read here and nowhere else")]
     pub fn from_file(path: &std::path::Path) -> Result<Config, ConfigError> {
@@ -209,7 +372,13 @@ impl Config {
         at_least_one("http.idle_timeout_ms", self.http.idle_timeout_ms)?;
         at_least_one("engine.attempts", u64::from(self.engine.attempts))?;
         at_least_one("engine.concurrency", self.engine.concurrency as u64)?;
-        at_least_one("engine.breaker_failures", u64::from(self.engine.breaker_failures))?;
+        self.breaker.validate("breaker")?;
+        if self.engine.quota_reserve_percent > 90 {
+            let found = self.engine.quota_reserve_percent;
+            return Err(ConfigError(format!(
+                "engine.quota_reserve_percent = {found}: expected 0 to 90"
+            )));
+        }
         if !(1..=100).contains(&self.engine.quota_percent) {
             let found = self.engine.quota_percent;
             return Err(ConfigError(format!(
@@ -218,6 +387,18 @@ impl Config {
         }
         for (name, provider) in &self.providers {
             at_least_one(&format!("providers.{name}.slots"), provider.slots as u64)?;
+            at_least_one(
+                &format!("providers.{name}.timeout_ms"),
+                provider.timeout_ms.unwrap_or(1),
+            )?;
+            let attempts = u64::from(provider.attempts.unwrap_or(1));
+            at_least_one(&format!("providers.{name}.attempts"), attempts)?;
+            if let Some(url) = &provider.internet {
+                parse_internet(url.as_str()).map_err(|e| ConfigError(format!("providers.{name}.{e}")))?;
+            }
+            if let Some(breaker) = &provider.breaker {
+                breaker.validate(&format!("providers.{name}.breaker"))?;
+            }
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! What can go wrong, by what the caller can do about it.
 
-use crate::answer::Answer;
-use crate::model::series::{Series, SeriesError};
-use crate::model::symbol::SymbolError;
+use std::time::Duration;
+
+use crate::answer::{Answer, ProviderName};
+use crate::model::series::{Market, SeriesError};
+use crate::model::symbol::{Symbol, SymbolError};
 
 /// Why there is no answer. Add a variant only when a caller will do something different because of it.
 #[derive(Debug, thiserror::Error)]
@@ -11,10 +13,12 @@ pub enum Error {
     #[error("{0}")]
     BadRequest(String),
     /// The exchange does not know the symbol in that market, and no archive or cache has any kline of it.
-    #[error("{series}: the exchange does not know this symbol in market {}: {why}", series.market())]
+    #[error("{symbol}: the exchange does not know this symbol in market {market}: {why}")]
     UnknownSymbol {
+        /// Where it was looked for.
+        market: Market,
         /// What was asked for.
-        series: Series,
+        symbol: Symbol,
         /// What the upstream said.
         why: String,
     },
@@ -25,12 +29,14 @@ pub enum Error {
     #[error("{}", unavailable(.0))]
     Unavailable(Box<Answer>),
     /// Nobody could answer a question that is not about klines; every upstream's reason is inside.
-    #[error("no upstream could tell the {what}: {reasons}")]
+    #[error("no upstream could tell the {what}: {}", told(reasons))]
     NoUpstream {
         /// What was asked for.
         what: String,
         /// What each upstream said.
-        reasons: String,
+        reasons: Vec<(ProviderName, String)>,
+        /// In how long the first of them is asked again, where that is known.
+        retry_after: Option<Duration>,
     },
     /// The local cache could not be used where it was indispensable (opening it, listing it, evicting from it).
     #[error("cache: {0}")]
@@ -66,6 +72,14 @@ fn incomplete(answer: &Answer) -> String {
         answer.len(),
         gaps.join(", ")
     )
+}
+
+fn told(reasons: &[(ProviderName, String)]) -> String {
+    let said: Vec<String> = reasons.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    match said.is_empty() {
+        true => "none serves it, or none is enabled".to_owned(),
+        false => said.join("; "),
+    }
 }
 
 fn unavailable(answer: &Answer) -> String {

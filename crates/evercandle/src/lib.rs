@@ -45,6 +45,12 @@ pub mod request;
 
 pub mod answer;
 
+pub mod price;
+
+pub mod sentiment;
+
+pub mod health;
+
 pub mod error;
 
 pub mod model;
@@ -68,12 +74,16 @@ pub use client::Client;
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use error::Error;
+pub use health::{CircuitState, Health, Latency, QuotaUse, Status, UpstreamHealth};
 pub use model::batch::{Batch, Oddity, OddityKind};
 pub use model::interval::{Grid, Interval};
 pub use model::range::{RangeSet, TimeRange, Timestamp};
 pub use model::series::{Exchange, Market, Series, VolumeUnit};
 pub use model::symbol::Symbol;
+pub use price::{DayStatistics, Decimal, MissingPrice, Nature, Price, PriceRequest, PriceState, Prices, Substitutes};
 pub use request::{Completeness, Forming, Priority, Request, Sources};
+
+pub use sentiment::{Measure, Reading, Secondary, Sentiment, SentimentAnswer, SentimentRequest, SentimentState};
 
 /// The README's examples are compiled too.
 #[cfg(doctest)]

@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use crate::answer::{Attempt, Outcome, ProviderName};
-use crate::model::series::Series;
 
 /// One try at an upstream ended.
-pub(crate) fn attempt(series: &Series, attempt: &Attempt) {
+pub(crate) fn attempt(subject: &dyn std::fmt::Display, attempt: &Attempt) {
     let provider = attempt.provider.to_string();
     let outcome = match &attempt.outcome {
         Outcome::Rows(_) | Outcome::Answered => "ok",
@@ -28,8 +27,8 @@ pub(crate) fn attempt(series: &Series, attempt: &Attempt) {
         metrics::counter!(name, "provider" => provider).increment(1);
     }
     tracing::info!(
-        upstream = %attempt.provider, %series, range = %attempt.range, form = attempt.form, number = attempt.number,
-        took_ms = attempt.took.as_millis() as u64, outcome = %attempt.outcome, "slice settled"
+        upstream = %attempt.provider, %subject, range = attempt.range.map(tracing::field::display), form = attempt.form, number = attempt.number,
+        took_ms = attempt.took.as_millis() as u64, outcome = %attempt.outcome, "attempt settled"
     );
 }
 

@@ -5,6 +5,7 @@
 //! All waiting happens before *admit*, so a delay of our own can neither burn a trial nor count as a failure. A caller's
 //! expired deadline is no evidence against the upstream.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,8 +14,7 @@ use crate::answer::{Attempt, Outcome};
 use crate::clock::Clock;
 use crate::engine::upstream::{Quotas, Upstream};
 use crate::model::range::TimeRange;
-use crate::model::series::Series;
-use crate::provider::{FetchError, Fetched, QuotaSpec, Verdict};
+use crate::provider::{Call, FetchError, Fetched, QuotaSpec, Verdict};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::breaker::Permit;
 use crate::resilience::deadline::Deadline;
@@ -38,32 +38,26 @@ pub(crate) struct Terms<'a> {
 }
 
 /// What is asked, for the trail.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Errand<'a> {
-    pub(crate) series: &'a Series,
-    pub(crate) range: TimeRange,
-    /// `page`, `day`, `month`, `listing`, `time`, `instruments`.
+    /// For the log: a series, a market, a measure.
+    pub(crate) subject: &'a (dyn fmt::Display + Sync),
+    /// The slots asked for, when klines are.
+    pub(crate) range: Option<TimeRange>,
+    /// `page`, `day`, `month`, `listing`, `time`, `instruments`, `prices`, `symbols`, `readings`, `limit`.
     pub(crate) form: &'static str,
-    pub(crate) quota: Option<QuotaSpec>,
+    pub(crate) call: Call<'a>,
 }
 
 /// What an upstream can answer with.
 pub(crate) trait Reply {
     /// For the trail.
     fn outcome(&self) -> Outcome;
-    /// The upstream's own count of weight used, if it sent one.
-    fn used_weight(&self) -> Option<u32> {
-        None
-    }
 }
 
 impl Reply for Fetched {
     fn outcome(&self) -> Outcome {
         Outcome::Rows(self.batch.len())
-    }
-
-    fn used_weight(&self) -> Option<u32> {
-        self.used_weight
     }
 }
 
@@ -87,19 +81,18 @@ pub(crate) async fn attempt<'a, T: Reply>(
         deadline,
         tries,
     } = terms;
+    let quota = upstream.provider().quota(errand.call);
     let mut number = 0;
     let mut failed = None;
     loop {
         number += 1;
         let (at, began) = (clock.now(), clock.instant());
-        let (sent, result) = match admitted(upstream, terms, errand).await {
+        let (sent, result) = match admitted(upstream, terms, quota).await {
             Ok(leave) => (true, ask_once(leave, clock, deadline, ask()).await),
             Err(refused) => (false, Err(refused)),
         };
-        if let (Some(spec), Ok(reply)) = (errand.quota, &result)
-            && let Some(used) = reply.used_weight()
-        {
-            quotas.correct(spec, used, clock);
+        if let (Some(spec), Some(reported)) = (quota, upstream.provider().reported_weight()) {
+            quotas.correct(spec, reported, clock);
         }
         let outcome = match &result {
             Ok(reply) => reply.outcome(),
@@ -120,7 +113,7 @@ pub(crate) async fn attempt<'a, T: Reply>(
             took,
             outcome,
         });
-        telemetry::attempt(errand.series, &trail[trail.len() - 1]);
+        telemetry::attempt(errand.subject, &trail[trail.len() - 1]);
         match result {
             Err(error) if error.policy().retry && number < tries.max => {
                 let pause = tries.backoff.pause(number, &mut rand::rng());
@@ -144,7 +137,11 @@ struct Leave<'a> {
 }
 
 /// Slot, quota, admission, in this order, all within the deadline.
-async fn admitted<'a>(upstream: &'a Upstream, terms: Terms<'a>, errand: Errand<'_>) -> Result<Leave<'a>, FetchError> {
+async fn admitted<'a>(
+    upstream: &'a Upstream,
+    terms: Terms<'a>,
+    quota: Option<QuotaSpec>,
+) -> Result<Leave<'a>, FetchError> {
     let Terms {
         quotas,
         clock,
@@ -156,7 +153,7 @@ async fn admitted<'a>(upstream: &'a Upstream, terms: Terms<'a>, errand: Errand<'
         .await
         .ok_or_else(out_of_time)?
         .map_err(|closed| FetchError::Refused(closed.to_string()))?;
-    if let Some(spec) = errand.quota {
+    if let Some(spec) = quota {
         while let Err(wait) = quotas.charge(spec, clock) {
             if wait >= deadline.remaining(clock.instant()) {
                 let (group, wait) = (spec.group, wait.as_secs() + 1);
@@ -196,7 +193,7 @@ async fn ask_once<T>(
         Ok(_) => Verdict::Success,
         Err(error) => error.policy().verdict,
     };
-    if let Err(FetchError::Throttled { retry_after, why }) = &result {
+    if let Err(FetchError::Throttled { retry_after, why, .. }) = &result {
         leave.permit.upstream.quarantine(*retry_after, why, clock);
     }
     leave.permit.settle(verdict);

@@ -15,7 +15,7 @@ use crate::engine::attempt::{Errand, attempt};
 use crate::engine::upstream::Upstream;
 use crate::model::range::{MINUTE, Timestamp};
 use crate::model::series::{Market, Series};
-use crate::provider::{FetchError, Form, Offer, Slice};
+use crate::provider::{Call, FetchError, Form, Offer, Slice};
 use crate::request::Request;
 use crate::resilience::deadline::Deadline;
 
@@ -49,12 +49,13 @@ impl Engine {
                 continue;
             }
             let errand = Errand {
-                series: &request.series,
-                range: assembly.wanted(),
+                subject: &request.series,
+                range: None,
                 form: "time",
-                quota: None,
+                call: Call::Time(market),
             };
-            let ask = || upstream.provider.server_time(market);
+            let Some(klines) = upstream.klines() else { continue };
+            let ask = || klines.server_time(market);
             let sent = self.clock.now();
             let mut once = self.terms(deadline);
             once.tries.max = 1;
@@ -166,12 +167,15 @@ impl Engine {
             return Err(FetchError::Refused(why));
         }
         let errand = Errand {
-            series,
-            range: assembly.wanted(),
+            subject: series,
+            range: None,
             form: "listing",
-            quota: None,
+            call: Call::FirstOpen(series.market()),
         };
-        let ask = || upstream.provider.first_open(series);
+        let Some(klines) = upstream.klines() else {
+            return Ok(None);
+        };
+        let ask = || klines.first_open(series);
         attempt(upstream, self.terms(deadline), errand, assembly.trail_mut(), ask).await
     }
 

@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::model::batch::Batch;
-use crate::model::interval::{Grid, Interval};
-use crate::model::range::{RangeSet, TimeRange};
+use crate::model::interval::Grid;
+use crate::model::range::RangeSet;
 use crate::model::series::{Market, Series};
-use crate::provider::{FetchError, Form, Instrument, Offer, Slice};
+use crate::provider::{Call, FetchError, Form, Instrument, Offer, Slice};
 use crate::request::{Completeness, Forming, Priority, Request, Sources};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline::Deadline;
@@ -189,8 +189,8 @@ impl Engine {
             if let (Some(why), false, false) = (&unknown_symbol, archived, assembly.has_rows()) {
                 archived = self.is_archived(series, &upstreams, assembly, deadline).await;
                 if !archived {
-                    let (series, why) = (series.clone(), why.clone());
-                    return Err(Error::UnknownSymbol { series, why });
+                    let (market, symbol, why) = (series.market(), series.symbol().clone(), why.clone());
+                    return Err(Error::UnknownSymbol { market, symbol, why });
                 }
             }
             let views: Vec<View> = upstreams
@@ -282,7 +282,7 @@ impl Engine {
             .upstreams
             .iter()
             .filter(|u| named(u))
-            .filter_map(|u| Some((u.clone(), u.provider.offer(&request.series)?)))
+            .filter_map(|u| Some((u.clone(), u.offer(&request.series)?)))
             .collect())
     }
 
@@ -337,18 +337,16 @@ impl Engine {
     /// The instruments of a market, from the first upstream that lists them.
     pub(crate) async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, Error> {
         let deadline = self.deadline(None, Priority::Interactive);
-        // Only for the trail and the log: instruments belong to no series.
-        let series = Series::parse("ALL", Interval::D1, Some(market))?;
-        let range = TimeRange::clamped(self.clock.now(), self.clock.now());
         let mut trail = Vec::new();
         for upstream in &self.upstreams {
+            let Some(klines) = upstream.klines() else { continue };
             let errand = Errand {
-                series: &series,
-                range,
+                subject: &market,
+                range: None,
                 form: "instruments",
-                quota: None,
+                call: Call::Instruments(market),
             };
-            let ask = || upstream.provider.instruments(market);
+            let ask = || klines.instruments(market);
             let result = attempt(upstream, self.terms(&deadline), errand, &mut trail, ask).await;
             match result {
                 Ok(Some(instruments)) => return Ok(instruments),
@@ -359,12 +357,12 @@ impl Engine {
         }
         let reasons = trail
             .iter()
-            .map(|a| format!("{}: {}", a.provider, a.outcome))
-            .collect::<Vec<_>>()
-            .join("; ");
+            .map(|a| (a.provider.clone(), a.outcome.to_string()))
+            .collect();
         Err(Error::NoUpstream {
             what: format!("instruments of market {market}"),
             reasons,
+            retry_after: None,
         })
     }
 }

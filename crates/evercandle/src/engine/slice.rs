@@ -16,7 +16,7 @@ use crate::model::batch::{Batch, OddityKind};
 use crate::model::interval::Grid;
 use crate::model::range::{MINUTE, RangeSet, TimeRange, Timestamp};
 use crate::model::series::Series;
-use crate::provider::{FetchError, Fetched, Form, Slice};
+use crate::provider::{Call, FetchError, Fetched, Form, Slice};
 use crate::resilience::deadline::Deadline;
 use crate::store::{Hole, Parcel, Piece};
 
@@ -72,14 +72,16 @@ impl Engine {
     ) -> Settled {
         let mut trail = Vec::new();
         let errand = Errand {
-            series: &slice.series,
-            range: slice.range,
+            subject: &slice.series,
+            range: Some(slice.range),
             form: slice.form.as_str(),
-            quota: upstream.provider.quota(slice),
+            call: Call::Slice(slice),
         };
         let ask = || -> BoxFuture<'_, Result<Fetched, FetchError>> {
             Box::pin(async move {
-                let fetched = upstream.provider.fetch(slice).await?;
+                let no_klines = || FetchError::Refused(format!("{} serves no klines", upstream.name));
+                let klines = upstream.klines().ok_or_else(no_klines)?;
+                let fetched = klines.fetch(slice).await?;
                 one_kline_a_slot(grid, &fetched.batch)?;
                 Ok(fetched)
             })
@@ -145,8 +147,8 @@ impl Engine {
         let fetched_at = self.clock.now();
         let settled = batch.slice(TimeRange::clamped(Timestamp::EPOCH, settled_until));
         let open = batch.slice(TimeRange::clamped(settled_until, Timestamp::MAX));
-        let proves = upstream.provider.offer(&slice.series).is_some_and(|o| o.authoritative);
-        let halts = upstream.provider.known_halts(&slice.series);
+        let proves = upstream.offer(&slice.series).is_some_and(|o| o.authoritative);
+        let halts = upstream.klines().map_or(&[][..], |k| k.known_halts(&slice.series));
         let holes = holes(halts, proves, grid, answered, &batch, now);
         let piece = Piece {
             batch: settled,

@@ -1,7 +1,6 @@
 //! A provider plus everything learnt about it: whether it may be called, how fast, how many at once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,10 +9,10 @@ use tokio::time::Instant;
 
 use crate::answer::ProviderName;
 use crate::clock::Clock;
-use crate::config::EngineConfig;
+use crate::config::BreakerSettings;
 use crate::model::range::DAY;
 use crate::model::series::Series;
-use crate::provider::{FetchError, KlineProvider, QuotaSpec, Slice, Verdict};
+use crate::provider::{FetchError, KlineProvider, Offer, Provider, QuotaSpec, ReportedWeight, Roles, Slice, Verdict};
 use crate::resilience::breaker::{Breaker, BreakerConfig, Permit};
 use crate::resilience::quarantine::Quarantine;
 use crate::resilience::quota::Quota;
@@ -22,7 +21,7 @@ use crate::telemetry;
 /// A provider plus everything learnt about it.
 pub(crate) struct Upstream {
     pub(crate) name: ProviderName,
-    pub(crate) provider: Arc<dyn KlineProvider>,
+    pub(crate) roles: Roles,
     /// How many calls may be in flight.
     pub(crate) slots: Semaphore,
     gate: Mutex<Gate>,
@@ -46,14 +45,14 @@ struct Gate {
 }
 
 impl Upstream {
-    pub(crate) fn new(provider: Arc<dyn KlineProvider>, slots: usize, config: &EngineConfig) -> Upstream {
+    pub(crate) fn new(roles: Roles, slots: usize, breaker: &BreakerSettings) -> Upstream {
         let breaker = BreakerConfig {
-            failures: config.breaker_failures.max(1),
-            cooldown: Duration::from_millis(config.breaker_cooldown_ms),
+            failures: breaker.consecutive.max(1),
+            cooldown: Duration::from_millis(breaker.cooldown_ms),
         };
         Upstream {
-            name: provider.name(),
-            provider,
+            name: roles.provider.name(),
+            roles,
             slots: Semaphore::new(slots.max(1)),
             poor_files: Mutex::default(),
             gate: Mutex::new(Gate {
@@ -61,6 +60,20 @@ impl Upstream {
                 quarantine: Quarantine::default(),
             }),
         }
+    }
+
+    pub(crate) fn provider(&self) -> &dyn Provider {
+        &*self.roles.provider
+    }
+
+    /// As a supplier of klines, if it is one and has something to offer.
+    pub(crate) fn klines(&self) -> Option<&dyn KlineProvider> {
+        self.roles.klines.as_deref()
+    }
+
+    /// What it can supply of a series.
+    pub(crate) fn offer(&self, series: &Series) -> Option<Offer> {
+        self.klines()?.offer(series)
     }
 
     /// Leave to call now, or why not. Quarantine first: it binds trials too.
@@ -153,8 +166,8 @@ impl Quotas {
     }
 
     /// Takes over the upstream's own count.
-    pub(crate) fn correct(&self, spec: QuotaSpec, used: u32, clock: &Clock) {
-        self.with(spec, |quota| quota.correct(used, clock.now()));
+    pub(crate) fn correct(&self, spec: QuotaSpec, reported: ReportedWeight, clock: &Clock) {
+        self.with(spec, |quota| quota.correct(reported.weight, clock.now()));
     }
 
     fn with<T>(&self, spec: QuotaSpec, act: impl FnOnce(&mut Quota) -> T) -> T {

@@ -21,7 +21,7 @@ use url::Url;
 
 use super::FetchError;
 use crate::clock::Clock;
-use crate::config::{ConfigError, HttpConfig};
+use crate::config::{ConfigError, HttpConfig, ProviderConfig};
 use crate::model::range::Timestamp;
 
 /// The longest time an upstream can make us stay away: Binance's longest ban.
@@ -62,7 +62,7 @@ pub struct Ask<'a> {
     /// Whether the body may be compressed on the way. Pointless for archives.
     pub compressed: bool,
     /// A further header, name and value.
-    pub header: Option<(&'static str, &'static str)>,
+    pub header: Option<(&'static str, &'a str)>,
 }
 
 /// The verbs that change nothing.
@@ -125,6 +125,15 @@ impl Http {
         })
     }
 
+    /// The same client as one upstream is configured to use it; connections are still shared.
+    pub fn of(&self, config: &ProviderConfig) -> Http {
+        Http {
+            internet: config.internet.clone().or_else(|| self.internet.clone()),
+            timeout: config.timeout_ms.map_or(self.timeout, Duration::from_millis),
+            ..self.clone()
+        }
+    }
+
     /// Sends once and reads the whole body. Any status is a reply; only a missing or broken one is an error.
     pub async fn send(&self, ask: Ask<'_>) -> Result<Reply, FetchError> {
         let place = format!("{}{}", ask.host, ask.path);
@@ -167,7 +176,11 @@ impl Http {
             request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some((name, value)) = ask.header {
-            request = request.header(name, HeaderValue::from_static(value));
+            let mut value =
+                HeaderValue::from_str(value).map_err(|_| rejected(format!("{name}: not a header's value")))?;
+            // A header of ours may be a key.
+            value.set_sensitive(true);
+            request = request.header(name, value);
         }
         request.build().map_err(|e| rejected(chain(&e)))
     }
@@ -279,6 +292,7 @@ impl Reply {
             404 => FetchError::Absent(format!("{}: HTTP 404", self.place)),
             403 | 418 | 429 | 451 => FetchError::Throttled {
                 retry_after: self.retry_after().unwrap_or(bounded(rules.throttled_for)),
+                told: self.retry_after().is_some(),
                 why: why(),
             },
             408 | 500.. => FetchError::Unreachable {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evercandle::provider::http::Http;
-use evercandle::provider::{CATALOG, FetchError, Form, KlineProvider, Slice, Supply};
+use evercandle::provider::http::{Http, Method};
+use evercandle::provider::{CATALOG, Call, FetchError, Form, KlineProvider, Pulse, Slice, Supply};
 use evercandle::{Config, Interval, Market, TimeRange, Timestamp};
 use evercandle_simulator::{Effect, Fault};
 
@@ -16,13 +16,11 @@ fn providers(world: &World) -> Vec<Arc<dyn KlineProvider>> {
     let config = Config::default();
     let built = CATALOG.iter().map(|entry| {
         let roles = (entry.build)(&config.provider(entry.name), &http).unwrap();
-        if let Some(klines) = &roles.klines {
-            assert_eq!(
-                klines.name().as_str(),
-                entry.name,
-                "the catalogue and the provider disagree about its name"
-            );
-        }
+        assert_eq!(
+            roles.provider.name().as_str(),
+            entry.name,
+            "the catalogue and the provider disagree about its name"
+        );
         roles.klines
     });
     built.flatten().collect()
@@ -154,13 +152,13 @@ async fn trouble_is_told_by_the_variant_that_decides_what_happens_next() {
 async fn a_probe_tells_up_from_down() {
     let world = World::new().await;
     for provider in providers(&world) {
-        provider
-            .probe()
-            .await
-            .unwrap_or_else(|e| panic!("{}: {e}", provider.name()));
-        let fault = world.sim.inject(Fault::new(Effect::Refuse));
-        assert!(provider.probe().await.is_err(), "{}", provider.name());
-        world.sim.faults().clear(fault);
+        for method in [Method::Head, Method::Get] {
+            let pulse = provider.probe(method).await;
+            assert_eq!(pulse, Ok(Pulse::Alive), "{}", provider.name());
+            let fault = world.sim.inject(Fault::new(Effect::Refuse));
+            assert!(provider.probe(method).await.is_err(), "{}", provider.name());
+            world.sim.faults().clear(fault);
+        }
     }
 }
 
@@ -198,7 +196,7 @@ async fn what_is_offered_keeps_to_its_limits() {
             let Some(slice) = slice(&*provider, market, Interval::M1) else {
                 continue;
             };
-            if let Some(quota) = provider.quota(&slice) {
+            if let Some(quota) = provider.quota(Call::Slice(&slice)) {
                 assert!(
                     quota.weight > 0 && quota.weight <= quota.weight_per_minute,
                     "{}: {quota:?}",

@@ -48,7 +48,7 @@ async fn one_world(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut world = World::at("2024-06-12T10:30:20Z", seed).await;
     world.impatient(250);
-    world.config.engine.breaker_cooldown_ms = 50;
+    world.config.breaker.cooldown_ms = 50;
     let mut client = world.client();
     let mut lies = Upstreams::TellTheTruth;
     for _ in 0..QUESTIONS {

@@ -268,7 +268,7 @@ fn what_the_exchange_published_strangely_is_kept() {
 fn the_halts_we_know_explain_every_recorded_gap_of_the_reference_pair() {
     let Some(folder) = recorded() else { return };
     let http = Http::new(&HttpConfig::default(), None).unwrap();
-    let provider = (binance::REST.build)(&ProviderConfig::default(), &http)
+    let provider = (binance::SPOT.build)(&ProviderConfig::default(), &http)
         .unwrap()
         .klines
         .unwrap();

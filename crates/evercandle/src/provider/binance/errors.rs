@@ -53,17 +53,18 @@ pub(super) fn refusal(
         Some(Body { code, msg }) => format!("{place}: HTTP {status}: code {code}: {}", one_line(msg)),
         None => format!("{place}: HTTP {status}"),
     };
-    let throttled = |wait: Duration, why| FetchError::Throttled {
-        retry_after: http::bounded(wait),
+    let throttled = |told: Option<Duration>, guessed, why| FetchError::Throttled {
+        retry_after: http::bounded(told.unwrap_or(guessed)),
+        told: told.is_some(),
         why,
     };
     match (status, code) {
-        (451, _) => throttled(RESTRICTED_FOR, why),
-        (403, _) => throttled(retry_after.unwrap_or(FIREWALLED_FOR), why),
+        (451, _) => throttled(None, RESTRICTED_FOR, why),
+        (403, _) => throttled(retry_after, FIREWALLED_FOR, why),
         (418 | 429, _) | (_, Some(-1003)) => {
             let told = retry_after.or_else(|| banned_for(&parsed.as_ref()?.msg, now));
             let guessed = if status == 418 { BANNED_FOR } else { LIMITED_FOR };
-            throttled(told.unwrap_or(guessed), why)
+            throttled(told, guessed, why)
         }
         (_, Some(-1121)) => FetchError::UnknownSymbol(why),
         (408 | 500.., _) | (_, Some(-1000 | -1001 | -1006 | -1007 | -1008 | -1016)) => {

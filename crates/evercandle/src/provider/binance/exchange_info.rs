@@ -29,6 +29,21 @@ struct Listed {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Limits {
+    rate_limits: Vec<RateLimit>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RateLimit {
+    rate_limit_type: String,
+    interval: String,
+    interval_num: u32,
+    limit: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ServerTime {
     server_time: i64,
 }
@@ -46,6 +61,16 @@ pub(super) fn parse(place: &str, body: &str) -> Result<Vec<Instrument>, FetchErr
         })
     });
     Ok(instruments.collect())
+}
+
+/// The weight an address may use in a minute, by an `exchangeInfo` body.
+pub(super) fn weight_per_minute(place: &str, body: &str) -> Result<Option<u32>, FetchError> {
+    let limits: Limits = read(place, body)?;
+    let weight = limits
+        .rate_limits
+        .into_iter()
+        .find(|l| l.rate_limit_type == "REQUEST_WEIGHT" && l.interval == "MINUTE" && l.interval_num > 0);
+    Ok(weight.map(|l| l.limit / l.interval_num).filter(|limit| *limit > 0))
 }
 
 /// The instant of a `time` body.

@@ -3,13 +3,15 @@
 //! The archives ([`vision`]) hold nearly everything, cost nothing and are a day behind; the REST interface ([`rest`])
 //! has everything up to now and counts every call. `README.md` in this folder says what is known of both.
 
+use std::sync::Arc;
+
 use super::{Entry, Roles};
-use crate::config::{ConfigError, ProviderConfig};
 
 mod archive;
 mod checksum;
 #[cfg(test)]
 mod damage;
+mod door;
 mod errors;
 mod exchange_info;
 mod halts;
@@ -28,19 +30,42 @@ pub const VISION: Entry = Entry {
     name: vision::NAME,
     about: "bulk archives of whole days and months, about a day behind",
     build: |config, http| {
+        let vision = Arc::new(vision::Vision::new(config, http)?);
         Ok(Roles {
-            klines: Some(std::sync::Arc::new(vision::Vision::new(config, http)?)),
+            provider: vision.clone(),
+            klines: Some(vision),
+            prices: None,
+            sentiment: None,
         })
     },
 };
 
-/// REST.
-pub const REST: Entry = Entry {
-    name: rest::NAME,
-    about: "REST, up to the kline in progress, limited by weight per minute",
+/// REST of the spot market.
+pub const SPOT: Entry = Entry {
+    name: rest::SPOT,
+    about: "REST of the spot market, up to the kline in progress, limited by weight per minute",
     build: |config, http| {
+        let rest = Arc::new(rest::Rest::spot(config, http)?);
         Ok(Roles {
-            klines: Some(std::sync::Arc::new(rest::Rest::new(config, http)?)),
+            provider: rest.clone(),
+            klines: Some(rest),
+            prices: None,
+            sentiment: None,
+        })
+    },
+};
+
+/// REST of both futures markets, which share machines and limit.
+pub const FUTURES: Entry = Entry {
+    name: rest::FUTURES,
+    about: "REST of the futures markets, up to the kline in progress, limited by weight per minute",
+    build: |config, http| {
+        let rest = Arc::new(rest::Rest::futures(config, http)?);
+        Ok(Roles {
+            provider: rest.clone(),
+            klines: Some(rest),
+            prices: None,
+            sentiment: None,
         })
     },
 };
@@ -53,58 +78,4 @@ const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
 #[inline]
 fn micros_per_unit(open_time: i64) -> i64 {
     if open_time >= MICROSECONDS_FROM { 1 } else { 1_000 }
-}
-
-/// Settings of one upstream with their defaults; names that are not known are refused.
-struct Settings<'a> {
-    provider: &'static str,
-    config: &'a ProviderConfig,
-}
-
-impl<'a> Settings<'a> {
-    fn new(
-        provider: &'static str,
-        config: &'a ProviderConfig,
-        hosts: &[&str],
-        limits: &[&str],
-    ) -> Result<Settings<'a>, ConfigError> {
-        let unknown = |kind: &str, name: &str, known: &[&str]| {
-            let known = known.join(", ");
-            ConfigError(format!(
-                "providers.{provider}.{kind}.{name}: unknown; expected one of {known}"
-            ))
-        };
-        if let Some(name) = config.hosts.keys().find(|k| !hosts.contains(&k.as_str())) {
-            return Err(unknown("hosts", name, hosts));
-        }
-        if let Some(name) = config.limits.keys().find(|k| !limits.contains(&k.as_str())) {
-            return Err(unknown("limits", name, limits));
-        }
-        Ok(Settings { provider, config })
-    }
-
-    fn hosts(&self, role: &str, default: &[&str]) -> Result<Vec<String>, ConfigError> {
-        let Some(hosts) = self.config.hosts.get(role) else {
-            return Ok(default.iter().map(|h| (*h).to_owned()).collect());
-        };
-        let fits = |h: &String| !h.is_empty() && h.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
-        match hosts.iter().find(|h| !fits(h)) {
-            None if !hosts.is_empty() => Ok(hosts.clone()),
-            wrong => Err(ConfigError(format!(
-                "providers.{}.hosts.{role} = {wrong:?}: expected at least one host name, without scheme and path",
-                self.provider
-            ))),
-        }
-    }
-
-    fn limit(&self, name: &str, default: u32, max: u32) -> Result<u32, ConfigError> {
-        let value = self.config.limits.get(name).copied().unwrap_or(u64::from(default));
-        match u32::try_from(value) {
-            Ok(value) if (1..=max).contains(&value) => Ok(value),
-            _ => Err(ConfigError(format!(
-                "providers.{}.limits.{name} = {value}: expected 1 to {max}",
-                self.provider
-            ))),
-        }
-    }
 }

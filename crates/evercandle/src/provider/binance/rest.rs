@@ -1,29 +1,35 @@
-//! The REST interface of the three markets.
+//! The REST interfaces of the three markets, as two upstreams: spot, and both kinds of futures.
+//!
+//! They are two because what can be learnt of one says nothing about the other: other machines, another limit, bans and
+//! outages of their own. As one, a healthy spot market would hide that the futures hosts are down.
 //!
 //! One question is one page of klines with both ends given: the markets disagree about what one end alone means (COIN-M
 //! counts back from the end), and agree when both are there. Ends are inclusive upstream and half-open here.
-//!
-//! A market may have several hosts in front of the same machines and the same quota. One is used until it cannot be
-//! reached or turns us away, then the next: replicas differ for seconds about the newest kline, so turning at every call
-//! would let values go back in time.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
-use super::super::http::{Ask, Http, Reply};
-use super::super::{FetchError, Fetched, Instrument, KlineProvider, Offer, QuotaSpec, Slice, Supply};
-use super::{Settings, errors, exchange_info, halts, rest_json};
+use super::super::http::{Ask, Http, Method, Reply};
+use super::super::settings::Settings;
+use super::super::{
+    Call, FetchError, Fetched, Instrument, KlineProvider, Offer, Provider, Pulse, QuotaSpec, ReportedWeight, Slice,
+    Supply,
+};
+use super::door::Door;
+use super::{errors, exchange_info, halts, rest_json};
 use crate::answer::{ProviderName, Verification};
+use crate::clock::Clock;
 use crate::config::{ConfigError, ProviderConfig};
 use crate::model::batch::Batch;
 use crate::model::builder::Repairs;
 use crate::model::interval::Grid;
-use crate::model::range::{DAY, TimeRange, Timestamp};
+use crate::model::range::{DAY, MINUTE, TimeRange, Timestamp};
 use crate::model::series::{Market, Series};
 
-/// Its name in the catalogue.
-pub const NAME: &str = "binance";
+/// Its name in the catalogue, for the spot market.
+pub const SPOT: &str = "binance";
+/// Its name in the catalogue, for both futures markets: other machines, another limit, outages of their own.
+pub const FUTURES: &str = "binance-futures";
 
 /// Spot hosts, in order: the full interface, the one for market data only, and further doors to the first.
 const SPOT_HOSTS: &[&str] = &[
@@ -49,7 +55,9 @@ const FUTURES_ROWS_MAX: u32 = 1_500;
 const CM_SPAN: i64 = 200 * DAY;
 /// Weight of a page of spot klines, whatever its length.
 const SPOT_WEIGHT: u32 = 2;
-/// Weight per minute and address. Settable, because the exchange has changed them and may treat addresses differently.
+/// Weight of the list of instruments on spot; elsewhere it weighs 1.
+const SPOT_LIST_WEIGHT: u32 = 20;
+/// Weight per minute and address, until the exchange has been asked. Settable, because the exchange has changed them and may treat addresses differently.
 const SPOT_WEIGHT_PER_MINUTE: u32 = 6_000;
 /// As above; shared by USD-M and COIN-M since 2026-06.
 const FUTURES_WEIGHT_PER_MINUTE: u32 = 2_400;
@@ -60,67 +68,64 @@ const PAGE_BYTES_MAX: usize = 4 << 20;
 const LIST_BYTES_MAX: usize = 128 << 20;
 const SMALL_BYTES_MAX: usize = 64 << 10;
 
-const HOST_ROLES: &[&str] = &["spot", "um", "cm"];
-const LIMIT_NAMES: &[&str] = &[
-    "weight_per_minute.spot",
-    "weight_per_minute.futures",
-    "page_rows.spot",
-    "page_rows.um",
-    "page_rows.cm",
-];
-
-/// Klines, instruments and the clock of the exchange itself.
+/// Klines, instruments and the clock of one side of the exchange: the spot market, or both futures markets.
 #[derive(Debug)]
 pub struct Rest {
+    name: &'static str,
     http: Http,
-    spot: Door,
-    um: Door,
-    cm: Door,
-    /// Spot, futures.
-    weight_per_minute: [u32; 2],
-}
-
-/// One market as it is asked.
-#[derive(Debug)]
-struct Door {
-    hosts: Vec<String>,
-    /// Index of the host in use.
-    current: AtomicUsize,
-    /// What comes before `/klines`.
-    base: &'static str,
-    rows_max: u32,
+    /// One per market it serves.
+    doors: Vec<(Market, Door)>,
+    quota_group: &'static str,
+    weight_per_minute: u32,
+    /// Whether the configuration decides the limit, rather than what the exchange says of it.
+    limit_is_set: bool,
+    /// The exchange's own count, until the engine asks for it.
+    reported: Mutex<Option<ReportedWeight>>,
 }
 
 impl Rest {
-    /// Reads the settings that `README.md` in this folder lists.
-    pub fn new(config: &ProviderConfig, http: &Http) -> Result<Rest, ConfigError> {
-        let settings = Settings::new(NAME, config, HOST_ROLES, LIMIT_NAMES)?;
-        let door = |role, hosts, base, rows: (u32, u32)| -> Result<Door, ConfigError> {
-            Ok(Door {
-                hosts: settings.hosts(role, hosts)?,
-                current: AtomicUsize::new(0),
-                base,
-                rows_max: settings.limit(&format!("page_rows.{role}"), rows.0, rows.1)?,
-            })
-        };
+    /// The spot market. Reads the settings that `README.md` in this folder lists.
+    pub fn spot(config: &ProviderConfig, http: &Http) -> Result<Rest, ConfigError> {
+        let settings = Settings::new(SPOT, config, &["spot"], &["weight_per_minute", "page_rows.spot"])?;
+        let rows_max = settings.limit("page_rows.spot", SPOT_ROWS, SPOT_ROWS)?;
+        let door = Door::new(settings.hosts("spot", SPOT_HOSTS)?, "/api/v3", rows_max);
         Ok(Rest {
+            name: SPOT,
             http: http.clone(),
-            spot: door("spot", SPOT_HOSTS, "/api/v3", (SPOT_ROWS, SPOT_ROWS))?,
-            um: door("um", UM_HOSTS, "/fapi/v1", (FUTURES_ROWS, FUTURES_ROWS_MAX))?,
-            cm: door("cm", CM_HOSTS, "/dapi/v1", (FUTURES_ROWS, FUTURES_ROWS_MAX))?,
-            weight_per_minute: [
-                settings.limit("weight_per_minute.spot", SPOT_WEIGHT_PER_MINUTE, u32::MAX)?,
-                settings.limit("weight_per_minute.futures", FUTURES_WEIGHT_PER_MINUTE, u32::MAX)?,
-            ],
+            doors: vec![(Market::Spot, door)],
+            quota_group: "binance-spot",
+            weight_per_minute: settings.limit("weight_per_minute", SPOT_WEIGHT_PER_MINUTE, u32::MAX)?,
+            limit_is_set: config.limits.contains_key("weight_per_minute"),
+            reported: Mutex::default(),
         })
     }
 
-    fn door(&self, market: Market) -> &Door {
-        match market {
-            Market::Spot => &self.spot,
-            Market::Um => &self.um,
-            Market::Cm => &self.cm,
-        }
+    /// Both futures markets. Reads the settings that `README.md` in this folder lists.
+    pub fn futures(config: &ProviderConfig, http: &Http) -> Result<Rest, ConfigError> {
+        let limits = &["weight_per_minute", "page_rows.um", "page_rows.cm"];
+        let settings = Settings::new(FUTURES, config, &["um", "cm"], limits)?;
+        let rows = |name| settings.limit(name, FUTURES_ROWS, FUTURES_ROWS_MAX);
+        let um = Door::new(settings.hosts("um", UM_HOSTS)?, "/fapi/v1", rows("page_rows.um")?);
+        let cm = Door::new(settings.hosts("cm", CM_HOSTS)?, "/dapi/v1", rows("page_rows.cm")?);
+        Ok(Rest {
+            name: FUTURES,
+            http: http.clone(),
+            doors: vec![(Market::Um, um), (Market::Cm, cm)],
+            quota_group: "binance-futures",
+            weight_per_minute: settings.limit("weight_per_minute", FUTURES_WEIGHT_PER_MINUTE, u32::MAX)?,
+            limit_is_set: config.limits.contains_key("weight_per_minute"),
+            reported: Mutex::default(),
+        })
+    }
+
+    fn find_door(&self, market: Market) -> Option<&Door> {
+        self.doors.iter().find(|(m, _)| *m == market).map(|(_, door)| door)
+    }
+
+    fn door(&self, market: Market) -> Result<&Door, FetchError> {
+        let name = self.name;
+        self.find_door(market)
+            .ok_or_else(|| FetchError::Rejected(format!("{name} does not serve market {market}")))
     }
 
     /// Asks the host in use; a 200 is returned, all else is an error of the right kind.
@@ -131,27 +136,16 @@ impl Rest {
         query: &[(&str, &str)],
         body_max: usize,
     ) -> Result<Reply, FetchError> {
-        self.ask_with(market, endpoint, query, body_max, None).await
+        let door = self.door(market)?;
+        let path = format!("{}/{endpoint}", door.base);
+        self.send(door, &|host| Ask::text(host, &path, query, body_max)).await
     }
 
-    async fn ask_with(
-        &self,
-        market: Market,
-        endpoint: &str,
-        query: &[(&str, &str)],
-        body_max: usize,
-        header: Option<(&'static str, &'static str)>,
-    ) -> Result<Reply, FetchError> {
-        let door = self.door(market);
-        let path = format!("{}/{endpoint}", door.base);
-        let at = |host| Ask {
-            header,
-            ..Ask::text(host, &path, query, body_max)
-        };
-        let used = door.current.load(Ordering::Relaxed);
-        let sent = self.http.send(at(door.host(used))).await;
-        let reply = match sent {
-            Ok(reply) => reply,
+    /// Sends to the host in use, and notes what the reply says of the weight used.
+    async fn send<'a>(&self, door: &'a Door, at: &(dyn Fn(&'a str) -> Ask<'a> + Sync)) -> Result<Reply, FetchError> {
+        let used = door.current();
+        let reply = match self.http.send(at(door.host(used))).await {
+            Ok(reply) => self.noted(reply),
             Err(error) => return Err(door.unreachable(used, error)),
         };
         if !matches!(reply.status, 403 | 451) {
@@ -159,19 +153,32 @@ impl Rest {
         }
         door.turn_from(used);
         // Only the host for market data is open where the others are closed by law, so it is asked at once.
-        let elsewhere = door.hosts.iter().position(|h| h == MARKET_DATA_HOST);
-        match elsewhere {
+        match door.position(MARKET_DATA_HOST) {
             Some(open) if reply.status == 451 && open != used => {
-                door.current.store(open, Ordering::Relaxed);
-                errors::accept(self.http.send(at(MARKET_DATA_HOST)).await?)
+                door.turn_to(open);
+                errors::accept(self.noted(self.http.send(at(MARKET_DATA_HOST)).await?))
             }
             _ => errors::accept(reply),
         }
     }
 
+    fn noted(&self, reply: Reply) -> Reply {
+        let weight = reply.header("x-mbx-used-weight-1m").and_then(|w| w.trim().parse().ok());
+        if let Some(weight) = weight {
+            let at = reply.date().unwrap_or_else(|| Clock::system().now());
+            let mut reported = self.reported.lock();
+            // Replies overtake each other, and within one minute the count only grows.
+            if reported.is_none_or(|r| (r.at.as_micros() / MINUTE, r.weight) < (at.as_micros() / MINUTE, weight)) {
+                *reported = Some(ReportedWeight { weight, at });
+            }
+        }
+        reply
+    }
+
     async fn page(&self, slice: &Slice) -> Result<Fetched, FetchError> {
         let market = slice.series.market();
-        let page = Page::of(slice, self.door(market).rows_max);
+        let door = self.door(market)?;
+        let page = Page::of(slice, door.rows_max);
         let (limit, start, end) = page.query();
         let query = [
             ("symbol", slice.series.symbol().as_str()),
@@ -184,8 +191,12 @@ impl Rest {
         let since = Timestamp::from_date(MICROSECONDS_SINCE.0, MICROSECONDS_SINCE.1, MICROSECONDS_SINCE.2);
         let exact = market == Market::Spot && since.is_some_and(|t| t <= page.range.start());
         let header = exact.then_some(("x-mbx-time-unit", "MICROSECOND"));
-        let reply = self.ask_with(market, "klines", &query, PAGE_BYTES_MAX, header).await?;
-        let used_weight = used_weight(&reply);
+        let path = format!("{}/klines", door.base);
+        let at = |host| Ask {
+            header,
+            ..Ask::text(host, &path, &query, PAGE_BYTES_MAX)
+        };
+        let reply = self.send(door, &at).await?;
         // A page is parsed in well under a millisecond, which is no longer than handing it to another thread and back.
         let (batch, repairs) = rest_json::klines(&slice.series, page.range, &reply)?;
         Ok(Fetched {
@@ -193,7 +204,6 @@ impl Rest {
             batch,
             verification: Verification::Structural,
             repairs,
-            used_weight,
         })
     }
 }
@@ -217,34 +227,6 @@ pub fn decode_instruments(body: &str) -> Result<Vec<Instrument>, FetchError> {
 #[doc(hidden)]
 pub fn decode_error(status: u16, body: &str, now: Timestamp) -> FetchError {
     errors::refusal(status, body, None, now, "body")
-}
-
-impl Door {
-    fn host(&self, index: usize) -> &str {
-        &self.hosts[index % self.hosts.len()]
-    }
-
-    /// The next call goes to the next host, unless another call has seen to that already.
-    fn turn_from(&self, used: usize) {
-        let next = (used + 1) % self.hosts.len();
-        let _ = self
-            .current
-            .compare_exchange(used, next, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// Nobody answered at this host; with another one to turn to, a second try is worth its time.
-    fn unreachable(&self, used: usize, error: FetchError) -> FetchError {
-        match error {
-            FetchError::Unreachable { why, retry } => {
-                self.turn_from(used);
-                FetchError::Unreachable {
-                    why,
-                    retry: retry || self.hosts.len() > 1,
-                }
-            }
-            other => other,
-        }
-    }
 }
 
 /// One question: a slice, or as much of it as one page holds.
@@ -314,40 +296,89 @@ const fn futures_weight(rows: u32) -> u32 {
     }
 }
 
-fn used_weight(reply: &Reply) -> Option<u32> {
-    reply.header("x-mbx-used-weight-1m")?.trim().parse().ok()
+#[async_trait]
+impl Provider for Rest {
+    fn name(&self) -> ProviderName {
+        ProviderName::new(self.name)
+    }
+
+    fn quota(&self, call: Call<'_>) -> Option<QuotaSpec> {
+        let spot = self.name == SPOT;
+        let weight = match call {
+            Call::Slice(_) if spot => SPOT_WEIGHT,
+            Call::Slice(slice) => {
+                let rows_max = self.find_door(slice.series.market())?.rows_max;
+                futures_weight(Page::of(slice, rows_max).limit)
+            }
+            Call::FirstOpen(Market::Spot) => SPOT_WEIGHT,
+            Call::FirstOpen(_) | Call::Time(_) | Call::Probe => 1,
+            Call::Instruments(_) | Call::Limit if spot => SPOT_LIST_WEIGHT,
+            Call::Instruments(_) | Call::Limit => 1,
+            Call::Prices(..) | Call::Resolve | Call::Readings(_) => 0,
+        };
+        Some(QuotaSpec {
+            group: self.quota_group,
+            weight_per_minute: self.weight_per_minute,
+            weight,
+        })
+    }
+
+    fn reported_weight(&self) -> Option<ReportedWeight> {
+        self.reported.lock().take()
+    }
+
+    async fn published_limit(&self) -> Result<Option<u32>, FetchError> {
+        if self.limit_is_set {
+            return Ok(None);
+        }
+        let (market, _) = self.doors[0];
+        // The list of one symbol carries the limits too, on spot; the futures hosts know no such filter.
+        let one: &[(&str, &str)] = if market == Market::Spot {
+            &[("symbol", "BTCUSDT")]
+        } else {
+            &[]
+        };
+        let reply = self.ask(market, "exchangeInfo", one, LIST_BYTES_MAX).await?;
+        exchange_info::weight_per_minute(&reply.place, rest_json::text(&reply)?)
+    }
+
+    async fn probe(&self, method: Method) -> Result<Pulse, FetchError> {
+        let door = &self.doors[0].1;
+        let path = format!("{}/ping", door.base);
+        let at = |host| Ask {
+            method,
+            ..Ask::text(host, &path, &[], SMALL_BYTES_MAX)
+        };
+        if method == Method::Head {
+            let used = door.current();
+            let sent = self.http.send(at(door.host(used))).await;
+            let reply = sent.map(|r| self.noted(r)).map_err(|e| door.unreachable(used, e))?;
+            if matches!(reply.status, 404 | 405 | 501) {
+                return Ok(Pulse::MethodNotServed);
+            }
+            return errors::accept(reply).map(|_| Pulse::Alive);
+        }
+        let reply = self.send(door, &at).await?;
+        match rest_json::text(&reply)?.trim_start().starts_with('{') {
+            true => Ok(Pulse::Alive),
+            false => Err(FetchError::Corrupt(format!(
+                "{}: not the answer to a ping{}",
+                reply.place,
+                reply.excerpt()
+            ))),
+        }
+    }
 }
 
 #[async_trait]
 impl KlineProvider for Rest {
-    fn name(&self) -> ProviderName {
-        ProviderName::new(NAME)
-    }
-
     fn offer(&self, series: &Series) -> Option<Offer> {
         Some(Offer {
             supply: Supply::Pages {
-                rows_max: self.door(series.market()).rows_max,
+                rows_max: self.find_door(series.market())?.rows_max,
                 span_max: (series.market() == Market::Cm).then_some(CM_SPAN),
             },
             authoritative: true,
-        })
-    }
-
-    fn quota(&self, slice: &Slice) -> Option<QuotaSpec> {
-        let [spot, futures] = self.weight_per_minute;
-        let market = slice.series.market();
-        Some(match market {
-            Market::Spot => QuotaSpec {
-                group: "binance-spot",
-                weight_per_minute: spot,
-                weight: SPOT_WEIGHT,
-            },
-            Market::Um | Market::Cm => QuotaSpec {
-                group: "binance-futures",
-                weight_per_minute: futures,
-                weight: futures_weight(Page::of(slice, self.door(market).rows_max).limit),
-            },
         })
     }
 
@@ -401,18 +432,6 @@ impl KlineProvider for Rest {
     fn known_halts(&self, series: &Series) -> &'static [TimeRange] {
         halts::known(series.market())
     }
-
-    async fn probe(&self) -> Result<(), FetchError> {
-        let reply = self.ask(Market::Spot, "ping", &[], SMALL_BYTES_MAX).await?;
-        match rest_json::text(&reply)?.trim_start().starts_with('{') {
-            true => Ok(()),
-            false => Err(FetchError::Corrupt(format!(
-                "{}: not the answer to a ping{}",
-                reply.place,
-                reply.excerpt()
-            ))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -453,8 +472,16 @@ mod tests {
         format!("[{}]", rows.join(","))
     }
 
-    fn rest(stub: &Stub) -> Rest {
-        Rest::new(&ProviderConfig::default(), &stub.http()).unwrap()
+    fn rest(stub: &Stub, market: Market) -> Rest {
+        serving(market, &stub.http())
+    }
+
+    fn serving(market: Market, http: &Http) -> Rest {
+        let config = ProviderConfig::default();
+        match market {
+            Market::Spot => Rest::spot(&config, http).unwrap(),
+            Market::Um | Market::Cm => Rest::futures(&config, http).unwrap(),
+        }
     }
 
     #[tokio::test]
@@ -466,13 +493,16 @@ mod tests {
         ] {
             let stub = Stub::start(|_| Act::Reply(200, "X-MBX-USED-WEIGHT-1M: 24\r\n", page([0, 1, 2]).into())).await;
             let asked = slice(market, Interval::M1, 3 * MINUTE);
-            let fetched = rest(&stub).fetch(&asked).await.unwrap();
+            let rest = rest(&stub, market);
+            let fetched = rest.fetch(&asked).await.unwrap();
             let query = format!(
                 "symbol={symbol}&interval=1m&startTime={START}&endTime={}&limit=3",
                 START + 179_999
             );
             assert_eq!(stub.targets(), [format!("{path}?{query}")]);
-            assert_eq!((fetched.batch.len(), fetched.used_weight), (3, Some(24)));
+            assert_eq!(fetched.batch.len(), 3);
+            assert_eq!(rest.reported_weight().map(|r| r.weight), Some(24));
+            assert_eq!(rest.reported_weight(), None, "told once");
             assert_eq!(
                 (fetched.answered, fetched.verification),
                 (asked.range, Verification::Structural)
@@ -543,7 +573,6 @@ mod tests {
     #[test]
     fn pages_and_weights_follow_the_market() {
         let http = Http::new(&HttpConfig::default(), None).unwrap();
-        let rest = Rest::new(&ProviderConfig::default(), &http).unwrap();
         for (market, interval, micros, rows, weight, limit) in [
             (Market::Spot, Interval::M1, 1_000 * MINUTE, 1_000, 2, 1_000),
             (Market::Um, Interval::M1, 99 * MINUTE, 499, 1, 99),
@@ -553,7 +582,7 @@ mod tests {
             (Market::Cm, Interval::Mo1, 400 * DAY, 499, 1, 7),
             (Market::Spot, Interval::Mo1, 400 * DAY, 1_000, 2, 14),
         ] {
-            let slice = slice(market, interval, micros);
+            let (slice, rest) = (slice(market, interval, micros), serving(market, &http));
             let Some(Offer {
                 supply: Supply::Pages { rows_max, span_max },
                 authoritative: true,
@@ -565,7 +594,7 @@ mod tests {
                 (rows_max, span_max),
                 (rows, (market == Market::Cm).then_some(200 * DAY))
             );
-            let quota = rest.quota(&slice).unwrap();
+            let quota = rest.quota(Call::Slice(&slice)).unwrap();
             assert_eq!(quota.weight, weight, "{market} {interval}");
             assert_eq!(
                 quota.group,
@@ -590,7 +619,7 @@ mod tests {
             false => Act::ok(page([0])),
         })
         .await;
-        let rest = rest(&stub);
+        let rest = rest(&stub, Market::Spot);
         let asked = slice(Market::Spot, Interval::M1, MINUTE);
         let error = rest.fetch(&asked).await.unwrap_err();
         assert!(
@@ -618,7 +647,7 @@ mod tests {
             false => Act::Reply(451, "", br#"{"code": 0, "msg": "restricted location"}"#.to_vec()),
         })
         .await;
-        let rest_one = rest(&stub);
+        let rest_one = rest(&stub, Market::Spot);
         rest_one
             .fetch(&slice(Market::Spot, Interval::M1, MINUTE))
             .await
@@ -629,7 +658,7 @@ mod tests {
             .unwrap();
         assert_eq!(stub.targets().len(), 3);
         // Futures have no such host.
-        let error = rest_one
+        let error = rest(&stub, Market::Um)
             .fetch(&slice(Market::Um, Interval::M1, MINUTE))
             .await
             .unwrap_err();
@@ -638,7 +667,7 @@ mod tests {
             "{error:?}"
         );
         let everywhere = Stub::start(|_| Act::Reply(451, "", vec![])).await;
-        let error = rest(&everywhere)
+        let error = rest(&everywhere, Market::Spot)
             .fetch(&slice(Market::Spot, Interval::M1, MINUTE))
             .await
             .unwrap_err();
@@ -669,7 +698,7 @@ mod tests {
         ] {
             let sent = body.clone();
             let stub = Stub::start(move |_| Act::ok(sent.clone())).await;
-            let error = rest(&stub)
+            let error = rest(&stub, Market::Spot)
                 .fetch(&slice(Market::Spot, Interval::M1, 3 * MINUTE))
                 .await
                 .unwrap_err();
@@ -714,7 +743,7 @@ mod tests {
             ),
         })
         .await;
-        let rest = rest(&stub);
+        let rest = rest(&stub, Market::Um);
         let first = rest
             .first_open(&series(Market::Um, Interval::M1))
             .await
@@ -736,7 +765,7 @@ mod tests {
         ));
         let empty = Stub::start(|_| Act::ok("[]")).await;
         assert_eq!(
-            self::rest(&empty)
+            self::rest(&empty, Market::Spot)
                 .first_open(&series(Market::Spot, Interval::H1))
                 .await
                 .unwrap(),
@@ -754,22 +783,29 @@ mod tests {
             _ => Act::ok("{}"),
         })
         .await;
-        let rest = rest(&stub);
-        let time = rest.server_time(Market::Cm).await.unwrap().unwrap();
+        let futures = rest(&stub, Market::Cm);
+        let time = futures.server_time(Market::Cm).await.unwrap().unwrap();
         assert_eq!(time.to_string(), "2024-01-01T01:00:00Z");
+        let rest = rest(&stub, Market::Spot);
         let list = rest.instruments(Market::Spot).await.unwrap().unwrap();
         assert_eq!((list.len(), list[0].base.as_str(), list[0].listed_at), (1, "X", None));
-        rest.probe().await.unwrap();
+        for method in [Method::Get, Method::Head] {
+            assert_eq!(rest.probe(method).await, Ok(Pulse::Alive));
+        }
         assert!(stub.targets()[2].ends_with("/api.binance.com/api/v3/ping"));
+        assert!(matches!(
+            rest.server_time(Market::Um).await,
+            Err(FetchError::Rejected(_))
+        ));
         let portal = Stub::start(|_| Act::ok("<html></html>")).await;
-        let rest = self::rest(&portal);
-        assert!(matches!(rest.probe().await, Err(FetchError::Corrupt(_))));
+        let rest = self::rest(&portal, Market::Spot);
+        assert!(matches!(rest.probe(Method::Get).await, Err(FetchError::Corrupt(_))));
         assert!(matches!(
             rest.server_time(Market::Spot).await,
             Err(FetchError::Corrupt(_))
         ));
         assert!(matches!(
-            rest.instruments(Market::Um).await,
+            self::rest(&portal, Market::Um).instruments(Market::Um).await,
             Err(FetchError::Corrupt(_))
         ));
     }

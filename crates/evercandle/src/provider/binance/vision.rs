@@ -10,9 +10,12 @@
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
-use super::super::http::{Ask, Http, Reply, StatusRules};
-use super::super::{FetchError, Fetched, Form, Instrument, KlineProvider, Offer, QuotaSpec, Slice, Supply};
-use super::{Settings, archive, checksum, halts, listing, vision_csv};
+use super::super::http::{Ask, Http, Method, Reply, StatusRules};
+use super::super::settings::Settings;
+use super::super::{
+    Call, FetchError, Fetched, Form, Instrument, KlineProvider, Offer, Provider, Pulse, QuotaSpec, Slice, Supply,
+};
+use super::{archive, checksum, halts, listing, vision_csv};
 use crate::answer::{ProviderName, Verification};
 use crate::config::{ConfigError, ProviderConfig};
 use crate::model::batch::Batch;
@@ -197,11 +200,34 @@ pub fn decode(
 }
 
 #[async_trait]
-impl KlineProvider for Vision {
+impl Provider for Vision {
     fn name(&self) -> ProviderName {
         ProviderName::new(NAME)
     }
 
+    fn quota(&self, _: Call<'_>) -> Option<QuotaSpec> {
+        None
+    }
+
+    async fn probe(&self, method: Method) -> Result<Pulse, FetchError> {
+        let ask = Ask {
+            method,
+            ..Ask::file(&self.archive_host, PROBED, CHECKSUM_BYTES_MAX)
+        };
+        let reply = self.http.send(ask).await?;
+        if method == Method::Head && matches!(reply.status, 405 | 501) {
+            return Ok(Pulse::MethodNotServed);
+        }
+        match reply.refusal(RULES) {
+            // If the file should ever be gone, a clear answer that it is gone is evidence as good.
+            None | Some(FetchError::Absent(_)) => Ok(Pulse::Alive),
+            Some(refusal) => Err(refusal),
+        }
+    }
+}
+
+#[async_trait]
+impl KlineProvider for Vision {
     fn offer(&self, series: &Series) -> Option<Offer> {
         Some(Offer {
             supply: Supply::Archives {
@@ -212,10 +238,6 @@ impl KlineProvider for Vision {
             },
             authoritative: false,
         })
-    }
-
-    fn quota(&self, _: &Slice) -> Option<QuotaSpec> {
-        None
     }
 
     async fn fetch(&self, slice: &Slice) -> Result<Fetched, FetchError> {
@@ -254,7 +276,6 @@ impl KlineProvider for Vision {
                 etag,
             },
             repairs,
-            used_weight: None,
         })
     }
 
@@ -281,15 +302,6 @@ impl KlineProvider for Vision {
 
     fn known_halts(&self, series: &Series) -> &'static [TimeRange] {
         halts::known(series.market())
-    }
-
-    async fn probe(&self) -> Result<(), FetchError> {
-        // Not a HEAD: a host that answers those may still fail to deliver. And if the file should ever be gone, a clear
-        // answer that it is gone is evidence as good.
-        match self.file(PROBED, CHECKSUM_BYTES_MAX).await {
-            Ok(_) | Err(FetchError::Absent(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -605,7 +617,9 @@ mod tests {
         for (status, alive) in [(200, true), (404, true), (403, false), (503, false)] {
             let stub = Stub::start(move |_| Act::Reply(status, "", b"x".to_vec())).await;
             let vision = Vision::new(&ProviderConfig::default(), &stub.http()).unwrap();
-            assert_eq!(vision.probe().await.is_ok(), alive, "{status}");
+            for method in [Method::Head, Method::Get] {
+                assert_eq!(vision.probe(method).await.is_ok(), alive, "{status}");
+            }
         }
     }
 }
