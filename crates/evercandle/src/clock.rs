@@ -8,15 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::range::Timestamp;
 
-/// A source of time. Cheap to clone; clones share what [`Clock::set`] changes.
+/// A source of time. Cheap to clone; clones share what [`Clock::set`] and [`Clock::advance`] change.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    /// The wall clock stands still at these microseconds; absent: it is the system's.
-    held: Option<Arc<AtomicI64>>,
+    /// Absent: the system's clocks.
+    held: Option<Arc<Held>>,
+}
+
+/// A clock that a test moves.
+#[derive(Debug)]
+struct Held {
+    /// The wall clock stands still at these microseconds.
+    wall: AtomicI64,
+    /// The monotonic clock runs, this far ahead of the system's.
+    ahead: watch::Sender<Duration>,
 }
 
 impl Clock {
@@ -28,14 +38,26 @@ impl Clock {
     /// A wall clock that shows `now` until [`Clock::set`]. Monotonic time still flows.
     pub fn held(now: Timestamp) -> Clock {
         Clock {
-            held: Some(Arc::new(AtomicI64::new(now.as_micros()))),
+            held: Some(Arc::new(Held {
+                wall: AtomicI64::new(now.as_micros()),
+                ahead: watch::Sender::new(Duration::ZERO),
+            })),
         }
     }
 
     /// Moves a held wall clock; does nothing to the system's.
     pub fn set(&self, now: Timestamp) {
         if let Some(held) = &self.held {
-            held.store(now.as_micros(), Ordering::Relaxed);
+            held.wall.store(now.as_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// Moves both clocks of a held one forward, and whoever waits with them; does nothing to the system's.
+    pub fn advance(&self, by: Duration) {
+        if let Some(held) = &self.held {
+            let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+            held.wall.fetch_add(micros, Ordering::Relaxed);
+            held.ahead.send_modify(|ahead| *ahead += by);
         }
     }
 
@@ -43,7 +65,7 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
     pub fn now(&self) -> Timestamp {
         match &self.held {
-            Some(held) => Timestamp::from_micros(held.load(Ordering::Relaxed)),
+            Some(held) => Timestamp::from_micros(held.wall.load(Ordering::Relaxed)),
             None => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
@@ -54,12 +76,49 @@ impl Clock {
     /// Monotonic time.
     #[allow(clippy::disallowed_methods, reason = "the one reader of the monotonic clock")]
     pub fn instant(&self) -> Instant {
-        Instant::now()
+        match &self.held {
+            Some(held) => Instant::now() + *held.ahead.borrow(),
+            None => Instant::now(),
+        }
     }
 
     /// Waits.
     #[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
     pub async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        let Some(held) = &self.held else {
+            return tokio::time::sleep(duration).await;
+        };
+        let until = self.instant() + duration;
+        let mut moved = held.ahead.subscribe();
+        loop {
+            let left = until.saturating_duration_since(self.instant());
+            // The sender is in `self`, so only the time or a move ends the wait.
+            if left.is_zero() || tokio::time::timeout(left, moved.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_on_a_held_clock_is_moved_with_it() {
+        let clock = Clock::held(Timestamp::EPOCH);
+        let (began, hour) = (clock.instant(), Duration::from_secs(3_600));
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(2 * hour).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(hour);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        clock.advance(hour);
+        waiting.await.unwrap();
+        assert!(clock.instant() >= began + 2 * hour);
+        assert_eq!(clock.now(), Timestamp::EPOCH.plus(7_200_000_000));
     }
 }

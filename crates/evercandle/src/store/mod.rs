@@ -8,7 +8,7 @@
 //! no reason to withhold an answer, and any number of processes may use one folder without knowing of each other.
 //!
 //! In reading order: `layout` (names), `content` (how klines from several files or fetches meet), `story` and `chunk`
-//! (one file), `disk` (how a file comes to be), `site` (the folder), `ledger` (what is there), `writer`, `keeper`.
+//! (one file), `disk` (how a file comes to be), `site` (the folder), `ledger` (what is there), `writer`, `keeper`, `state` (what is not klines).
 
 use std::collections::HashMap;
 use std::io;
@@ -41,6 +41,8 @@ mod site;
 
 mod ledger;
 
+mod state;
+
 mod writer;
 
 mod keeper;
@@ -49,6 +51,8 @@ mod keeper;
 mod tests;
 
 pub use keeper::{Damage, Evicted, Eviction, SeriesSummary, StoreStats, VerifyProgress, VerifyReport};
+
+pub use state::{Ban, LastPrice, LastReadings};
 
 use ledger::Shelf;
 use site::Site;

@@ -1,0 +1,279 @@
+//! The last known values of prices and sentiments: what is served when nobody answers, with its age.
+//!
+//! Kept in memory and, through the store's state, across restarts. A substitute is remembered as a substitute, beside
+//! the exchange's own price and never in its place. Ages are what a wall clock can get wrong, so what this process
+//! fetched itself is aged by the monotonic clock, and what it found on disk is refused when it seems to come from the
+//! future.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::answer::ProviderName;
+use crate::clock::Clock;
+use crate::model::range::{MINUTE, Timestamp};
+use crate::model::series::Market;
+use crate::model::symbol::Symbol;
+use crate::price::{Decimal, Nature, Quote};
+use crate::sentiment::{Measure, Reading};
+use crate::store::{LastPrice, LastReadings, Store};
+
+/// Prices remembered at the most; beyond, the oldest are forgotten.
+const PRICES_MAX: usize = 20_000;
+/// The store's names for what is kept.
+const PRICES_FILE: &str = "last-prices";
+const READINGS_FILE: &str = "last-readings";
+
+/// A value, who told it and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Known<T> {
+    pub(crate) value: T,
+    pub(crate) provider: ProviderName,
+    /// Wall time, UTC.
+    pub(crate) fetched_at: Timestamp,
+    /// The value's age when it was told, by the clock of who told it.
+    age_then: Duration,
+    /// Absent: another process fetched it.
+    fetched: Option<Instant>,
+}
+
+impl<T> Known<T> {
+    /// A value told now, true since `as_of` by the provider's clock, which shows `told_at`.
+    pub(crate) fn new(value: T, provider: &ProviderName, as_of: Timestamp, told_at: Timestamp, clock: &Clock) -> Known<T> {
+        Known {
+            value,
+            provider: provider.clone(),
+            fetched_at: clock.now(),
+            age_then: micros(told_at.since(as_of)),
+            fetched: Some(clock.instant()),
+        }
+    }
+
+    /// How long ago it was told; `None` when that cannot be known, because it seems to lie in the future.
+    pub(crate) fn since_told(&self, clock: &Clock) -> Option<Duration> {
+        if let Some(fetched) = self.fetched {
+            return Some(clock.instant().saturating_duration_since(fetched));
+        }
+        let since = clock.now().since(self.fetched_at);
+        (since > -MINUTE).then(|| micros(since))
+    }
+
+    /// How long ago it was true.
+    pub(crate) fn age(&self, clock: &Clock) -> Option<Duration> {
+        Some(self.since_told(clock)? + self.age_then)
+    }
+}
+
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(micros.max(0).unsigned_abs())
+}
+
+/// The exchange's own prices and the substitutes, apart.
+type PriceKey = (Market, Symbol, bool);
+
+/// What was known last.
+#[derive(Clone)]
+pub(crate) struct LastKnown {
+    store: Store,
+    clock: Clock,
+    prices: Arc<Mutex<Option<HashMap<PriceKey, Known<Quote>>>>>,
+    readings: Arc<Mutex<Option<Vec<(Measure, Known<Vec<Reading>>)>>>>,
+    /// One writer at a time, so that an older state cannot replace a newer one.
+    saving: Arc<Mutex<()>>,
+}
+
+impl LastKnown {
+    pub(crate) fn new(store: Store, clock: Clock) -> LastKnown {
+        LastKnown {
+            store,
+            clock,
+            prices: Arc::default(),
+            readings: Arc::default(),
+            saving: Arc::default(),
+        }
+    }
+
+    /// The last price, of the exchange itself or of a substitute.
+    pub(crate) fn price(&self, market: Market, symbol: &Symbol, substitute: bool) -> Option<Known<Quote>> {
+        let mut prices = self.prices.lock();
+        let prices = prices.get_or_insert_with(|| self.load_prices());
+        prices.get(&(market, symbol.clone(), substitute)).cloned()
+    }
+
+    /// Remembers prices. The exchange's own are kept apart from substitutes.
+    pub(crate) fn keep_prices(&self, market: Market, told: Vec<Known<Quote>>) {
+        if told.is_empty() {
+            return;
+        }
+        {
+            let mut prices = self.prices.lock();
+            let prices = prices.get_or_insert_with(|| self.load_prices());
+            for known in told {
+                let key = (market, known.value.symbol.clone(), known.value.nature != Nature::Exchange);
+                prices.insert(key, known);
+            }
+            if prices.len() > PRICES_MAX {
+                let mut times: Vec<Timestamp> = prices.values().map(|k| k.fetched_at).collect();
+                times.sort();
+                let oldest_kept = times[times.len() - PRICES_MAX];
+                prices.retain(|_, k| k.fetched_at >= oldest_kept);
+            }
+        }
+        let this = self.clone();
+        self.in_background(move || this.save_prices());
+    }
+
+    /// The last readings of a measure.
+    pub(crate) fn readings(&self, measure: &Measure) -> Option<Known<Vec<Reading>>> {
+        let mut all = self.readings.lock();
+        let all = all.get_or_insert_with(|| self.load_readings());
+        all.iter().find(|(m, _)| m == measure).map(|(_, known)| known.clone())
+    }
+
+    /// Remembers readings. A longer history stays when a shorter one continues it.
+    pub(crate) fn keep_readings(&self, measure: &Measure, mut told: Known<Vec<Reading>>) {
+        {
+            let mut all = self.readings.lock();
+            let all = all.get_or_insert_with(|| self.load_readings());
+            if let Some(position) = all.iter().position(|(m, _)| m == measure) {
+                let (_, before) = all.swap_remove(position);
+                let oldest = told.value.last().map_or(Timestamp::MAX, |r| r.at);
+                told.value.extend(before.value.into_iter().filter(|r| r.at < oldest));
+            }
+            all.push((measure.clone(), told));
+        }
+        let this = self.clone();
+        self.in_background(move || this.save_readings());
+    }
+
+    /// The disk may be slow, and nobody waits for it.
+    fn in_background(&self, save: impl FnOnce() + Send + 'static) {
+        drop(tokio::task::spawn_blocking(save));
+    }
+
+    fn save_prices(&self) {
+        let _one = self.saving.lock();
+        // Another process may know newer ones; what is older than ours is replaced.
+        let mut all = self.load_prices();
+        if let Some(ours) = self.prices.lock().as_ref() {
+            for (key, known) in ours {
+                if all.get(key).is_none_or(|k| k.fetched_at <= known.fetched_at) {
+                    all.insert(key.clone(), known.clone());
+                }
+            }
+        }
+        let all: Vec<LastPrice> = all.iter().map(|((market, ..), known)| stored_price(*market, known)).collect();
+        // Where the disk refuses, the store has said so already.
+        let _ = self.store.save_state(PRICES_FILE, &all);
+    }
+
+    fn load_prices(&self) -> HashMap<PriceKey, Known<Quote>> {
+        let stored: Vec<LastPrice> = self.store.load_state(PRICES_FILE).unwrap_or_default();
+        stored.into_iter().take(PRICES_MAX).filter_map(read_price).collect()
+    }
+
+    fn save_readings(&self) {
+        let _one = self.saving.lock();
+        let all: Vec<LastReadings> = match self.readings.lock().as_ref() {
+            Some(all) => all.iter().map(|(measure, known)| stored_readings(measure, known)).collect(),
+            None => return,
+        };
+        let _ = self.store.save_state(READINGS_FILE, &all);
+    }
+
+    fn load_readings(&self) -> Vec<(Measure, Known<Vec<Reading>>)> {
+        let stored: Vec<LastReadings> = self.store.load_state(READINGS_FILE).unwrap_or_default();
+        stored.into_iter().filter_map(read_readings).collect()
+    }
+}
+
+fn stored_price(market: Market, known: &Known<Quote>) -> LastPrice {
+    let quote = &known.value;
+    LastPrice {
+        market: market.to_string(),
+        symbol: quote.symbol.to_string(),
+        price: quote.price.to_string(),
+        substitute: match &quote.nature {
+            Nature::Exchange => None,
+            Nature::Substitute(of) => Some(of.clone()),
+        },
+        halted: quote.halted.clone(),
+        // By our clock, as `fetched_at` is, so that the age survives.
+        as_of_us: known.fetched_at.as_micros() - i64::try_from(known.age_then.as_micros()).unwrap_or(0),
+        fetched_us: known.fetched_at.as_micros(),
+        provider: known.provider.to_string(),
+    }
+}
+
+fn read_price(stored: LastPrice) -> Option<(PriceKey, Known<Quote>)> {
+    let market: Market = stored.market.parse().ok()?;
+    let symbol = Symbol::new(&stored.symbol).ok()?;
+    let as_of = Timestamp::from_micros(stored.as_of_us);
+    let fetched_at = Timestamp::from_micros(stored.fetched_us);
+    let nature = stored.substitute.map_or(Nature::Exchange, Nature::Substitute);
+    let key = (market, symbol.clone(), nature != Nature::Exchange);
+    let value = Quote {
+        symbol,
+        price: Decimal::positive(&stored.price)?,
+        nature,
+        as_of,
+        halted: stored.halted,
+        day: None,
+    };
+    let known = Known {
+        value,
+        provider: ProviderName::new(&stored.provider),
+        fetched_at,
+        age_then: micros(fetched_at.since(as_of)),
+        fetched: None,
+    };
+    Some((key, known))
+}
+
+fn stored_readings(measure: &Measure, known: &Known<Vec<Reading>>) -> LastReadings {
+    let reading = |r: &Reading| {
+        let until = r.valid_until.map(Timestamp::as_micros);
+        (r.value, r.classification.clone(), r.at.as_micros(), until)
+    };
+    LastReadings {
+        measure: match measure {
+            Measure::FearAndGreed => "fear_and_greed".to_owned(),
+            Measure::Votes { coin } => format!("votes:{coin}"),
+            Measure::LongShortRatio { symbol } => format!("long_short_ratio:{symbol}"),
+        },
+        readings: known.value.iter().map(reading).collect(),
+        fetched_us: known.fetched_at.as_micros(),
+        provider: known.provider.to_string(),
+    }
+}
+
+fn read_readings(stored: LastReadings) -> Option<(Measure, Known<Vec<Reading>>)> {
+    let measure = match stored.measure.split_once(':') {
+        None if stored.measure == "fear_and_greed" => Measure::FearAndGreed,
+        Some(("votes", coin)) => Measure::Votes { coin: coin.to_owned() },
+        Some(("long_short_ratio", symbol)) => Measure::LongShortRatio {
+            symbol: symbol.to_owned(),
+        },
+        _ => return None,
+    };
+    let fetched_at = Timestamp::from_micros(stored.fetched_us);
+    let reading = |(value, classification, at, until): (f64, Option<String>, i64, Option<i64>)| Reading {
+        value,
+        classification,
+        at: Timestamp::from_micros(at),
+        valid_until: until.map(Timestamp::from_micros),
+    };
+    let value: Vec<Reading> = stored.readings.into_iter().map(reading).collect();
+    let newest = value.first()?.at;
+    let known = Known {
+        provider: ProviderName::new(&stored.provider),
+        fetched_at,
+        age_then: micros(fetched_at.since(newest)),
+        fetched: None,
+        value,
+    };
+    Some((measure, known))
+}
