@@ -123,10 +123,10 @@ pub(crate) async fn attempt<'a, T: Reply>(
         telemetry::attempt(errand.series, &trail[trail.len() - 1]);
         match result {
             Err(error) if error.policy().retry && number < tries.max => {
-                let pause = tries.backoff.pause(number, &mut rand::rng());
-                if pause >= deadline.remaining(clock.instant()) {
+                let remaining = deadline.remaining(clock.instant());
+                let Some(pause) = tries.backoff.pause(number, remaining, &mut rand::rng()) else {
                     return Err(error);
-                }
+                };
                 clock.sleep(pause).await;
                 failed = Some(error);
             }
