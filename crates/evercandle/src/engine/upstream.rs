@@ -16,7 +16,7 @@ use crate::model::series::Series;
 use crate::provider::{FetchError, KlineProvider, QuotaSpec, Slice, Verdict};
 use crate::resilience::breaker::{Breaker, BreakerConfig, Permit};
 use crate::resilience::quarantine::Quarantine;
-use crate::resilience::quota::Quota;
+use crate::resilience::quota::{Class, Quota};
 use crate::telemetry;
 
 /// A provider plus everything learnt about it.
@@ -149,18 +149,18 @@ impl Quotas {
 
     /// Charges a slice, or says how long until it can be.
     pub(crate) fn charge(&self, spec: QuotaSpec, clock: &Clock) -> Result<(), Duration> {
-        self.with(spec, |quota| quota.charge(spec.weight, clock.now()))
+        self.with(spec, |quota| quota.charge(spec.weight, Class::Interactive, clock.now()))
     }
 
     /// Takes over the upstream's own count.
     pub(crate) fn correct(&self, spec: QuotaSpec, used: u32, clock: &Clock) {
-        self.with(spec, |quota| quota.correct(used, clock.now()));
+        self.with(spec, |quota| quota.correct(used, clock.now(), clock.now()));
     }
 
     fn with<T>(&self, spec: QuotaSpec, act: impl FnOnce(&mut Quota) -> T) -> T {
         let mut groups = self.groups.lock();
         act(groups
             .entry(spec.group)
-            .or_insert_with(|| Quota::new(spec.weight_per_minute, self.percent)))
+            .or_insert_with(|| Quota::new(spec.weight_per_minute, self.percent, 0)))
     }
 }
