@@ -66,8 +66,8 @@ impl Upstream {
     /// Leave to call now, or why not. Quarantine first: it binds trials too.
     pub(crate) fn admit(&self, clock: &Clock) -> Result<Permit, String> {
         let mut gate = self.gate.lock();
-        if let Some((until, why)) = gate.quarantine.until(clock.now()) {
-            return Err(format!("quarantined until {until}: {why}"));
+        if let Some((until, why)) = gate.quarantine.until(clock.instant()) {
+            return Err(quarantined(until, why, clock));
         }
         gate.breaker.admit(clock.instant()).map_err(circuit_open)
     }
@@ -75,8 +75,8 @@ impl Upstream {
     /// Why it may not be called now, if so; takes no permit.
     pub(crate) fn resting(&self, clock: &Clock) -> Option<String> {
         let gate = self.gate.lock();
-        if let Some((until, why)) = gate.quarantine.until(clock.now()) {
-            return Some(format!("quarantined until {until}: {why}"));
+        if let Some((until, why)) = gate.quarantine.until(clock.instant()) {
+            return Some(quarantined(until, why, clock));
         }
         gate.breaker.would_admit(clock.instant()).err().map(circuit_open)
     }
@@ -122,8 +122,17 @@ impl Upstream {
 
     /// Leaves it alone for as long as it asked.
     pub(crate) fn quarantine(&self, retry_after: Duration, why: &str, clock: &Clock) {
-        self.gate.lock().quarantine.extend(retry_after, why, clock.now());
+        self.gate
+            .lock()
+            .quarantine
+            .extend(retry_after, true, why, clock.instant());
     }
+}
+
+fn quarantined(until: Instant, why: &str, clock: &Clock) -> String {
+    let wait = until.duration_since(clock.instant()).as_micros();
+    let until = clock.now().plus(i64::try_from(wait).unwrap_or(i64::MAX));
+    format!("quarantined until {until}: {why}")
 }
 
 fn circuit_open(wait: Duration) -> String {
