@@ -14,7 +14,7 @@ use crate::config::EngineConfig;
 use crate::model::range::DAY;
 use crate::model::series::Series;
 use crate::provider::{FetchError, KlineProvider, QuotaSpec, Slice, Verdict};
-use crate::resilience::breaker::{Breaker, BreakerConfig, Permit};
+use crate::resilience::breaker::{Breaker, BreakerConfig, Lesson, Permit, Rejection};
 use crate::resilience::quarantine::Quarantine;
 use crate::resilience::quota::{Class, Quota};
 use crate::telemetry;
@@ -48,8 +48,9 @@ struct Gate {
 impl Upstream {
     pub(crate) fn new(provider: Arc<dyn KlineProvider>, slots: usize, config: &EngineConfig) -> Upstream {
         let breaker = BreakerConfig {
-            failures: config.breaker_failures.max(1),
+            consecutive: config.breaker_failures,
             cooldown: Duration::from_millis(config.breaker_cooldown_ms),
+            ..BreakerConfig::default()
         };
         Upstream {
             name: provider.name(),
@@ -69,7 +70,8 @@ impl Upstream {
         if let Some((until, why)) = gate.quarantine.until(clock.instant()) {
             return Err(quarantined(until, why, clock));
         }
-        gate.breaker.admit(clock.instant()).map_err(circuit_open)
+        let now = clock.instant();
+        gate.breaker.admit(now).map_err(|why| circuit_open(why, now))
     }
 
     /// Why it may not be called now, if so; takes no permit.
@@ -78,17 +80,20 @@ impl Upstream {
         if let Some((until, why)) = gate.quarantine.until(clock.instant()) {
             return Some(quarantined(until, why, clock));
         }
-        gate.breaker.would_admit(clock.instant()).err().map(circuit_open)
+        let now = clock.instant();
+        gate.breaker.would_admit(now).err().map(|why| circuit_open(why, now))
     }
 
     /// Teaches breaker and quarantine what came of a call.
     pub(crate) fn settle(&self, permit: Permit, verdict: Verdict, clock: &Clock) {
+        let lesson = match verdict {
+            Verdict::Success => Lesson::Success,
+            Verdict::Failure => Lesson::Failure,
+            Verdict::Ignored | Verdict::Throttled => Lesson::Ignored,
+        };
         let mut gate = self.gate.lock();
-        match verdict {
-            Verdict::Success => gate.breaker.settle(permit, true, clock.instant()),
-            Verdict::Failure => gate.breaker.settle(permit, false, clock.instant()),
-            Verdict::Ignored | Verdict::Throttled => gate.breaker.ignore(permit, clock.instant()),
-        }
+        gate.breaker
+            .settle(permit, lesson, clock.instant(), rand::random(), false);
     }
 
     /// Remembers that a file is absent or corrupt, so that not every request asks for it again.
@@ -135,11 +140,12 @@ fn quarantined(until: Instant, why: &str, clock: &Clock) -> String {
     format!("quarantined until {until}: {why}")
 }
 
-fn circuit_open(wait: Duration) -> String {
-    format!(
-        "circuit open: it failed repeatedly; asked again in {} s",
-        wait.as_secs().max(1)
-    )
+fn circuit_open(why: Rejection, now: Instant) -> String {
+    let (Rejection::Open { retry_at: until } | Rejection::Busy { until }) = why else {
+        return "circuit open: by hand".to_owned();
+    };
+    let wait = until.duration_since(now).as_secs().max(1);
+    format!("circuit open: it failed repeatedly; asked again in {wait} s")
 }
 
 /// The quotas of all groups. Upstreams that share an address limit share a group.
