@@ -571,7 +571,8 @@ impl Breaker {
 
     /// A change, and failing that the news that it is closed, if that was not told yet.
     fn tell(&mut self, change: Option<Change>, now: Instant) -> Option<Change> {
-        let is_open = phase(self.state, now) != Phase::Closed;
+        // Looked at afresh: a trial given up after the cooldown leaves an idle one.
+        let is_open = phase(self.state_at(now), now) != Phase::Closed;
         let closed = self.told_open && !is_open;
         self.told_open = is_open;
         change.or(closed.then_some(Change::Closed))

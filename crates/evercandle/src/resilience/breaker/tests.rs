@@ -1,8 +1,10 @@
 //! The fifteen ways in which published breakers are wrong, one test each, and what none of them mentions.
 //!
-//! `model` says the same once more as a second implementation.
+//! `agreement` compares the breaker with `model`, the same once more as a second implementation.
 
+mod agreement;
 mod extremes;
+mod model;
 
 use super::*;
 use Lesson::{Failure, Ignored, Success};
