@@ -6,12 +6,17 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::engine::bans::Bans;
 use crate::engine::upstream::Upstream;
 use crate::error::Error;
+use crate::health::{Control, Health};
 use crate::model::series::Market;
+use crate::model::symbol::Symbol;
+use crate::price::{Price, PriceRequest, Prices};
 use crate::provider::http::Http;
 use crate::provider::{CATALOG, Instrument};
 use crate::request::Request;
+use crate::sentiment::{SentimentAnswer, SentimentRequest};
 use crate::store::Store;
 
 /// Asks for market data. Cheap to clone; clones share the cache and what was learnt about upstreams.
@@ -70,10 +75,13 @@ impl Client {
                 }
                 let roles = (entry.build)(&settings, &http.of(&settings)).map_err(wrong)?;
                 let breaker = settings.breaker.as_ref().unwrap_or(&config.breaker);
-                upstreams.push(Arc::new(Upstream::new(roles, settings.slots, breaker)));
+                let tries = settings.attempts.unwrap_or(config.engine.attempts);
+                let bans = Bans::new(&store, &roles.provider.name());
+                let upstream = Upstream::new(roles, settings.slots, tries, breaker, bans, &clock);
+                upstreams.push(Arc::new(upstream));
             }
         }
-        let engine = Arc::new(Engine::new(config.engine.clone(), clock, store, upstreams));
+        let engine = Arc::new(Engine::new(&config, clock, store, upstreams));
         Ok(Client {
             config: Arc::new(config),
             engine,
@@ -118,5 +126,61 @@ impl Client {
     /// [`Error::NoUpstream`] when none answered.
     pub async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, Error> {
         self.engine.instruments(market).await
+    }
+
+    /// The newest price of one instrument: from the exchange, else another instrument's, labelled, else the last known
+    /// one, with its age.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSymbol`] when the exchange says so; [`Error::NoUpstream`], with every upstream's reason, when
+    /// nobody answered and nothing young enough was known.
+    pub async fn price(&self, market: Market, symbol: &Symbol) -> Result<Price, Error> {
+        let mut prices = self
+            .prices(PriceRequest::new(market, vec![symbol.clone()]))
+            .await?
+            .prices;
+        let none = || Error::NoUpstream {
+            what: format!("price of {market} {symbol}"),
+            reasons: Vec::new(),
+            retry_after: None,
+        };
+        prices.pop().ok_or_else(none)
+    }
+
+    /// The newest prices of several instruments of one market, in as few calls as possible; see [`Client::price`].
+    /// Those that cannot be had are in [`Prices::missing`], with every upstream's reason.
+    ///
+    /// # Errors
+    /// As [`Client::price`], when not one of them could be had.
+    pub async fn prices(&self, request: PriceRequest) -> Result<Prices, Error> {
+        self.engine.prices(&request).await
+    }
+
+    /// How the market feels: the Fear & Greed Index, else another measure, labelled as what it is, else the last known
+    /// reading, with its age. Measures are never blended, and there is no neutral default.
+    ///
+    /// # Errors
+    /// [`Error::NoUpstream`], with every upstream's reason, when nobody answered and nothing young enough was known.
+    pub async fn sentiment(&self, request: SentimentRequest) -> Result<SentimentAnswer, Error> {
+        self.engine.sentiment(&request).await
+    }
+
+    /// How every upstream is doing, as far as this client has learnt. Sends nothing.
+    pub fn health(&self) -> Health {
+        self.engine.health()
+    }
+
+    /// As [`Client::health`], after a probe of every upstream that may be called.
+    pub async fn check(&self) -> Health {
+        self.engine.check().await;
+        self.engine.health()
+    }
+
+    /// Sets the circuit breaker of an upstream by hand.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] for an upstream that is not in the catalogue, or not enabled.
+    pub fn control(&self, upstream: &str, how: Control) -> Result<(), Error> {
+        self.engine.control(upstream, how)
     }
 }

@@ -212,6 +212,8 @@ impl BreakerSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LatestConfig {
+    /// How long an answer may take, when the request does not say.
+    pub deadline_ms: u64,
     /// A price fetched so recently is not asked for again.
     pub price_fresh_ms: u64,
     /// A price whose last trade is older than this is not called live.
@@ -227,6 +229,7 @@ pub struct LatestConfig {
 impl Default for LatestConfig {
     fn default() -> LatestConfig {
         LatestConfig {
+            deadline_ms: 10_000,
             price_fresh_ms: 1_000,
             // A major trades every second; five minutes of silence is news that the caller must see.
             price_live_ms: 300_000,

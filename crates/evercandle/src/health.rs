@@ -61,6 +61,17 @@ pub struct UpstreamHealth {
     pub quota: Option<QuotaUse>,
 }
 
+/// What can be done to a breaker by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Nothing is sent to the upstream until it is closed by hand or reset.
+    ForceOpen,
+    /// Everything is sent, however much fails. Quarantines are still obeyed.
+    ForceClosed,
+    /// As after a restart, and any quarantine is lifted.
+    Reset,
+}
+
 /// An upstream's condition in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

@@ -1,65 +1,224 @@
 //! Names of metrics and log events, and the only place that emits them.
 //!
 //! Metrics go to whatever recorder the program installed for the `metrics` facade, or nowhere. Labels never carry
-//! symbols: their number must stay small.
+//! symbols: their number must stay small. Every attempt is one log event, with facts in fields; what repeats by nature
+//! (an upstream passed over again and again) is counted each time and logged at `debug`, beside one event for the change
+//! that caused it.
 
 use std::time::Duration;
 
 use crate::answer::{Attempt, Outcome, ProviderName};
 
-/// One try at an upstream ended.
-pub(crate) fn attempt(subject: &dyn std::fmt::Display, attempt: &Attempt) {
+const FAILURES: &str = "qt_provider_failures_total";
+const SUCCESSES: &str = "qt_provider_success_total";
+const CIRCUIT_OPEN: &str = "qt_provider_circuit_open";
+const STATE: &str = "qt_provider_state";
+const LATENCY: &str = "qt_provider_latency_seconds";
+const SKIPPED: &str = "qt_provider_skipped_total";
+const PROBES: &str = "qt_provider_probe_total";
+const THROTTLED: &str = "qt_provider_throttled_total";
+const COMMON_CAUSE: &str = "qt_common_cause_suspected";
+const CACHE_HITS: &str = "qt_cache_hits_total";
+const CACHE_READ: &str = "qt_cache_read_seconds";
+const CACHE_CORRUPTION: &str = "qt_cache_corruption_total";
+const CACHE_WRITE_ERRORS: &str = "qt_cache_write_errors_total";
+const CACHE_RESTATED: &str = "qt_cache_restated_rows_total";
+const ARCHIVE_QUARANTINED: &str = "qt_archive_quarantined_total";
+const STALE_SERVED: &str = "qt_stale_served_total";
+const SUBSTITUTES_SERVED: &str = "qt_substitutes_served_total";
+
+/// A breaker's states, as the `state` label of `qt_provider_state` says them.
+const STATES: [&str; 3] = ["closed", "open", "half_open"];
+
+/// Tells the recorder what every metric means, and begins the series of `providers` at zero, so that "nothing happened
+/// yet" differs from "nobody is counting".
+pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
+    use metrics::{Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    counter!(
+        FAILURES,
+        Unit::Count,
+        "Calls that failed: no usable answer, or a wrong one."
+    );
+    counter!(SUCCESSES, Unit::Count, "Calls that were answered.");
+    gauge!(
+        CIRCUIT_OPEN,
+        Unit::Count,
+        "1 while the circuit breaker is open or half open, else 0."
+    );
+    gauge!(
+        STATE,
+        Unit::Count,
+        "1 for the circuit breaker's present state, 0 for the others."
+    );
+    histogram!(LATENCY, Unit::Seconds, "How long calls took, failed ones included.");
+    counter!(SKIPPED, Unit::Count, "Times an upstream was passed over, by reason.");
+    counter!(
+        PROBES,
+        Unit::Count,
+        "Probes of resting upstreams, by what came of them."
+    );
+    counter!(THROTTLED, Unit::Count, "Times an upstream asked to be left alone.");
+    gauge!(
+        COMMON_CAUSE,
+        Unit::Count,
+        "1 while most upstreams fail together, which points at our own line."
+    );
+    counter!(CACHE_HITS, Unit::Count, "Reads of a cache: hit, partial, miss, stale.");
+    histogram!(CACHE_READ, Unit::Seconds, "How long reads of the cache took.");
+    counter!(
+        CACHE_CORRUPTION,
+        Unit::Count,
+        "Stored files that were not what they said they were."
+    );
+    counter!(CACHE_WRITE_ERRORS, Unit::Count, "Writes to the cache that failed.");
+    counter!(
+        CACHE_RESTATED,
+        Unit::Count,
+        "Klines that arrived again with other values."
+    );
+    counter!(
+        ARCHIVE_QUARANTINED,
+        Unit::Count,
+        "Archives that did not match their checksum, twice."
+    );
+    counter!(
+        STALE_SERVED,
+        Unit::Count,
+        "Last known values served because nobody answered."
+    );
+    counter!(
+        SUBSTITUTES_SERVED,
+        Unit::Count,
+        "Values of another instrument or measure served, labelled."
+    );
+    for provider in providers {
+        for name in [FAILURES, SUCCESSES] {
+            metrics::counter!(name, "provider" => provider.to_string()).absolute(0);
+        }
+        circuit_gauges(provider, "closed");
+    }
+}
+
+/// One try at an upstream ended, or it was passed over, for the reason in `skipped`.
+pub(crate) fn attempt(subject: &dyn std::fmt::Display, attempt: &Attempt, skipped: Option<&'static str>) {
+    if let Some(reason) = skipped {
+        return passed_over(&attempt.provider, reason);
+    }
     let provider = attempt.provider.to_string();
     let outcome = match &attempt.outcome {
         Outcome::Rows(_) | Outcome::Answered => "ok",
         Outcome::Failed { kind, .. } => kind,
     };
-    if attempt.number == 0 {
-        metrics::counter!("qt_provider_skipped_total", "provider" => provider, "reason" => outcome).increment(1);
-    } else {
-        metrics::histogram!("qt_provider_latency_seconds", "provider" => provider.clone(), "outcome" => outcome)
-            .record(attempt.took.as_secs_f64());
-        let name = if outcome == "ok" {
-            "qt_provider_success_total"
-        } else {
-            "qt_provider_failures_total"
-        };
-        metrics::counter!(name, "provider" => provider).increment(1);
+    metrics::histogram!(LATENCY, "provider" => provider.clone(), "outcome" => outcome)
+        .record(attempt.took.as_secs_f64());
+    match outcome {
+        // It does not have what was asked for; that is an answer.
+        "ok" | "absent" | "unknown_symbol" => metrics::counter!(SUCCESSES, "provider" => provider).increment(1),
+        // Told to stay away, asked badly, or given up by the caller: not the upstream's failures.
+        "throttled" => metrics::counter!(THROTTLED, "provider" => provider).increment(1),
+        "rejected" | "refused" => {}
+        _ => metrics::counter!(FAILURES, "provider" => provider).increment(1),
     }
     tracing::info!(
-        upstream = %attempt.provider, %subject, range = attempt.range.map(tracing::field::display), form = attempt.form, number = attempt.number,
-        took_ms = attempt.took.as_millis() as u64, outcome = %attempt.outcome, "attempt settled"
+        upstream = %attempt.provider, %subject, range = attempt.range.map(tracing::field::display), form = attempt.form,
+        number = attempt.number, took_ms = attempt.took.as_millis() as u64, outcome = %attempt.outcome, "attempt settled"
     );
+}
+
+/// An upstream was not asked. The event that made it so was logged when it happened.
+pub(crate) fn passed_over(provider: &ProviderName, reason: &'static str) {
+    metrics::counter!(SKIPPED, "provider" => provider.to_string(), "reason" => reason).increment(1);
+    match reason {
+        "circuit_open" => tracing::debug!(upstream = %provider, reason, "skipped_due_to_circuit"),
+        _ => tracing::debug!(upstream = %provider, reason, "skipped"),
+    }
+}
+
+/// A breaker changed its state to `closed`, `open` or `half_open`.
+pub(crate) fn circuit_changed(provider: &ProviderName, state: &'static str, wait: Option<Duration>) {
+    circuit_gauges(provider, state);
+    match wait {
+        Some(cooldown) => tracing::warn!(
+            upstream = %provider, state, cooldown_ms = cooldown.as_millis() as u64,
+            "circuit changed; calls are skipped_due_to_circuit until a probe is answered"
+        ),
+        None => tracing::info!(upstream = %provider, state, "circuit changed"),
+    }
+}
+
+fn circuit_gauges(provider: &ProviderName, now: &'static str) {
+    let open = if now == "closed" { 0.0 } else { 1.0 };
+    metrics::gauge!(CIRCUIT_OPEN, "provider" => provider.to_string()).set(open);
+    for state in STATES {
+        let is = if state == now { 1.0 } else { 0.0 };
+        metrics::gauge!(STATE, "provider" => provider.to_string(), "state" => state).set(is);
+    }
+}
+
+/// A resting upstream was probed; `failed` is the error's kind.
+pub(crate) fn probed(provider: &ProviderName, failed: Option<&'static str>, took: Duration) {
+    let result = failed.unwrap_or("ok");
+    metrics::counter!(PROBES, "provider" => provider.to_string(), "result" => result).increment(1);
+    tracing::info!(upstream = %provider, result, took_ms = took.as_millis() as u64, "probe settled");
+}
+
+/// An upstream asked to be left alone.
+pub(crate) fn quarantined(provider: &ProviderName, why: &str, wait: Duration) {
+    tracing::warn!(upstream = %provider, why, wait_s = wait.as_secs(), "upstream quarantined");
+}
+
+/// Most upstreams fail together, or no longer do.
+pub(crate) fn common_cause(suspected: bool) {
+    metrics::gauge!(COMMON_CAUSE).set(if suspected { 1.0 } else { 0.0 });
+    match suspected {
+        true => tracing::error!("most upstreams fail together: the fault may be our own line, resolver or clock"),
+        false => tracing::info!("an upstream answered again: the line works"),
+    }
 }
 
 /// A read of the local store: `hit` (everything held), `partial` or `miss`.
 pub(crate) fn cache_read(result: &'static str, took: Duration) {
-    metrics::counter!("qt_cache_hits_total", "cache_name" => "klines", "result" => result).increment(1);
-    metrics::histogram!("qt_cache_read_seconds", "cache_name" => "klines").record(took.as_secs_f64());
+    metrics::counter!(CACHE_HITS, "cache_name" => "klines", "result" => result).increment(1);
+    metrics::histogram!(CACHE_READ, "cache_name" => "klines").record(took.as_secs_f64());
+}
+
+/// A look at the last known prices or sentiments: `hit` (young enough not to ask), `miss`, `stale` (served because
+/// nobody answered).
+pub(crate) fn latest_read(cache: &'static str, result: &'static str) {
+    metrics::counter!(CACHE_HITS, "cache_name" => cache, "result" => result).increment(1);
+    if result == "stale" {
+        metrics::counter!(STALE_SERVED, "cache_name" => cache).increment(1);
+        tracing::warn!(cache, "last known value served");
+    }
+}
+
+/// A value of another instrument or measure was served.
+pub(crate) fn substitute_served(provider: &ProviderName) {
+    metrics::counter!(SUBSTITUTES_SERVED, "provider" => provider.to_string()).increment(1);
 }
 
 /// A stored file was not what it said it was, and was moved out of the way.
 pub(crate) fn cache_corruption(reason: &'static str, file: &str) {
-    metrics::counter!("qt_cache_corruption_total", "reason" => reason).increment(1);
+    metrics::counter!(CACHE_CORRUPTION, "reason" => reason).increment(1);
     tracing::warn!(reason, file, "cache file quarantined");
 }
 
 /// A write to the local store failed; the answer was served all the same.
 pub(crate) fn cache_write_failed(kind: &str, error: &str) {
-    metrics::counter!("qt_cache_write_errors_total", "kind" => kind.to_owned()).increment(1);
+    metrics::counter!(CACHE_WRITE_ERRORS, "kind" => kind.to_owned()).increment(1);
     tracing::warn!(kind, error, "cache write failed");
 }
 
 /// Klines arrived for open times that were held already, with other values.
 pub(crate) fn cache_restated(rows: usize) {
     if rows > 0 {
-        metrics::counter!("qt_cache_restated_rows_total").increment(rows as u64);
+        metrics::counter!(CACHE_RESTATED).increment(rows as u64);
         tracing::warn!(rows, "klines restated");
     }
 }
 
 /// An archive whose bytes did not match its published checksum, twice.
 pub(crate) fn archive_quarantined(provider: &ProviderName, archive: &str, why: &str) {
-    metrics::counter!("qt_archive_quarantined_total", "provider" => provider.to_string()).increment(1);
+    metrics::counter!(ARCHIVE_QUARANTINED, "provider" => provider.to_string()).increment(1);
     tracing::warn!(upstream = %provider, archive, why, "archive quarantined");
 }

@@ -6,18 +6,23 @@
 //! expired deadline is no evidence against the upstream.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::answer::{Attempt, Outcome};
 use crate::clock::Clock;
-use crate::engine::upstream::{Quotas, Upstream};
+use crate::engine::probe::{PermitGuard, Probes};
+use crate::engine::quotas::Quotas;
+use crate::engine::upstream::{Refusal, Upstream};
 use crate::model::range::TimeRange;
-use crate::provider::{Call, FetchError, Fetched, QuotaSpec, Verdict};
+use crate::provider::{Call, FetchError, Fetched, QuotaSpec, Quotes, Verdict};
 use crate::resilience::backoff::Backoff;
-use crate::resilience::breaker::Permit;
 use crate::resilience::deadline::Deadline;
+use crate::resilience::quota::Class;
 use crate::telemetry;
 
 /// How often, and with which pauses.
@@ -32,9 +37,13 @@ pub(crate) struct Tries {
 #[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
     pub(crate) quotas: &'a Quotas,
+    pub(crate) probes: &'a Arc<Probes>,
     pub(crate) clock: &'a Clock,
     pub(crate) deadline: &'a Deadline,
     pub(crate) tries: Tries,
+    pub(crate) class: Class,
+    /// How long to wait for a call that is finding out whether the upstream works.
+    pub(crate) trial_patience: Duration,
 }
 
 /// What is asked, for the trail.
@@ -61,6 +70,24 @@ impl Reply for Fetched {
     }
 }
 
+impl Reply for Quotes {
+    fn outcome(&self) -> Outcome {
+        Outcome::Answered
+    }
+}
+
+impl Reply for bool {
+    fn outcome(&self) -> Outcome {
+        Outcome::Answered
+    }
+}
+
+impl<T> Reply for Vec<T> {
+    fn outcome(&self) -> Outcome {
+        Outcome::Answered
+    }
+}
+
 impl<T> Reply for Option<T> {
     fn outcome(&self) -> Outcome {
         Outcome::Answered
@@ -75,24 +102,21 @@ pub(crate) async fn attempt<'a, T: Reply>(
     trail: &mut Vec<Attempt>,
     ask: impl Fn() -> BoxFuture<'a, Result<T, FetchError>> + Sync,
 ) -> Result<T, FetchError> {
-    let Terms {
-        quotas,
-        clock,
-        deadline,
-        tries,
-    } = terms;
+    let Terms { clock, deadline, .. } = terms;
+    let tries_max = terms.tries.max.min(upstream.tries_max);
     let quota = upstream.provider().quota(errand.call);
     let mut number = 0;
     let mut failed = None;
     loop {
         number += 1;
-        let (at, began) = (clock.now(), clock.instant());
-        let (sent, result) = match admitted(upstream, terms, quota).await {
-            Ok(leave) => (true, ask_once(leave, clock, deadline, ask()).await),
-            Err(refused) => (false, Err(refused)),
+        let at = clock.now();
+        let (skipped, began, result) = match admitted(upstream, terms, quota).await {
+            // The wait for a slot or a quota is ours; what the upstream took begins here.
+            Ok(leave) => (None, clock.instant(), ask_once(leave, terms, &ask).await),
+            Err(Skipped { reason, why }) => (Some(reason), clock.instant(), Err(FetchError::Refused(why))),
         };
         if let (Some(spec), Some(reported)) = (quota, upstream.provider().reported_weight()) {
-            quotas.correct(spec, reported, clock);
+            terms.quotas.correct(spec, reported);
         }
         let outcome = match &result {
             Ok(reply) => reply.outcome(),
@@ -101,31 +125,51 @@ pub(crate) async fn attempt<'a, T: Reply>(
                 why: error.to_string(),
             },
         };
-        let took = clock.instant().duration_since(began);
-        let number_sent = if sent { number } else { 0 };
-        let (provider, range, form) = (upstream.name.clone(), errand.range, errand.form);
-        trail.push(Attempt {
-            provider,
-            range,
-            form,
-            number: number_sent,
+        let took = clock.instant().saturating_duration_since(began);
+        let made = Attempt {
+            provider: upstream.name.clone(),
+            range: errand.range,
+            form: errand.form,
+            number: if skipped.is_none() { number } else { 0 },
             at,
             took,
             outcome,
-        });
-        telemetry::attempt(errand.subject, &trail[trail.len() - 1]);
+        };
+        upstream.note(skipped.is_none(), result.as_ref().map(|_| ()), took, clock.now());
+        telemetry::attempt(errand.subject, &made, skipped);
+        trail.push(made);
         match result {
-            Err(error) if error.policy().retry && number < tries.max => {
-                let pause = tries.backoff.pause(number, &mut rand::rng());
-                if pause >= deadline.remaining(clock.instant()) {
+            Err(error) if error.policy().retry && number < tries_max => {
+                let remaining = deadline.remaining(clock.instant());
+                let Some(pause) = terms.tries.backoff.pause(number, remaining, &mut rand::rng()) else {
                     return Err(error);
-                }
+                };
                 clock.sleep(pause).await;
                 failed = Some(error);
             }
             // That it was not asked again explains less than what it answered before.
-            Err(FetchError::Refused(why)) if !sent => return Err(failed.unwrap_or(FetchError::Refused(why))),
+            Err(FetchError::Refused(why)) if skipped.is_some() => {
+                return Err(failed.unwrap_or(FetchError::Refused(why)));
+            }
             settled => return settled,
+        }
+    }
+}
+
+/// Waits until whatever call is finding out about an upstream has ended, or there is no time left.
+pub(crate) async fn wait_for_trial(upstream: &Upstream, clock: &Clock, deadline: &Deadline) {
+    // Registered before looking, so that a result between the two is not missed.
+    let settled = upstream.settled.notified();
+    tokio::pin!(settled);
+    settled.as_mut().enable();
+    if let Some(Refusal::Busy(until)) = upstream.resting(clock) {
+        let wait = until.saturating_duration_since(clock.instant());
+        let wait = wait
+            .min(deadline.remaining(clock.instant()))
+            .max(Duration::from_millis(1));
+        tokio::select! {
+            () = settled => {}
+            () = clock.sleep(wait) => {}
         }
     }
 }
@@ -133,7 +177,30 @@ pub(crate) async fn attempt<'a, T: Reply>(
 /// Leave to call, with what must be given back afterwards.
 struct Leave<'a> {
     _slot: tokio::sync::SemaphorePermit<'a>,
-    permit: Guard<'a>,
+    permit: PermitGuard<'a>,
+}
+
+/// Why nothing was sent.
+struct Skipped {
+    /// A stable word for metrics: `circuit_open`, `quarantined`, `quota`, `deadline`.
+    reason: &'static str,
+    why: String,
+}
+
+impl Skipped {
+    fn out_of_time() -> Skipped {
+        Skipped {
+            reason: "deadline",
+            why: "the request's deadline has passed".to_owned(),
+        }
+    }
+
+    fn resting(refusal: &Refusal) -> Skipped {
+        Skipped {
+            reason: refusal.reason(),
+            why: refusal.why(),
+        }
+    }
 }
 
 /// Slot, quota, admission, in this order, all within the deadline.
@@ -141,60 +208,74 @@ async fn admitted<'a>(
     upstream: &'a Upstream,
     terms: Terms<'a>,
     quota: Option<QuotaSpec>,
-) -> Result<Leave<'a>, FetchError> {
-    let Terms {
-        quotas,
-        clock,
-        deadline,
-        ..
-    } = terms;
-    let out_of_time = || FetchError::Refused("the request's deadline has passed".to_owned());
+) -> Result<Leave<'a>, Skipped> {
+    let Terms { clock, deadline, .. } = terms;
+    // Whoever rests is passed over at once, and not after waiting for a quota.
+    match upstream.resting(clock) {
+        None | Some(Refusal::Busy(_)) => {}
+        Some(refusal) => return Err(Skipped::resting(&refusal)),
+    }
     let slot = within(deadline, clock, upstream.slots.acquire())
         .await
-        .ok_or_else(out_of_time)?
-        .map_err(|closed| FetchError::Refused(closed.to_string()))?;
+        .and_then(Result::ok)
+        .ok_or_else(Skipped::out_of_time)?;
     if let Some(spec) = quota {
-        while let Err(wait) = quotas.charge(spec, clock) {
+        while let Err(wait) = terms.quotas.charge(spec, terms.class) {
             if wait >= deadline.remaining(clock.instant()) {
                 let (group, wait) = (spec.group, wait.as_secs() + 1);
-                return Err(FetchError::Refused(format!(
-                    "quota of {group} is spent for another {wait} s"
-                )));
+                return Err(Skipped {
+                    reason: "quota",
+                    why: format!("quota of {group} is spent for another {wait} s"),
+                });
             }
             clock.sleep(wait.max(Duration::from_millis(1))).await;
         }
     }
-    if deadline.cuts() && deadline.has_passed(clock.instant()) {
-        return Err(out_of_time());
+    let patience = clock.instant() + terms.trial_patience;
+    loop {
+        if deadline.cuts() && deadline.has_passed(clock.instant()) {
+            return Err(Skipped::out_of_time());
+        }
+        match upstream.admit(clock) {
+            Ok(permit) => {
+                let permit = terms.probes.hold(upstream, permit);
+                return Ok(Leave { _slot: slot, permit });
+            }
+            // One call is finding out whether it works; what it finds holds for us too.
+            Err(Refusal::Busy(_)) if clock.instant() < patience => {
+                let until = Deadline::fixed(
+                    clock.instant(),
+                    deadline.remaining(clock.instant()).min(terms.trial_patience),
+                );
+                wait_for_trial(upstream, clock, &until).await;
+            }
+            Err(refusal) => return Err(Skipped::resting(&refusal)),
+        }
     }
-    let permit = upstream.admit(clock).map_err(FetchError::Refused)?;
-    Ok(Leave {
-        _slot: slot,
-        permit: Guard {
-            upstream,
-            clock,
-            permit: Some(permit),
-        },
-    })
 }
 
-async fn ask_once<T>(
+async fn ask_once<'a, T>(
     leave: Leave<'_>,
-    clock: &Clock,
-    deadline: &Deadline,
-    answer: BoxFuture<'_, Result<T, FetchError>>,
+    terms: Terms<'_>,
+    ask: &(impl Fn() -> BoxFuture<'a, Result<T, FetchError>> + Sync),
 ) -> Result<T, FetchError> {
-    let result = within(deadline, clock, answer).await.unwrap_or_else(|| {
-        Err(FetchError::Refused(
+    // A provider that panics has failed this call, and only this call.
+    let asked = AssertUnwindSafe(async { ask().await }).catch_unwind();
+    let result = match within(terms.deadline, terms.clock, asked).await {
+        Some(Ok(result)) => result,
+        Some(Err(_)) => Err(FetchError::Panicked(
+            "internal fault: the provider panicked on the answer".to_owned(),
+        )),
+        None => Err(FetchError::Refused(
             "the request's deadline passed while waiting for the answer".to_owned(),
-        ))
-    });
+        )),
+    };
     let verdict = match &result {
         Ok(_) => Verdict::Success,
         Err(error) => error.policy().verdict,
     };
-    if let Err(FetchError::Throttled { retry_after, why, .. }) = &result {
-        leave.permit.upstream.quarantine(*retry_after, why, clock);
+    if let Err(FetchError::Throttled { retry_after, told, why }) = &result {
+        leave.permit.quarantine(*retry_after, *told, why);
     }
     leave.permit.settle(verdict);
     result
@@ -208,28 +289,5 @@ async fn within<T>(deadline: &Deadline, clock: &Clock, work: impl Future<Output 
             .ok()
     } else {
         Some(work.await)
-    }
-}
-
-/// Gives the breaker's permit back even when the caller goes away in the middle: cancellation says nothing.
-struct Guard<'a> {
-    upstream: &'a Upstream,
-    clock: &'a Clock,
-    permit: Option<Permit>,
-}
-
-impl Guard<'_> {
-    fn settle(mut self, verdict: Verdict) {
-        if let Some(permit) = self.permit.take() {
-            self.upstream.settle(permit, verdict, self.clock);
-        }
-    }
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.upstream.settle(permit, Verdict::Ignored, self.clock);
-        }
     }
 }

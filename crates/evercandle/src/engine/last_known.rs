@@ -42,7 +42,13 @@ pub(crate) struct Known<T> {
 
 impl<T> Known<T> {
     /// A value told now, true since `as_of` by the provider's clock, which shows `told_at`.
-    pub(crate) fn new(value: T, provider: &ProviderName, as_of: Timestamp, told_at: Timestamp, clock: &Clock) -> Known<T> {
+    pub(crate) fn new(
+        value: T,
+        provider: &ProviderName,
+        as_of: Timestamp,
+        told_at: Timestamp,
+        clock: &Clock,
+    ) -> Known<T> {
         Known {
             value,
             provider: provider.clone(),
@@ -78,7 +84,6 @@ type PriceKey = (Market, Symbol, bool);
 #[derive(Clone)]
 pub(crate) struct LastKnown {
     store: Store,
-    clock: Clock,
     prices: Arc<Mutex<Option<HashMap<PriceKey, Known<Quote>>>>>,
     readings: Arc<Mutex<Option<Vec<(Measure, Known<Vec<Reading>>)>>>>,
     /// One writer at a time, so that an older state cannot replace a newer one.
@@ -86,10 +91,9 @@ pub(crate) struct LastKnown {
 }
 
 impl LastKnown {
-    pub(crate) fn new(store: Store, clock: Clock) -> LastKnown {
+    pub(crate) fn new(store: Store) -> LastKnown {
         LastKnown {
             store,
-            clock,
             prices: Arc::default(),
             readings: Arc::default(),
             saving: Arc::default(),
@@ -112,7 +116,11 @@ impl LastKnown {
             let mut prices = self.prices.lock();
             let prices = prices.get_or_insert_with(|| self.load_prices());
             for known in told {
-                let key = (market, known.value.symbol.clone(), known.value.nature != Nature::Exchange);
+                let key = (
+                    market,
+                    known.value.symbol.clone(),
+                    known.value.nature != Nature::Exchange,
+                );
                 prices.insert(key, known);
             }
             if prices.len() > PRICES_MAX {
@@ -165,7 +173,10 @@ impl LastKnown {
                 }
             }
         }
-        let all: Vec<LastPrice> = all.iter().map(|((market, ..), known)| stored_price(*market, known)).collect();
+        let all: Vec<LastPrice> = all
+            .iter()
+            .map(|((market, ..), known)| stored_price(*market, known))
+            .collect();
         // Where the disk refuses, the store has said so already.
         let _ = self.store.save_state(PRICES_FILE, &all);
     }
@@ -178,7 +189,10 @@ impl LastKnown {
     fn save_readings(&self) {
         let _one = self.saving.lock();
         let all: Vec<LastReadings> = match self.readings.lock().as_ref() {
-            Some(all) => all.iter().map(|(measure, known)| stored_readings(measure, known)).collect(),
+            Some(all) => all
+                .iter()
+                .map(|(measure, known)| stored_readings(measure, known))
+                .collect(),
             None => return,
         };
         let _ = self.store.save_state(READINGS_FILE, &all);

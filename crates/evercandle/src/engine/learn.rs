@@ -18,6 +18,7 @@ use crate::model::series::{Market, Series};
 use crate::provider::{Call, FetchError, Form, Offer, Slice};
 use crate::request::Request;
 use crate::resilience::deadline::Deadline;
+use crate::resilience::quota::Class;
 
 /// How long a measured difference between the exchange's clock and ours is believed.
 const CLOCK_TRUSTED: Duration = Duration::from_secs(600);
@@ -57,7 +58,7 @@ impl Engine {
             let Some(klines) = upstream.klines() else { continue };
             let ask = || klines.server_time(market);
             let sent = self.clock.now();
-            let mut once = self.terms(deadline);
+            let mut once = self.terms(deadline, Class::Interactive);
             once.tries.max = 1;
             let result = attempt(upstream, once, errand, assembly.trail_mut(), ask).await;
             if let Ok(Some(theirs)) = result {
@@ -163,8 +164,8 @@ impl Engine {
         assembly: &mut Assembly,
         deadline: &Deadline,
     ) -> Result<Option<Timestamp>, FetchError> {
-        if let Some(why) = upstream.resting(&self.clock) {
-            return Err(FetchError::Refused(why));
+        if let Some(refusal) = upstream.resting(&self.clock) {
+            return Err(FetchError::Refused(refusal.why()));
         }
         let errand = Errand {
             subject: series,
@@ -176,7 +177,14 @@ impl Engine {
             return Ok(None);
         };
         let ask = || klines.first_open(series);
-        attempt(upstream, self.terms(deadline), errand, assembly.trail_mut(), ask).await
+        attempt(
+            upstream,
+            self.terms(deadline, Class::Interactive),
+            errand,
+            assembly.trail_mut(),
+            ask,
+        )
+        .await
     }
 
     /// The kline in progress, from whoever serves pages; never stored.
@@ -198,7 +206,14 @@ impl Engine {
                 form: Form::Page,
             };
             let settled = self
-                .settled(upstream.clone(), slice, assembly.grid(), assembly.now(), deadline)
+                .settled(
+                    upstream.clone(),
+                    slice,
+                    assembly.grid(),
+                    assembly.now(),
+                    deadline,
+                    Class::Interactive,
+                )
                 .await;
             let Some(settled) = settled else { continue };
             assembly.trail_mut().extend(settled.trail.iter().cloned());

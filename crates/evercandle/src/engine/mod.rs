@@ -4,7 +4,7 @@
 //! steps run concurrently, and what they brought, or failed to bring, changes what is missing. It ends when nothing is
 //! missing or nobody is left to ask; there is no other fallback logic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +12,20 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::{Answer, ProviderName, Verification};
+use crate::answer::{Answer, Attempt, Outcome, ProviderName, Verification};
 use crate::clock::Clock;
-use crate::config::EngineConfig;
+use crate::config::{Config, EngineConfig, LatestConfig};
 use crate::error::Error;
+use crate::health::{Control, Health};
 use crate::model::batch::Batch;
 use crate::model::interval::Grid;
-use crate::model::range::RangeSet;
+use crate::model::range::{RangeSet, TimeRange};
 use crate::model::series::{Market, Series};
 use crate::provider::{Call, FetchError, Form, Instrument, Offer, Slice};
 use crate::request::{Completeness, Forming, Priority, Request, Sources};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline::Deadline;
+use crate::resilience::quota::Class;
 use crate::store::{Held, Hole, Piece, Store};
 use crate::telemetry;
 
@@ -39,14 +41,29 @@ pub(crate) mod assembly;
 
 pub(crate) mod upstream;
 
+pub(crate) mod bans;
+
+mod outcomes;
+
+pub(crate) mod quotas;
+
+mod probe;
+
+mod last_known;
+
+mod latest;
+
 pub(crate) mod in_flight;
 
 use assembly::{Assembly, origin};
 use attempt::{Errand, Terms, Tries, attempt};
 use in_flight::InFlight;
+use last_known::LastKnown;
 use plan::{Question, Step, Tried, View, plan};
+use probe::Probes;
+use quotas::Quotas;
 use slice::{HOLE_SETTLES, Settled};
-use upstream::{Quotas, Upstream};
+use upstream::{Refusal, Upstream, wall};
 
 /// Rounds of planning per answer: month, days, pages, a page cut short by rows nobody foresaw, and one to spare for
 /// each. Reaching it is visible as a gap with the failures so far.
@@ -62,20 +79,32 @@ pub(crate) struct Engine {
     store: Store,
     upstreams: Vec<Arc<Upstream>>,
     quotas: Arc<Quotas>,
+    probes: Arc<Probes>,
+    latest_config: LatestConfig,
+    last_known: LastKnown,
     in_flight: InFlight<Slice, Arc<Settled>>,
+    latest_in_flight: InFlight<latest::Wanted, latest::Shared>,
     clock_offsets: Mutex<HashMap<Market, (i64, Instant)>>,
 }
 
 impl Engine {
-    pub(crate) fn new(config: EngineConfig, clock: Clock, store: Store, upstreams: Vec<Arc<Upstream>>) -> Engine {
-        let quotas = Arc::new(Quotas::new(config.quota_percent));
+    pub(crate) fn new(config: &Config, clock: Clock, store: Store, upstreams: Vec<Arc<Upstream>>) -> Engine {
+        let (latest_config, permit) = (config.latest.clone(), Duration::from_millis(config.breaker.permit_ms));
+        let config = config.engine.clone();
+        let quotas = Quotas::new(config.quota_percent, config.quota_reserve_percent, clock.clone());
+        let quotas = Arc::new(quotas);
+        telemetry::describe(upstreams.iter().map(|u| &u.name));
         Engine {
+            probes: Probes::new(clock.clone(), quotas.clone(), &upstreams, permit),
+            last_known: LastKnown::new(store.clone()),
             config,
+            latest_config,
             clock,
             store,
             upstreams,
             quotas,
             in_flight: InFlight::default(),
+            latest_in_flight: InFlight::default(),
             clock_offsets: Mutex::default(),
         }
     }
@@ -166,12 +195,13 @@ impl Engine {
         if assembly.missing().is_empty() && request.forming == Forming::Exclude {
             return Ok(());
         }
+        upstreams.iter().for_each(|(u, _)| self.mind_limit(u));
         self.learn_time(request, &upstreams, assembly, deadline).await;
         if request.forming == Forming::Include {
             self.fetch_forming(series, &upstreams, assembly, deadline).await;
         }
         let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, deadline).await;
-        let mut archived = false;
+        let (mut archived, mut passed_over) = (false, HashSet::new());
         let mut tried = self.remembered(series, &upstreams, assembly);
         for _ in 0..ROUNDS_MAX {
             let missing = assembly.missing();
@@ -193,13 +223,20 @@ impl Engine {
                     return Err(Error::UnknownSymbol { market, symbol, why });
                 }
             }
-            let views: Vec<View> = upstreams
-                .iter()
-                .map(|(u, offer)| View {
-                    offer: *offer,
-                    usable: u.resting(&self.clock).is_none(),
-                })
-                .collect();
+            let resting: Vec<Option<Refusal>> = upstreams.iter().map(|(u, _)| u.resting(&self.clock)).collect();
+            for ((upstream, _), refusal) in upstreams.iter().zip(&resting) {
+                if let Some(refusal) = refusal
+                    && passed_over.insert(upstream.name.clone())
+                {
+                    let passed = self.pass_over(upstream, refusal, hull);
+                    assembly.trail_mut().push(passed);
+                }
+            }
+            let view = |((_, offer), resting): (&(Arc<Upstream>, Offer), &Option<Refusal>)| View {
+                offer: *offer,
+                usable: resting.is_none(),
+            };
+            let views: Vec<View> = upstreams.iter().zip(&resting).map(view).collect();
             let question = Question {
                 grid: assembly.grid(),
                 missing: &missing,
@@ -210,10 +247,20 @@ impl Engine {
             };
             let steps = plan(&question);
             if steps.is_empty() {
-                break;
+                // Nobody is left but perhaps somebody whom another call is just trying out.
+                match upstreams
+                    .iter()
+                    .zip(&resting)
+                    .find(|(_, r)| matches!(r, Some(Refusal::Busy(_))))
+                {
+                    Some(((upstream, _), _)) if !deadline.has_passed(self.clock.instant()) => {
+                        attempt::wait_for_trial(upstream, &self.clock, deadline).await;
+                        continue;
+                    }
+                    _ => break,
+                }
             }
-            let now = assembly.now();
-            let grid = assembly.grid();
+            let (now, grid, class) = (assembly.now(), assembly.grid(), class_of(request.priority));
             let mut running = futures::stream::iter(steps)
                 .map(|step| {
                     let upstream = upstreams[step.upstream].0.clone();
@@ -222,7 +269,7 @@ impl Engine {
                         range: step.range,
                         form: step.form,
                     };
-                    async move { (step, self.settled(upstream, slice, grid, now, deadline).await) }
+                    async move { (step, self.settled(upstream, slice, grid, now, deadline, class).await) }
                 })
                 .buffer_unordered(self.config.concurrency.max(1));
             while let Some((step, settled)) = running.next().await {
@@ -309,29 +356,120 @@ impl Engine {
         }
     }
 
-    /// Whoever was passed over because it rests belongs in the reasons of what is still missing.
+    /// Whoever was passed over because it rests belongs in the reasons of what is still missing, and in the trail.
     fn explain_resting(&self, upstreams: &[(Arc<Upstream>, Offer)], assembly: &mut Assembly) {
         let missing = assembly.missing();
         for (upstream, _) in upstreams {
-            if let (Some(why), Some(hull)) = (upstream.resting(&self.clock), missing.hull()) {
-                assembly.add_refusal(hull, &upstream.name, &why);
+            let Some(refusal) = upstream.resting(&self.clock) else {
+                continue;
+            };
+            if let Some(hull) = missing.hull() {
+                assembly.add_refusal(hull, &upstream.name, &refusal.why());
             }
         }
     }
 
-    fn terms<'a>(&'a self, deadline: &'a Deadline) -> Terms<'a> {
+    /// Counts and tells that an upstream is not even planned for, because it rests.
+    fn pass_over(&self, upstream: &Upstream, refusal: &Refusal, range: TimeRange) -> Attempt {
+        upstream.skipped();
+        telemetry::passed_over(&upstream.name, refusal.reason());
+        Attempt {
+            provider: upstream.name.clone(),
+            range: Some(range),
+            form: "plan",
+            number: 0,
+            at: self.clock.now(),
+            took: Duration::ZERO,
+            outcome: Outcome::Failed {
+                kind: "refused",
+                why: refusal.why(),
+            },
+        }
+    }
+
+    fn terms<'a>(&'a self, deadline: &'a Deadline, class: Class) -> Terms<'a> {
         let millis = Duration::from_millis;
         let (base, max) = (millis(self.config.backoff_ms), millis(self.config.backoff_max_ms));
         let tries = Tries {
-            max: self.config.attempts.max(1),
+            max: u32::MAX,
             backoff: Backoff { base, max },
         };
         Terms {
             quotas: &self.quotas,
+            probes: &self.probes,
             clock: &self.clock,
             deadline,
             tries,
+            class,
+            trial_patience: Duration::from_secs(60),
         }
+    }
+
+    // --- health and control ------------------------------------------------------------------------------------------
+
+    /// How everything is.
+    pub(crate) fn health(&self) -> Health {
+        for upstream in &self.upstreams {
+            self.probes.follow(upstream, upstream.tick(&self.clock));
+        }
+        Health {
+            at: self.clock.now(),
+            upstreams: self
+                .upstreams
+                .iter()
+                .map(|u| u.health(&self.quotas, &self.clock))
+                .collect(),
+            common_cause_since: self.probes.suspected().map(|since| wall(since, &self.clock)),
+            cache_readonly: self.store.readonly(),
+        }
+    }
+
+    /// Probes every upstream that may be called, all at once.
+    pub(crate) async fn check(&self) {
+        futures::future::join_all(self.upstreams.iter().map(|u| self.probes.check(u))).await;
+    }
+
+    /// Sets an upstream's breaker by hand.
+    pub(crate) fn control(&self, name: &str, how: Control) -> Result<(), Error> {
+        let Some(upstream) = self.upstreams.iter().find(|u| u.name.as_str() == name) else {
+            let known: Vec<&str> = self.upstreams.iter().map(|u| u.name.as_str()).collect();
+            return Err(Error::BadRequest(format!(
+                "unknown upstream {name:?}: expected one of {}",
+                known.join(", ")
+            )));
+        };
+        let change = match how {
+            Control::ForceOpen => upstream.force_open(&self.clock),
+            Control::ForceClosed => upstream.force_closed(&self.clock),
+            Control::Reset => upstream.reset(&self.clock),
+        };
+        self.probes.follow(upstream, change);
+        Ok(())
+    }
+
+    /// Asks for an upstream's published limit when it begins to matter, once a day, without keeping anybody waiting.
+    fn mind_limit(self: &Arc<Self>, upstream: &Arc<Upstream>) {
+        let Some(spec) = upstream.provider().quota(Call::Limit) else {
+            return;
+        };
+        if !self.quotas.wants_limit(spec) {
+            return;
+        }
+        let (engine, upstream) = (self.clone(), upstream.clone());
+        tokio::spawn(async move {
+            let deadline = engine.deadline(None, Priority::Interactive);
+            let errand = Errand {
+                subject: &spec.group,
+                range: None,
+                form: "limit",
+                call: Call::Limit,
+            };
+            let ask = || upstream.provider().published_limit();
+            let terms = engine.terms(&deadline, Class::Probe);
+            if let Ok(Some(limit)) = attempt(&upstream, terms, errand, &mut Vec::new(), ask).await {
+                engine.quotas.publish(spec, limit);
+            }
+        });
     }
 
     /// The instruments of a market, from the first upstream that lists them.
@@ -347,7 +485,14 @@ impl Engine {
                 call: Call::Instruments(market),
             };
             let ask = || klines.instruments(market);
-            let result = attempt(upstream, self.terms(&deadline), errand, &mut trail, ask).await;
+            let result = attempt(
+                upstream,
+                self.terms(&deadline, Class::Interactive),
+                errand,
+                &mut trail,
+                ask,
+            )
+            .await;
             match result {
                 Ok(Some(instruments)) => return Ok(instruments),
                 // It lists none; that explains nothing.
@@ -364,6 +509,14 @@ impl Engine {
             reasons,
             retry_after: None,
         })
+    }
+}
+
+/// Who spends a quota for whom.
+fn class_of(priority: Priority) -> Class {
+    match priority {
+        Priority::Interactive => Class::Interactive,
+        Priority::Bulk => Class::Bulk,
     }
 }
 

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use crate::answer::{Attempt, Verification};
 use crate::engine::Engine;
 use crate::engine::assembly::origin;
-use crate::engine::attempt::{Errand, attempt};
+use crate::engine::attempt::{Errand, Terms, attempt};
 use crate::engine::upstream::Upstream;
 use crate::model::batch::{Batch, OddityKind};
 use crate::model::interval::Grid;
@@ -18,6 +18,7 @@ use crate::model::range::{MINUTE, RangeSet, TimeRange, Timestamp};
 use crate::model::series::Series;
 use crate::provider::{Call, FetchError, Fetched, Form, Slice};
 use crate::resilience::deadline::Deadline;
+use crate::resilience::quota::Class;
 use crate::store::{Hole, Parcel, Piece};
 
 /// Slots younger than this are not remembered as holes: replicas of the exchange lag for seconds, archives for hours.
@@ -51,12 +52,19 @@ impl Engine {
         grid: Grid,
         now: Timestamp,
         deadline: &Deadline,
+        class: Class,
     ) -> Option<Arc<Settled>> {
         let (engine, key) = (self.clone(), slice.clone());
         let work = || {
             // The work may outlive this caller, so it has a deadline of its own.
             let deadline = deadline.clone();
-            async move { Arc::new(engine.fetch(&upstream, &slice, grid, now, &deadline).await) }
+            async move {
+                Arc::new(
+                    engine
+                        .fetch(&upstream, &slice, grid, now, engine.terms(&deadline, class))
+                        .await,
+                )
+            }
         };
         self.in_flight.share(key, work).await
     }
@@ -68,7 +76,7 @@ impl Engine {
         slice: &Slice,
         grid: Grid,
         now: Timestamp,
-        deadline: &Deadline,
+        terms: Terms<'_>,
     ) -> Settled {
         let mut trail = Vec::new();
         let errand = Errand {
@@ -86,7 +94,7 @@ impl Engine {
                 Ok(fetched)
             })
         };
-        let result = attempt(upstream, self.terms(deadline), errand, &mut trail, ask).await;
+        let result = attempt(upstream, terms, errand, &mut trail, ask).await;
         let mut notices = Vec::new();
         let result = match result {
             Ok(fetched) => Ok(self.keep(upstream, slice, grid, now, fetched, &mut notices).await),

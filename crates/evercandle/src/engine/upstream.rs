@@ -1,30 +1,48 @@
-//! A provider plus everything learnt about it: whether it may be called, how fast, how many at once.
+//! A provider plus everything learnt about it: whether it may be called, how it has done, what it lacks.
+//!
+//! The breaker, the quarantine and the record of calls live behind one lock that is never held across an `await`; what
+//! follows from a change of the breaker (log, metrics, a probe) is done after the lock is gone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::answer::ProviderName;
 use crate::clock::Clock;
 use crate::config::BreakerSettings;
-use crate::model::range::DAY;
+use crate::engine::bans::Bans;
+use crate::engine::outcomes::Outcomes;
+use crate::engine::quotas::Quotas;
+use crate::health::{CircuitState, Status, UpstreamHealth};
+use crate::model::range::{DAY, Timestamp};
 use crate::model::series::Series;
-use crate::provider::{FetchError, KlineProvider, Offer, Provider, QuotaSpec, ReportedWeight, Roles, Slice, Verdict};
-use crate::resilience::breaker::{Breaker, BreakerConfig, Permit};
+use crate::provider::http::Method;
+use crate::provider::{
+    Call, FetchError, KlineProvider, Offer, PriceProvider, Provider, Roles, SentimentProvider, Slice, Verdict,
+};
+use crate::resilience::breaker::{Breaker, BreakerConfig, Change, Lesson, Permit, Phase, Rejection};
 use crate::resilience::quarantine::Quarantine;
-use crate::resilience::quota::Quota;
 use crate::telemetry;
 
 /// A provider plus everything learnt about it.
 pub(crate) struct Upstream {
     pub(crate) name: ProviderName,
-    pub(crate) roles: Roles,
+    roles: Roles,
     /// How many calls may be in flight.
     pub(crate) slots: Semaphore,
+    /// Tries per question, the first included.
+    pub(crate) tries_max: u32,
     gate: Mutex<Gate>,
+    bans: Bans,
+    outcomes: Mutex<Outcomes>,
+    /// Told whenever a call was settled, for those who wait behind a trial.
+    pub(crate) settled: Notify,
+    /// Told whenever its prober should look again.
+    pub(crate) woken: Arc<Notify>,
     /// Files that are not worth asking for now, until when, and why.
     poor_files: Mutex<HashMap<Slice, (Instant, FetchError)>>,
 }
@@ -39,26 +57,94 @@ const CORRUPT_RESTS: Duration = Duration::from_secs(3_600);
 /// Files remembered at the most; beyond, all are forgotten, which costs a request each.
 const POOR_FILES_MAX: usize = 10_000;
 
+/// How often a prober looks whether probation is over.
+const PROBATION_LOOK: Duration = Duration::from_secs(1);
+
 struct Gate {
     breaker: Breaker,
     quarantine: Quarantine,
+    /// How it is probed: by HEAD until it says that it does not serve that.
+    probe_method: Method,
+    /// Whether somebody sees to its being probed.
+    has_prober: bool,
+}
+
+/// Why an upstream may not be called now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It wants to be left alone.
+    Quarantined(String),
+    /// The breaker is open.
+    CircuitOpen(String),
+    /// A probe or a trial is finding out whether it works; worth waiting for, until then.
+    Busy(Instant),
+}
+
+impl Refusal {
+    /// A stable word for metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Quarantined(_) => "quarantined",
+            Refusal::CircuitOpen(_) | Refusal::Busy(_) => "circuit_open",
+        }
+    }
+
+    /// In words.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Refusal::Quarantined(why) | Refusal::CircuitOpen(why) => why.clone(),
+            Refusal::Busy(_) => "circuit half open: one call at a time, and one is under way".to_owned(),
+        }
+    }
+}
+
+/// What a prober should do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probing {
+    /// Nothing: it is not open.
+    Done,
+    /// Wait.
+    Until(Instant),
+    /// Probe.
+    Now,
 }
 
 impl Upstream {
-    pub(crate) fn new(roles: Roles, slots: usize, breaker: &BreakerSettings) -> Upstream {
-        let breaker = BreakerConfig {
-            failures: breaker.consecutive.max(1),
-            cooldown: Duration::from_millis(breaker.cooldown_ms),
-        };
+    pub(crate) fn new(
+        roles: Roles,
+        slots: usize,
+        tries_max: u32,
+        settings: &BreakerSettings,
+        bans: Bans,
+        clock: &Clock,
+    ) -> Upstream {
+        let millis = Duration::from_millis;
+        let breaker = Breaker::new(BreakerConfig {
+            failures: settings.failures,
+            window: millis(settings.window_ms),
+            failure_ratio: settings.failure_ratio,
+            consecutive: settings.consecutive,
+            cooldown: millis(settings.cooldown_ms),
+            cooldown_max: millis(settings.cooldown_max_ms),
+            permit_expires: millis(settings.permit_ms),
+        });
+        let quarantine = bans.restored(clock);
         Upstream {
             name: roles.provider.name(),
             roles,
             slots: Semaphore::new(slots.max(1)),
-            poor_files: Mutex::default(),
+            tries_max: tries_max.max(1),
             gate: Mutex::new(Gate {
-                breaker: Breaker::new(breaker),
-                quarantine: Quarantine::default(),
+                breaker,
+                quarantine,
+                probe_method: Method::Head,
+                has_prober: false,
             }),
+            bans,
+            outcomes: Mutex::default(),
+            settled: Notify::new(),
+            woken: Arc::default(),
+            poor_files: Mutex::default(),
         }
     }
 
@@ -66,9 +152,19 @@ impl Upstream {
         &*self.roles.provider
     }
 
-    /// As a supplier of klines, if it is one and has something to offer.
+    /// As a supplier of klines, if it is one.
     pub(crate) fn klines(&self) -> Option<&dyn KlineProvider> {
         self.roles.klines.as_deref()
+    }
+
+    /// As a supplier of prices, if it is one.
+    pub(crate) fn prices(&self) -> Option<&dyn PriceProvider> {
+        self.roles.prices.as_deref()
+    }
+
+    /// As a supplier of a sentiment, if it is one.
+    pub(crate) fn sentiment(&self) -> Option<&dyn SentimentProvider> {
+        self.roles.sentiment.as_deref()
     }
 
     /// What it can supply of a series.
@@ -76,33 +172,170 @@ impl Upstream {
         self.klines()?.offer(series)
     }
 
-    /// Leave to call now, or why not. Quarantine first: it binds trials too.
-    pub(crate) fn admit(&self, clock: &Clock) -> Result<Permit, String> {
+    // --- may it be called? -------------------------------------------------------------------------------------------
+
+    /// Leave to call now, or why not. Quarantine first: it binds trials and probes too.
+    pub(crate) fn admit(&self, clock: &Clock) -> Result<Permit, Refusal> {
         let mut gate = self.gate.lock();
-        if let Some((until, why)) = gate.quarantine.until(clock.now()) {
-            return Err(format!("quarantined until {until}: {why}"));
-        }
-        gate.breaker.admit(clock.instant()).map_err(circuit_open)
+        self.quarantined(&mut gate, clock)?;
+        let now = clock.instant();
+        gate.breaker.admit(now).map_err(|r| refusal(r, now))
     }
 
     /// Why it may not be called now, if so; takes no permit.
-    pub(crate) fn resting(&self, clock: &Clock) -> Option<String> {
-        let gate = self.gate.lock();
-        if let Some((until, why)) = gate.quarantine.until(clock.now()) {
-            return Some(format!("quarantined until {until}: {why}"));
+    pub(crate) fn resting(&self, clock: &Clock) -> Option<Refusal> {
+        let mut gate = self.gate.lock();
+        if let Err(refused) = self.quarantined(&mut gate, clock) {
+            return Some(refused);
         }
-        gate.breaker.would_admit(clock.instant()).err().map(circuit_open)
+        let now = clock.instant();
+        gate.breaker.would_admit(now).err().map(|r| refusal(r, now))
     }
 
-    /// Teaches breaker and quarantine what came of a call.
-    pub(crate) fn settle(&self, permit: Permit, verdict: Verdict, clock: &Clock) {
-        let mut gate = self.gate.lock();
-        match verdict {
-            Verdict::Success => gate.breaker.settle(permit, true, clock.instant()),
-            Verdict::Failure => gate.breaker.settle(permit, false, clock.instant()),
-            Verdict::Ignored | Verdict::Throttled => gate.breaker.ignore(permit, clock.instant()),
+    fn quarantined(&self, gate: &mut Gate, clock: &Clock) -> Result<(), Refusal> {
+        self.bans.adopt_others(&mut gate.quarantine, clock);
+        match gate.quarantine.until(clock.instant()) {
+            None => Ok(()),
+            Some((until, why)) => {
+                let until = wall(until, clock);
+                Err(Refusal::Quarantined(format!("quarantined until {until}: {why}")))
+            }
         }
     }
+
+    /// In how long it is worth asking again, if it rests.
+    pub(crate) fn rests_for(&self, clock: &Clock) -> Option<Duration> {
+        let (gate, now) = (self.gate.lock(), clock.instant());
+        let ban = gate.quarantine.until(now).map(|(until, _)| until);
+        let open = match gate.breaker.would_admit(now) {
+            Err(Rejection::Open { retry_at: until } | Rejection::Busy { until }) => Some(until),
+            Ok(()) | Err(Rejection::Forced) => None,
+        };
+        ban.max(open).map(|until| until.saturating_duration_since(now))
+    }
+
+    // --- what came of it ---------------------------------------------------------------------------------------------
+
+    /// Teaches breaker and quarantine what came of a call; what changed.
+    pub(crate) fn settle(&self, permit: Permit, verdict: Verdict, common_cause: bool, clock: &Clock) -> Option<Change> {
+        let lesson = match verdict {
+            Verdict::Success => Lesson::Success,
+            Verdict::Failure => Lesson::Failure,
+            Verdict::Ignored | Verdict::Throttled => Lesson::Ignored,
+        };
+        let change = {
+            let mut gate = self.gate.lock();
+            if verdict == Verdict::Success {
+                gate.quarantine.recovered();
+            }
+            let roll = rand::random::<f64>();
+            gate.breaker.settle(permit, lesson, clock.instant(), roll, common_cause)
+        };
+        self.settled.notify_waiters();
+        change
+    }
+
+    /// What an attempt's trail line says, for the health report.
+    pub(crate) fn note(&self, sent: bool, result: Result<(), &FetchError>, took: Duration, now: Timestamp) {
+        self.outcomes.lock().add(sent, result, took, now);
+    }
+
+    /// It was not even planned for.
+    pub(crate) fn skipped(&self) {
+        self.outcomes.lock().skipped += 1;
+    }
+
+    /// Leaves it alone for as long as it asked, across restarts.
+    pub(crate) fn quarantine(&self, retry_after: Duration, told: bool, why: &str, clock: &Clock) {
+        let record = {
+            let mut gate = self.gate.lock();
+            gate.quarantine.extend(retry_after, told, why, clock.instant());
+            gate.quarantine.record(clock.instant(), clock.now())
+        };
+        telemetry::quarantined(&self.name, why, retry_after);
+        if let Some(record) = record {
+            self.bans.save(record);
+        }
+    }
+
+    // --- probes ------------------------------------------------------------------------------------------------------
+
+    /// What its prober should do now. `Done` dismisses the prober.
+    pub(crate) fn probing(&self, clock: &Clock) -> Probing {
+        let (mut gate, now) = (self.gate.lock(), clock.instant());
+        self.bans.adopt_others(&mut gate.quarantine, clock);
+        let look = gate.breaker.snapshot(now);
+        if look.phase == Phase::Closed || look.forced.is_some() {
+            gate.has_prober = false;
+            return Probing::Done;
+        }
+        if look.phase == Phase::HalfOpen {
+            // A trial is out, or calls go through on probation: they decide, and the prober waits for what they find.
+            return Probing::Until(now + PROBATION_LOOK);
+        }
+        let ban = gate.quarantine.until(now).map(|(until, _)| until);
+        match look.retry_at.max(ban) {
+            Some(until) if until > now => Probing::Until(until),
+            _ => Probing::Now,
+        }
+    }
+
+    /// Leave for one probe.
+    pub(crate) fn begin_probe(&self, clock: &Clock) -> Result<Permit, Refusal> {
+        let (mut gate, now) = (self.gate.lock(), clock.instant());
+        self.quarantined(&mut gate, clock)?;
+        gate.breaker.begin_probe(now).map_err(|r| refusal(r, now))
+    }
+
+    /// Whether a prober must be sent: it is open, and nobody sees to it yet.
+    pub(crate) fn wants_prober(&self) -> bool {
+        !std::mem::replace(&mut self.gate.lock().has_prober, true)
+    }
+
+    /// How it is to be probed.
+    pub(crate) fn probe_method(&self) -> Method {
+        self.gate.lock().probe_method
+    }
+
+    /// It does not serve HEAD: the cheapest GET from now on.
+    pub(crate) fn probe_by_get(&self) {
+        self.gate.lock().probe_method = Method::Get;
+    }
+
+    /// What came of a probe, for the health report.
+    pub(crate) fn note_probe(&self, what: String, now: Timestamp) {
+        self.outcomes.lock().probed(what, now);
+    }
+
+    /// Others recovered: if it is open, it is probed at once.
+    pub(crate) fn retry_now(&self, clock: &Clock) {
+        self.gate.lock().breaker.retry_now(clock.instant());
+        self.woken.notify_one();
+    }
+
+    // --- by hand -----------------------------------------------------------------------------------------------------
+
+    pub(crate) fn force_open(&self, clock: &Clock) -> Option<Change> {
+        self.gate.lock().breaker.force_open(clock.instant())
+    }
+
+    pub(crate) fn force_closed(&self, clock: &Clock) -> Option<Change> {
+        self.gate.lock().breaker.force_closed(clock.instant())
+    }
+
+    /// As new: breaker closed, quarantine lifted, also on disk.
+    pub(crate) fn reset(&self, clock: &Clock) -> Option<Change> {
+        let change = {
+            let mut gate = self.gate.lock();
+            gate.quarantine.lift();
+            gate.breaker.reset(clock.instant())
+        };
+        self.bans.forget();
+        self.settled.notify_waiters();
+        change
+    }
+
+    // --- files -------------------------------------------------------------------------------------------------------
 
     /// Remembers that a file is absent or corrupt, so that not every request asks for it again.
     pub(crate) fn remember(&self, slice: &Slice, error: &FetchError, clock: &Clock) {
@@ -133,47 +366,91 @@ impl Upstream {
             .collect()
     }
 
-    /// Leaves it alone for as long as it asked.
-    pub(crate) fn quarantine(&self, retry_after: Duration, why: &str, clock: &Clock) {
-        self.gate.lock().quarantine.extend(retry_after, why, clock.now());
+    // --- how it looks ------------------------------------------------------------------------------------------------
+
+    /// Time alone may have closed it; what changed.
+    pub(crate) fn tick(&self, clock: &Clock) -> Option<Change> {
+        self.gate.lock().breaker.tick(clock.instant())
     }
-}
 
-fn circuit_open(wait: Duration) -> String {
-    format!(
-        "circuit open: it failed repeatedly; asked again in {} s",
-        wait.as_secs().max(1)
-    )
-}
-
-/// The quotas of all groups. Upstreams that share an address limit share a group.
-pub(crate) struct Quotas {
-    percent: u32,
-    groups: Mutex<HashMap<&'static str, Quota>>,
-}
-
-impl Quotas {
-    pub(crate) fn new(percent: u32) -> Quotas {
-        Quotas {
-            percent,
-            groups: Mutex::default(),
+    /// Everything an operator must know of it.
+    pub(crate) fn health(&self, quotas: &Quotas, clock: &Clock) -> UpstreamHealth {
+        let now = clock.instant();
+        let (look, ban) = {
+            let mut gate = self.gate.lock();
+            self.bans.adopt_others(&mut gate.quarantine, clock);
+            let ban = gate.quarantine.until(now).map(|(until, why)| (until, why.to_owned()));
+            (gate.breaker.snapshot(now), ban)
+        };
+        let outcomes = self.outcomes.lock().clone();
+        let status = match look.phase {
+            _ if ban.is_some() => Status::Quarantined,
+            Phase::Open => Status::Down,
+            Phase::HalfOpen => Status::Degraded,
+            Phase::Closed if look.on_probation || look.failure_count > 0 => Status::Degraded,
+            Phase::Closed => Status::Ok,
+        };
+        let retry_at = match (&ban, look.retry_at) {
+            (Some((until, _)), retry) => Some(retry.map_or(*until, |r| r.max(*until))),
+            (None, retry) => retry,
+        };
+        UpstreamHealth {
+            provider: self.name.clone(),
+            serves: self.serves(),
+            status,
+            state: match look.phase {
+                Phase::Closed => CircuitState::Closed,
+                Phase::Open => CircuitState::Open,
+                Phase::HalfOpen => CircuitState::HalfOpen,
+            },
+            circuit_open: look.phase != Phase::Closed,
+            forced: look.forced.is_some(),
+            failure_count: look.failure_count,
+            success_count: outcomes.successes,
+            failures_total: outcomes.failures,
+            skipped_total: outcomes.skipped,
+            opened_at: look.opened_at.map(|at| wall(at, clock)),
+            cooldown: look.cooldown,
+            retry_at: retry_at.map(|at| wall(at, clock)),
+            quarantine: ban.map(|(_, why)| why),
+            latency: outcomes.latency(),
+            last_error: outcomes.last_error,
+            last_success_at: outcomes.last_success_at,
+            last_probe: outcomes.last_probe,
+            quota: self.provider().quota(Call::Probe).map(|spec| quotas.in_use(spec)),
         }
     }
 
-    /// Charges a slice, or says how long until it can be.
-    pub(crate) fn charge(&self, spec: QuotaSpec, clock: &Clock) -> Result<(), Duration> {
-        self.with(spec, |quota| quota.charge(spec.weight, clock.now()))
+    fn serves(&self) -> Vec<&'static str> {
+        [
+            (self.roles.klines.is_some(), "klines"),
+            (self.roles.prices.is_some(), "prices"),
+            (self.roles.sentiment.is_some(), "sentiment"),
+        ]
+        .into_iter()
+        .filter_map(|(does, what)| does.then_some(what))
+        .collect()
     }
+}
 
-    /// Takes over the upstream's own count.
-    pub(crate) fn correct(&self, spec: QuotaSpec, reported: ReportedWeight, clock: &Clock) {
-        self.with(spec, |quota| quota.correct(reported.weight, clock.now()));
+fn refusal(rejection: Rejection, now: Instant) -> Refusal {
+    match rejection {
+        Rejection::Busy { until } => Refusal::Busy(until),
+        Rejection::Open { retry_at } => {
+            let seconds = retry_at.saturating_duration_since(now).as_secs().max(1);
+            Refusal::CircuitOpen(format!(
+                "circuit open: it failed repeatedly; asked again in {seconds} s"
+            ))
+        }
+        Rejection::Forced => Refusal::CircuitOpen("circuit open: opened by hand".to_owned()),
     }
+}
 
-    fn with<T>(&self, spec: QuotaSpec, act: impl FnOnce(&mut Quota) -> T) -> T {
-        let mut groups = self.groups.lock();
-        act(groups
-            .entry(spec.group)
-            .or_insert_with(|| Quota::new(spec.weight_per_minute, self.percent)))
-    }
+/// A monotonic instant on the wall clock as it reads now.
+pub(crate) fn wall(at: Instant, clock: &Clock) -> Timestamp {
+    let (now, micros) = (clock.instant(), |d: Duration| {
+        i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
+    });
+    let away = micros(at.saturating_duration_since(now)) - micros(now.saturating_duration_since(at));
+    clock.now().plus(away)
 }

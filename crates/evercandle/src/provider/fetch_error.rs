@@ -27,7 +27,7 @@ pub enum FetchError {
         /// What it said.
         why: String,
     },
-    /// No usable answer came: DNS, connect, TLS, reset, timeout, 5xx.
+    /// No usable answer came: DNS, connect, TLS, reset, 5xx.
     #[error("{why}")]
     Unreachable {
         /// What happened.
@@ -35,6 +35,10 @@ pub enum FetchError {
         /// Whether asking again at once may help; not for errors that a CDN keeps for seconds, nor for TLS failures.
         retry: bool,
     },
+    /// It kept us waiting longer than anything useful takes: for a connection, for headers, within a body. What is left
+    /// of the caller's time is better spent on the next upstream.
+    #[error("{0}")]
+    TimedOut(String),
     /// An answer came and is wrong: checksum, truncated archive, HTML for JSON, bad rows.
     #[error("{0}")]
     Corrupt(String),
@@ -80,6 +84,7 @@ impl FetchError {
             FetchError::Rejected(_) => policy("rejected", false, Verdict::Ignored),
             FetchError::Throttled { .. } => policy("throttled", false, Verdict::Throttled),
             FetchError::Unreachable { retry, .. } => policy("unreachable", *retry, Verdict::Failure),
+            FetchError::TimedOut(_) => policy("timed_out", false, Verdict::Failure),
             FetchError::Corrupt(_) => policy("corrupt", true, Verdict::Failure),
             FetchError::Panicked(_) => policy("panicked", false, Verdict::Failure),
             FetchError::Refused(_) => policy("refused", false, Verdict::Ignored),

@@ -138,10 +138,7 @@ impl Http {
     pub async fn send(&self, ask: Ask<'_>) -> Result<Reply, FetchError> {
         let place = format!("{}{}", ask.host, ask.path);
         let request = self.request(&ask, &place)?;
-        let unanswered = |why: String| FetchError::Unreachable {
-            why: format!("{place}: {why}"),
-            retry: false,
-        };
+        let unanswered = |why: String| FetchError::TimedOut(format!("{place}: {why}"));
         let response = match tokio::time::timeout(self.timeout, self.client.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(unsent(&place, &error)),
@@ -188,10 +185,11 @@ impl Http {
     /// Reads the body under its three limits: cap, silence, rate.
     async fn body(&self, mut response: reqwest::Response, ask: &Ask<'_>, place: &str) -> Result<Bytes, FetchError> {
         let too_long = || FetchError::Corrupt(format!("{place}: the body is longer than {} bytes", ask.body_max));
-        let broken = |why: String, retry| FetchError::Unreachable {
+        let broken = |why: String| FetchError::Unreachable {
             why: format!("{place}: {why}"),
-            retry,
+            retry: true,
         };
+        let late = |why: String| FetchError::TimedOut(format!("{place}: {why}"));
         let declared = response.content_length().unwrap_or(0);
         if ask.method == Method::Get && declared > ask.body_max as u64 {
             return Err(too_long());
@@ -205,12 +203,12 @@ impl Http {
                 Ok(Ok(None)) => return Ok(body.freeze()),
                 Ok(Err(error)) => {
                     let why = format!("the body broke off after {} bytes: {}", body.len(), chain(&error));
-                    return Err(broken(why, true));
+                    return Err(broken(why));
                 }
                 Err(_) => {
                     let silence = self.idle_timeout.as_millis();
                     let why = format!("the body fell silent for {silence} ms after {} bytes", body.len());
-                    return Err(broken(why, false));
+                    return Err(late(why));
                 }
             };
             if body.len() + chunk.len() > ask.body_max {
@@ -222,7 +220,7 @@ impl Http {
             if elapsed >= self.idle_timeout {
                 if (window.1 as f64) < self.rate_min as f64 * elapsed.as_secs_f64() {
                     let why = format!("the body trickles: {} bytes in {} ms", window.1, elapsed.as_millis());
-                    return Err(broken(why, false));
+                    return Err(late(why));
                 }
                 window = (self.clock.instant(), 0);
             }
@@ -351,7 +349,7 @@ fn unsent(place: &str, error: &reqwest::Error) -> FetchError {
     } else if error.is_dns() {
         ("no such host", false)
     } else if error.is_timeout() {
-        ("no connection in time", false)
+        return FetchError::TimedOut(format!("{place}: no connection in time: {}", chain(error)));
     } else if error.is_connect() {
         ("no connection", false)
     } else {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{FetchError, Provider};
+use crate::model::range::Timestamp;
 use crate::model::series::Market;
 use crate::model::symbol::Symbol;
 use crate::price::Quote;
@@ -11,6 +12,11 @@ use crate::sentiment::{Measure, Reading};
 /// Serves prices.
 #[async_trait]
 pub trait PriceProvider: Provider {
+    /// Whether its prices are another instrument's, standing in for the exchange's.
+    fn substitutes(&self) -> bool {
+        false
+    }
+
     /// How many symbols of a market one question may name; 0: it does not serve that market.
     fn symbols_max(&self, market: Market) -> usize;
 
@@ -37,6 +43,8 @@ pub struct Quotes {
     pub refused: Vec<(Symbol, String)>,
     /// Symbols it could not look up yet; [`PriceProvider::resolve`] may find them.
     pub unresolved: Vec<Symbol>,
+    /// When it said so, by its own clock, so that ages do not depend on ours.
+    pub told_at: Option<Timestamp>,
 }
 
 /// Serves a sentiment.

@@ -1,0 +1,99 @@
+//! An upstream's quarantine on disk: a restart does not end a ban, and neither does being another process.
+//!
+//! One small file per upstream in the store's state. It is written when a ban begins and looked at now and then, so that
+//! several programs behind one address, which share the ban, share the knowledge too.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::answer::ProviderName;
+use crate::clock::Clock;
+use crate::resilience::quarantine::{Quarantine, QuarantineRecord};
+use crate::store::{Ban, Store};
+
+/// How often the file is looked at: often enough not to lengthen another's ban by many calls.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The file of one upstream.
+pub(crate) struct Bans {
+    store: Store,
+    name: String,
+    looked: Mutex<(Option<Instant>, Option<Ban>)>,
+}
+
+impl Bans {
+    pub(crate) fn new(store: &Store, upstream: &ProviderName) -> Bans {
+        Bans {
+            store: store.clone(),
+            name: format!("ban-{upstream}"),
+            looked: Mutex::default(),
+        }
+    }
+
+    /// The quarantine that an earlier process left.
+    pub(crate) fn restored(&self, clock: &Clock) -> Quarantine {
+        let ban: Option<Ban> = self.store.load_state(&self.name);
+        let restored = ban
+            .as_ref()
+            .map(|ban| Quarantine::restore(&record(ban), clock.instant(), clock.now()));
+        *self.looked.lock() = (Some(clock.instant()), ban);
+        restored.unwrap_or_default()
+    }
+
+    /// Extends a quarantine by what another process was told since.
+    pub(crate) fn adopt_others(&self, quarantine: &mut Quarantine, clock: &Clock) {
+        let (mut looked, now) = (self.looked.lock(), clock.instant());
+        if looked
+            .0
+            .is_some_and(|at| now.saturating_duration_since(at) < LOOK_EVERY)
+        {
+            return;
+        }
+        looked.0 = Some(now);
+        let ban: Option<Ban> = self.store.load_state(&self.name);
+        if let Some(ban) = &ban
+            && looked.1.as_ref() != Some(ban)
+        {
+            quarantine.adopt(&record(ban), now, clock.now());
+        }
+        looked.1 = ban;
+    }
+
+    /// Writes a ban down before anything else happens: a crash must not lose it.
+    pub(crate) fn save(&self, record: QuarantineRecord) {
+        let ban = Ban {
+            since_us: record.since_us,
+            until_us: record.until_us,
+            strikes: record.strikes,
+            why: record.why,
+        };
+        // Where the disk refuses, the store has said so already, and the ban holds in memory.
+        let _ = self.store.save_state(&self.name, &ban);
+        self.looked.lock().1 = Some(ban);
+    }
+
+    /// Ended by hand.
+    pub(crate) fn forget(&self) {
+        let over = Ban {
+            since_us: 0,
+            until_us: 0,
+            strikes: 0,
+            why: "lifted by hand".to_owned(),
+        };
+        if self.looked.lock().1.is_some() {
+            let _ = self.store.save_state(&self.name, &over);
+        }
+        self.looked.lock().1 = Some(over);
+    }
+}
+
+fn record(ban: &Ban) -> QuarantineRecord {
+    QuarantineRecord {
+        since_us: ban.since_us,
+        until_us: ban.until_us,
+        strikes: ban.strikes,
+        why: ban.why.clone(),
+    }
+}

@@ -1,0 +1,602 @@
+//! The newest value of something: upstreams in order → last known value, with its age → an error with every reason.
+//!
+//! A value is only as good as its label. The exchange's own price is preferred, then another instrument's, said to be
+//! one, then what was known before. What is older than allowed is refused: a wrong price that looks right is worse than
+//! none. A symbol that the exchange does not know has no substitute either.
+//!
+//! Questions are shared: the same ones asked meanwhile wait for the first, which runs detached, so that nobody's
+//! departure cancels it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use crate::answer::{Attempt, ProviderName, Via};
+use crate::engine::Engine;
+use crate::engine::attempt::{Errand, Terms, attempt};
+use crate::engine::last_known::Known;
+use crate::engine::upstream::Upstream;
+use crate::error::Error;
+use crate::model::range::{DAY, Timestamp};
+use crate::model::series::Market;
+use crate::model::symbol::Symbol;
+use crate::price::{MissingPrice, Nature, Price, PriceRequest, PriceState, Prices, Quote, Substitutes};
+use crate::provider::{Call, FetchError, PriceProvider, Quotes};
+use crate::resilience::deadline::Deadline;
+use crate::resilience::quota::Class;
+use crate::sentiment::{Measure, Reading, Secondary, Sentiment, SentimentAnswer, SentimentRequest, SentimentState};
+use crate::telemetry;
+
+/// Symbols of one question at the most.
+const SYMBOLS_MAX: usize = 5_000;
+/// Readings of one question at the most: every day since 2018, and a few years to come.
+const READINGS_MAX: u32 = 10_000;
+/// Times a question is halved to find the symbol that made it fail.
+const SPLITS_MAX: usize = 64;
+/// Pages read to find the symbols an upstream does not know yet.
+const RESOLVE_MAX: usize = 40;
+/// How long to wait for a call that is finding out whether an upstream works, before asking the next.
+const TRIAL_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What may be shared while it is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Wanted {
+    Prices {
+        market: Market,
+        symbols: BTreeSet<Symbol>,
+        substitutes: bool,
+    },
+    Readings {
+        count: u32,
+        secondary: bool,
+    },
+}
+
+/// What came of a shared question.
+#[derive(Clone)]
+pub(crate) enum Shared {
+    Prices(Arc<Asked>),
+    Readings(Arc<Read>),
+}
+
+/// What the upstreams said about some prices.
+#[derive(Default)]
+pub(crate) struct Asked {
+    found: HashMap<Symbol, Known<Quote>>,
+    unknown: HashSet<Symbol>,
+    reasons: HashMap<Symbol, Vec<(ProviderName, String)>>,
+    trail: Vec<Attempt>,
+}
+
+/// What the upstreams said about sentiment.
+#[derive(Default)]
+pub(crate) struct Read {
+    found: Option<(Measure, Known<Vec<Reading>>)>,
+    reasons: Vec<(ProviderName, String)>,
+    trail: Vec<Attempt>,
+}
+
+impl Engine {
+    // --- prices ------------------------------------------------------------------------------------------------------
+
+    pub(crate) async fn prices(self: &Arc<Self>, request: &PriceRequest) -> Result<Prices, Error> {
+        let market = request.market;
+        let symbols: BTreeSet<Symbol> = request.symbols.iter().cloned().collect();
+        if symbols.is_empty() || symbols.len() > SYMBOLS_MAX {
+            let found = symbols.len();
+            return Err(Error::BadRequest(format!(
+                "{found} symbols were asked for: expected 1 to {SYMBOLS_MAX}"
+            )));
+        }
+        let mut prices = HashMap::new();
+        for symbol in &symbols {
+            let fresh = self.fresh_price(market, symbol);
+            telemetry::latest_read("prices", if fresh.is_some() { "hit" } else { "miss" });
+            prices.extend(fresh.map(|price| (symbol.clone(), price)));
+        }
+        let wanted: BTreeSet<Symbol> = symbols.into_iter().filter(|s| !prices.contains_key(s)).collect();
+        let mut missing = HashMap::new();
+        let mut trail = Vec::new();
+        if !wanted.is_empty() {
+            let asked = self.ask_or_join(request, wanted.clone()).await;
+            trail.clone_from(&asked.trail);
+            for symbol in wanted {
+                match self.conclude(request, &symbol, &asked) {
+                    Ok(price) => drop(prices.insert(symbol, price)),
+                    Err(none) => drop(missing.insert(symbol, none)),
+                }
+            }
+        }
+        for price in prices.values().filter(|p| p.nature != Nature::Exchange) {
+            telemetry::substitute_served(&price.provider);
+        }
+        let mut answer = Prices {
+            prices: Vec::new(),
+            missing: Vec::new(),
+            trail,
+        };
+        for symbol in &request.symbols {
+            answer.prices.extend(prices.remove(symbol));
+            answer.missing.extend(missing.remove(symbol));
+        }
+        match answer.missing.first() {
+            Some(first) if answer.prices.is_empty() => Err(self.no_price(market, first, &answer.missing)),
+            _ => Ok(answer),
+        }
+    }
+
+    /// A price that was fetched a moment ago.
+    fn fresh_price(&self, market: Market, symbol: &Symbol) -> Option<Price> {
+        let known = self.last_known.price(market, symbol, false)?;
+        let fresh = Duration::from_millis(self.latest_config.price_fresh_ms);
+        let since = known.since_told(&self.clock)?;
+        (since < fresh).then(|| self.price(market, &known, Via::Cache))?
+    }
+
+    async fn ask_or_join(self: &Arc<Self>, request: &PriceRequest, symbols: BTreeSet<Symbol>) -> Arc<Asked> {
+        let (market, substitutes) = (request.market, request.substitutes == Substitutes::Allow);
+        let key = Wanted::Prices {
+            market,
+            symbols: symbols.clone(),
+            substitutes,
+        };
+        let (engine, deadline) = (self.clone(), self.latest_deadline(request.deadline));
+        let own = deadline.clone();
+        let work =
+            || async move { Shared::Prices(Arc::new(engine.ask_prices(market, symbols, substitutes, &own).await)) };
+        match self.latest_in_time(key, work, &deadline).await {
+            Some(Shared::Prices(asked)) => asked,
+            // Too late, or a fault of ours: what is known serves.
+            _ => Arc::default(),
+        }
+    }
+
+    /// Asks upstream after upstream for what is still missing.
+    async fn ask_prices(
+        self: &Arc<Self>,
+        market: Market,
+        symbols: BTreeSet<Symbol>,
+        substitutes: bool,
+        deadline: &Deadline,
+    ) -> Asked {
+        let mut asked = Asked::default();
+        let mut open: Vec<Symbol> = symbols.into_iter().collect();
+        for upstream in &self.upstreams {
+            let Some(provider) = upstream.prices() else { continue };
+            let symbols_max = provider.symbols_max(market);
+            if open.is_empty() || symbols_max == 0 || (provider.substitutes() && !substitutes) {
+                continue;
+            }
+            self.mind_limit(upstream);
+            let questions = open.chunks(symbols_max).map(<[Symbol]>::to_vec).collect::<Vec<_>>();
+            let mut running = futures::stream::iter(questions)
+                .map(|symbols| self.ask_one(upstream, provider, market, symbols, deadline))
+                .buffer_unordered(self.config.concurrency.max(1));
+            while let Some(part) = running.next().await {
+                asked.merge(part);
+            }
+            let told: Vec<Known<Quote>> = asked
+                .found
+                .values()
+                .filter(|k| k.provider == upstream.name)
+                .cloned()
+                .collect();
+            self.last_known.keep_prices(market, told);
+            open.retain(|symbol| !asked.found.contains_key(symbol) && !asked.unknown.contains(symbol));
+        }
+        asked
+    }
+
+    /// One question, halved for as long as a symbol in it makes the whole of it fail.
+    async fn ask_one(
+        &self,
+        upstream: &Upstream,
+        provider: &dyn PriceProvider,
+        market: Market,
+        symbols: Vec<Symbol>,
+        deadline: &Deadline,
+    ) -> Asked {
+        let mut asked = Asked::default();
+        let mut questions = vec![symbols];
+        let (mut splits, mut pages) = (0, 0);
+        while let Some(symbols) = questions.pop() {
+            let subject = format!("{market} {}", listed(&symbols));
+            let errand = Errand {
+                subject: &subject,
+                range: None,
+                form: "prices",
+                call: Call::Prices(market, symbols.len()),
+            };
+            let ask = || provider.prices(market, &symbols);
+            match attempt(upstream, self.latest_terms(deadline), errand, &mut asked.trail, ask).await {
+                Ok(quotes) => {
+                    let unresolved = quotes.unresolved.clone();
+                    asked.take(quotes, upstream, self);
+                    if unresolved.is_empty() {
+                        continue;
+                    }
+                    let more =
+                        pages < RESOLVE_MAX && self.resolve(upstream, provider, &mut asked.trail, deadline).await;
+                    pages += 1;
+                    match more {
+                        true => questions.push(unresolved),
+                        false => asked.refuse(unresolved, &upstream.name, "not found among what it lists"),
+                    }
+                }
+                Err(FetchError::UnknownSymbol(_)) if symbols.len() > 1 && splits < SPLITS_MAX => {
+                    splits += 1;
+                    let (one, other) = symbols.split_at(symbols.len() / 2);
+                    questions.extend([one.to_vec(), other.to_vec()]);
+                }
+                Err(FetchError::UnknownSymbol(why)) if symbols.len() == 1 => {
+                    asked.unknown.extend(symbols.iter().cloned());
+                    asked.refuse(symbols, &upstream.name, &why);
+                }
+                Err(error) => asked.refuse(symbols, &upstream.name, &error.to_string()),
+            }
+        }
+        asked
+    }
+
+    /// Lets an upstream read one more page of what it lists; whether that may have helped.
+    async fn resolve(
+        &self,
+        upstream: &Upstream,
+        provider: &dyn PriceProvider,
+        trail: &mut Vec<Attempt>,
+        deadline: &Deadline,
+    ) -> bool {
+        let errand = Errand {
+            subject: &"symbols",
+            range: None,
+            form: "symbols",
+            call: Call::Resolve,
+        };
+        let ask = || provider.resolve();
+        let found = attempt(upstream, self.latest_terms(deadline), errand, trail, ask).await;
+        found.unwrap_or(false)
+    }
+
+    /// The best price there is after everybody was asked, or why there is none.
+    fn conclude(&self, request: &PriceRequest, symbol: &Symbol, asked: &Asked) -> Result<Price, MissingPrice> {
+        let market = request.market;
+        if let Some(price) = asked
+            .found
+            .get(symbol)
+            .and_then(|k| self.price(market, k, Via::Upstream))
+        {
+            return Ok(price);
+        }
+        let mut reasons = asked.reasons.get(symbol).cloned().unwrap_or_default();
+        let unknown = asked.unknown.contains(symbol);
+        let kinds: &[bool] = match (unknown, request.substitutes) {
+            (true, _) => &[],
+            (false, Substitutes::Refuse) => &[false],
+            (false, Substitutes::Allow) => &[false, true],
+        };
+        let oldest = Duration::from_millis(self.latest_config.price_stale_if_error_ms);
+        for &substitute in kinds {
+            let Some(known) = self.last_known.price(market, symbol, substitute) else {
+                continue;
+            };
+            match known.age(&self.clock) {
+                Some(age) if age <= oldest => {
+                    if let Some(mut price) = self.price(market, &known, Via::Cache) {
+                        price.state = PriceState::LastKnown;
+                        telemetry::latest_read("prices", "stale");
+                        return Ok(price);
+                    }
+                }
+                Some(age) => reasons.push(too_old(age, oldest)),
+                None => reasons.push(from_the_future()),
+            }
+        }
+        if reasons.is_empty() {
+            let engine = ProviderName::new("engine");
+            reasons.push((
+                engine,
+                "nobody answered within the deadline, and nothing was known before".into(),
+            ));
+        }
+        Err(MissingPrice {
+            symbol: symbol.clone(),
+            unknown,
+            reasons,
+        })
+    }
+
+    fn price(&self, market: Market, known: &Known<Quote>, via: Via) -> Option<Price> {
+        let (quote, age) = (&known.value, known.age(&self.clock)?);
+        let live = Duration::from_millis(self.latest_config.price_live_ms);
+        let state = match &quote.halted {
+            Some(word) => PriceState::Halted(word.clone()),
+            None if age > live => PriceState::Stale,
+            None => PriceState::Live,
+        };
+        Some(Price {
+            market,
+            symbol: quote.symbol.clone(),
+            price: quote.price.clone(),
+            nature: quote.nature.clone(),
+            state,
+            as_of: quote.as_of,
+            age,
+            day: quote.day,
+            provider: known.provider.clone(),
+            fetched_at: known.fetched_at,
+            via,
+        })
+    }
+
+    fn no_price(&self, market: Market, first: &MissingPrice, all: &[MissingPrice]) -> Error {
+        if first.unknown {
+            let why = first
+                .reasons
+                .first()
+                .map(|(name, why)| format!("{name}: {why}"))
+                .unwrap_or_default();
+            return Error::UnknownSymbol {
+                market,
+                symbol: first.symbol.clone(),
+                why,
+            };
+        }
+        let symbols: Vec<Symbol> = all.iter().map(|m| m.symbol.clone()).collect();
+        Error::NoUpstream {
+            what: format!("price of {market} {}", listed(&symbols)),
+            reasons: first.reasons.clone(),
+            retry_after: self.retry_after(|u| u.prices().is_some()),
+        }
+    }
+
+    // --- sentiment ---------------------------------------------------------------------------------------------------
+
+    pub(crate) async fn sentiment(self: &Arc<Self>, request: &SentimentRequest) -> Result<SentimentAnswer, Error> {
+        if !(1..=READINGS_MAX).contains(&request.count) {
+            let found = request.count;
+            return Err(Error::BadRequest(format!(
+                "{found} readings were asked for: expected 1 to {READINGS_MAX}"
+            )));
+        }
+        if let Some(sentiment) = self.fresh_readings(request.count) {
+            telemetry::latest_read("sentiment", "hit");
+            let trail = Vec::new();
+            return Ok(SentimentAnswer { sentiment, trail });
+        }
+        telemetry::latest_read("sentiment", "miss");
+        let (count, secondary) = (request.count, request.secondary == Secondary::Allow);
+        let key = Wanted::Readings { count, secondary };
+        let (engine, deadline) = (self.clone(), self.latest_deadline(request.deadline));
+        let own = deadline.clone();
+        let work = || async move { Shared::Readings(Arc::new(engine.read_sentiment(count, secondary, &own).await)) };
+        let read = match self.latest_in_time(key, work, &deadline).await {
+            Some(Shared::Readings(read)) => read,
+            _ => Arc::default(),
+        };
+        let trail = read.trail.clone();
+        if let Some((measure, known)) = &read.found
+            && let Some(sentiment) = self.told_sentiment(measure, known, count, Via::Upstream)
+        {
+            if !measure.is_primary() {
+                telemetry::substitute_served(&known.provider);
+            }
+            return Ok(SentimentAnswer { sentiment, trail });
+        }
+        let mut reasons = read.reasons.clone();
+        let oldest = Duration::from_millis(self.latest_config.sentiment_stale_if_error_ms);
+        if let Some(known) = self.last_known.readings(&Measure::FearAndGreed) {
+            match known.age(&self.clock) {
+                Some(age) if age <= oldest => {
+                    if let Some(mut sentiment) = self.told_sentiment(&Measure::FearAndGreed, &known, count, Via::Cache)
+                    {
+                        if sentiment.state == SentimentState::Stale {
+                            sentiment.state = SentimentState::LastKnown;
+                        }
+                        telemetry::latest_read("sentiment", "stale");
+                        return Ok(SentimentAnswer { sentiment, trail });
+                    }
+                }
+                Some(age) => reasons.push(too_old(age, oldest)),
+                None => reasons.push(from_the_future()),
+            }
+        }
+        Err(Error::NoUpstream {
+            what: "sentiment".to_owned(),
+            reasons,
+            retry_after: self.retry_after(|u| u.sentiment().is_some()),
+        })
+    }
+
+    /// The primary measure, as fetched a moment ago.
+    fn fresh_readings(&self, count: u32) -> Option<Sentiment> {
+        let measure = Measure::FearAndGreed;
+        let known = self.last_known.readings(&measure)?;
+        let fresh = Duration::from_millis(self.latest_config.sentiment_fresh_ms);
+        let enough = known.value.len() >= count as usize;
+        let young = known.since_told(&self.clock)? < fresh;
+        (enough && young).then(|| self.told_sentiment(&measure, &known, count, Via::Cache))?
+    }
+
+    /// Asks for the primary measure, then, if today's reading of it is not known either, for the others.
+    async fn read_sentiment(self: &Arc<Self>, count: u32, secondary: bool, deadline: &Deadline) -> Read {
+        let mut read = Read::default();
+        let mut providers: Vec<&Arc<Upstream>> = self.upstreams.iter().filter(|u| u.sentiment().is_some()).collect();
+        // Primary first; among the others, votes are at least a mood, positioning is not.
+        let rank = |measure: Measure| match measure {
+            Measure::FearAndGreed => 0,
+            Measure::Votes { .. } => 1,
+            Measure::LongShortRatio { .. } => 2,
+        };
+        providers.sort_by_key(|u| u.sentiment().map_or(u8::MAX, |s| rank(s.measure())));
+        for upstream in providers {
+            let Some(provider) = upstream.sentiment() else { continue };
+            let measure = provider.measure();
+            if !measure.is_primary() && (!secondary || self.knows_todays()) {
+                continue;
+            }
+            let subject = measure.as_str();
+            let errand = Errand {
+                subject: &subject,
+                range: None,
+                form: "readings",
+                call: Call::Readings(count),
+            };
+            let ask = || provider.readings(count);
+            let result = attempt(upstream, self.latest_terms(deadline), errand, &mut read.trail, ask).await;
+            match result {
+                Ok(readings) if !readings.is_empty() => {
+                    let now = self.clock.now();
+                    let known = Known::new(readings.clone(), &upstream.name, readings[0].at, now, &self.clock);
+                    self.last_known.keep_readings(&measure, known.clone());
+                    read.found = Some((measure, known));
+                    break;
+                }
+                Ok(_) => read
+                    .reasons
+                    .push((upstream.name.clone(), "it has no reading".to_owned())),
+                Err(error) => read.reasons.push((upstream.name.clone(), error.to_string())),
+            }
+        }
+        read
+    }
+
+    /// Whether the primary measure's reading is known that nothing has replaced yet.
+    fn knows_todays(&self) -> bool {
+        let known = self.last_known.readings(&Measure::FearAndGreed);
+        known.is_some_and(|k| self.is_current(&k.value[0]))
+    }
+
+    fn is_current(&self, newest: &Reading) -> bool {
+        // A day's reading appears some time after midnight; until the next one is due, it is the newest there is.
+        let until = newest
+            .valid_until
+            .unwrap_or(newest.at.plus(DAY))
+            .max(newest.at.plus(DAY));
+        self.clock.now() < until.plus(DUE_AFTER)
+    }
+
+    fn told_sentiment(
+        &self,
+        measure: &Measure,
+        known: &Known<Vec<Reading>>,
+        count: u32,
+        via: Via,
+    ) -> Option<Sentiment> {
+        let readings: Vec<Reading> = known.value.iter().take(count as usize).cloned().collect();
+        let (newest, oldest) = (readings.first()?, readings.last()?);
+        let state = match self.is_current(newest) || !measure.is_primary() {
+            true => SentimentState::Current,
+            false => SentimentState::Stale,
+        };
+        let days: HashSet<i64> = readings.iter().map(|r| r.at.as_micros().div_euclid(DAY)).collect();
+        let span = oldest.at.as_micros().div_euclid(DAY)..newest.at.as_micros().div_euclid(DAY);
+        let missing = span.filter(|day| measure.is_primary() && !days.contains(day));
+        Some(Sentiment {
+            measure: measure.clone(),
+            missing: missing.map(|day| Timestamp::from_micros(day * DAY)).collect(),
+            state,
+            age: known.age(&self.clock)?,
+            provider: known.provider.clone(),
+            fetched_at: known.fetched_at,
+            via,
+            readings,
+        })
+    }
+
+    // --- both --------------------------------------------------------------------------------------------------------
+
+    fn latest_deadline(&self, asked: Option<Duration>) -> Deadline {
+        let usual = Duration::from_millis(self.latest_config.deadline_ms);
+        Deadline::fixed(self.clock.instant(), asked.unwrap_or(usual))
+    }
+
+    fn latest_terms<'a>(&'a self, deadline: &'a Deadline) -> Terms<'a> {
+        Terms {
+            trial_patience: TRIAL_PATIENCE,
+            ..self.terms(deadline, Class::Interactive)
+        }
+    }
+
+    /// The shared answer, or nothing when this caller's time is up first.
+    async fn latest_in_time<F: Future<Output = Shared> + Send + 'static>(
+        &self,
+        key: Wanted,
+        work: impl FnOnce() -> F,
+        deadline: &Deadline,
+    ) -> Option<Shared> {
+        let remaining = deadline.remaining(self.clock.instant());
+        let shared = self.latest_in_flight.share(key, work);
+        // The work keeps to the same deadline; a little more lets it say what it found.
+        tokio::time::timeout(remaining + GRACE, shared).await.ok().flatten()
+    }
+
+    /// In how long the first of some upstreams is worth asking again, when all of them rest.
+    fn retry_after(&self, serves: impl Fn(&Upstream) -> bool) -> Option<Duration> {
+        let mut waits = self
+            .upstreams
+            .iter()
+            .filter(|u| serves(u))
+            .map(|u| u.rests_for(&self.clock));
+        waits.try_fold(None::<Duration>, |least, wait| {
+            wait.map(|w| Some(least.map_or(w, |l| l.min(w))))
+        })?
+    }
+}
+
+/// How long after a reading's end its successor may take to appear before its absence means something.
+const DUE_AFTER: i64 = 6 * 3_600_000_000;
+/// What shared work may take beyond its deadline to tell what it found.
+const GRACE: Duration = Duration::from_millis(100);
+
+impl Asked {
+    fn take(&mut self, quotes: Quotes, upstream: &Upstream, engine: &Engine) {
+        let told_at = quotes.told_at.unwrap_or(engine.clock.now());
+        for quote in quotes.quotes {
+            let (symbol, as_of) = (quote.symbol.clone(), quote.as_of);
+            let known = Known::new(quote, &upstream.name, as_of, told_at, &engine.clock);
+            self.found.insert(symbol, known);
+        }
+        for (symbol, why) in quotes.refused {
+            self.refuse(vec![symbol], &upstream.name, &why);
+        }
+    }
+
+    fn refuse(&mut self, symbols: Vec<Symbol>, name: &ProviderName, why: &str) {
+        for symbol in symbols {
+            self.reasons
+                .entry(symbol)
+                .or_default()
+                .push((name.clone(), why.to_owned()));
+        }
+    }
+
+    fn merge(&mut self, other: Asked) {
+        self.found.extend(other.found);
+        self.unknown.extend(other.unknown);
+        for (symbol, reasons) in other.reasons {
+            self.reasons.entry(symbol).or_default().extend(reasons);
+        }
+        self.trail.extend(other.trail);
+    }
+}
+
+fn listed(symbols: &[Symbol]) -> String {
+    match symbols {
+        [one] => one.to_string(),
+        [one, .., last] => format!("{one} … {last} ({} symbols)", symbols.len()),
+        [] => String::new(),
+    }
+}
+
+fn too_old(age: Duration, oldest: Duration) -> (ProviderName, String) {
+    let (age, oldest) = (age.as_secs(), oldest.as_secs());
+    let why = format!("the last known value is {age} s old, more than the {oldest} s allowed");
+    (ProviderName::new("cache"), why)
+}
+
+fn from_the_future() -> (ProviderName, String) {
+    let why = "the last known value seems to be from the future, so its age is not known".to_owned();
+    (ProviderName::new("cache"), why)
+}

@@ -1,0 +1,437 @@
+//! The breaker a second time, written to be obviously right instead of fast.
+//!
+//! It keeps no state but a log of what happened. Every answer is looked up in the log from scratch: what was the last
+//! opening, has anything succeeded since, was there ever a moment when nobody was out? It shares no code with the
+//! breaker, counts in nanoseconds since the start and in fractions instead of floating point.
+
+use super::super::{Lesson, PROBE_GRACE, Phase};
+
+/// Nanoseconds, since the start or between two instants.
+pub(super) type Nanos = u64;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) failures: usize,
+    pub(super) window: Nanos,
+    /// As numerator and denominator.
+    pub(super) failure_ratio: (usize, usize),
+    pub(super) consecutive: u32,
+    pub(super) cooldown: Nanos,
+    pub(super) cooldown_max: Nanos,
+    pub(super) permit_expires: Nanos,
+}
+
+/// A call, in the order in which permits were given.
+pub(super) type Id = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One of many.
+    Shared,
+    /// A caller's, alone.
+    Trial,
+    /// Ours, alone.
+    Probe,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fact {
+    Gave(Id, Kind),
+    /// A result that counts.
+    Learnt(Id, Lesson),
+    Opened {
+        until: Nanos,
+        openings: u32,
+        /// Since when it has not read as closed.
+        since: Nanos,
+    },
+    Retry,
+    ForcedOpen {
+        since: Nanos,
+    },
+    ForcedClosed,
+    Reset,
+    /// Whoever listens knows since then whether it reads as closed.
+    Told {
+        closed: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Open(Nanos),
+    Busy(Nanos),
+    Forced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Until when, and the nominal cooldown; `None`: by hand.
+    Opened(Option<(Nanos, Nanos)>),
+    HalfOpened,
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) phase: Phase,
+    pub(super) forced: Option<Phase>,
+    pub(super) failure_count: u32,
+    pub(super) opened_at: Option<Nanos>,
+    pub(super) cooldown: Option<Nanos>,
+    pub(super) retry_at: Option<Nanos>,
+    pub(super) on_probation: bool,
+    pub(super) openings: u32,
+}
+
+/// What the log says about now.
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    Closed { since: Option<Nanos> },
+    Open { until: Nanos },
+    Probation { proved: bool, idle: bool },
+    Forced(Phase),
+}
+
+pub(super) struct Model {
+    settings: Settings,
+    log: Vec<(Nanos, Fact)>,
+    given: usize,
+}
+
+impl Model {
+    pub(super) fn new(settings: Settings) -> Model {
+        Model {
+            settings,
+            log: Vec::new(),
+            given: 0,
+        }
+    }
+
+    // --- questions ---
+
+    pub(super) fn admits(&self, now: Nanos) -> Result<Kind, Refusal> {
+        match (self.standing(now), self.out()) {
+            (Standing::Forced(Phase::Open), _) => Err(Refusal::Forced),
+            (Standing::Forced(_) | Standing::Closed { .. } | Standing::Probation { proved: true, .. }, _) => {
+                Ok(Kind::Shared)
+            }
+            (_, Some(expires)) if now < expires => Err(Refusal::Busy(expires)),
+            (Standing::Open { until }, None) if now < until => Err(Refusal::Open(until)),
+            (Standing::Open { until }, None) if now < until + grace() => Err(Refusal::Open(until + grace())),
+            _ => Ok(Kind::Trial),
+        }
+    }
+
+    pub(super) fn admits_probe(&self, now: Nanos) -> Result<Kind, Refusal> {
+        match (self.standing(now), self.out()) {
+            (Standing::Forced(_), _) => Err(Refusal::Forced),
+            (_, Some(expires)) if now < expires => Err(Refusal::Busy(expires)),
+            (Standing::Open { until }, _) if now < until => Err(Refusal::Open(until)),
+            (Standing::Open { .. }, _) => Ok(Kind::Probe),
+            _ => Err(Refusal::Busy(now)),
+        }
+    }
+
+    pub(super) fn view(&self, now: Nanos) -> View {
+        let standing = self.standing(now);
+        let out = self.out().filter(|expires| now < *expires);
+        let phase = self.phase(now);
+        let cools = matches!(standing, Standing::Open { .. } | Standing::Probation { .. });
+        View {
+            phase,
+            forced: match standing {
+                Standing::Forced(phase) => Some(phase),
+                _ => None,
+            },
+            failure_count: self.run(),
+            opened_at: self.last_opening().filter(|_| phase != Phase::Closed).map(|o| o.since),
+            cooldown: self.last_opening().filter(|_| cools).map(|o| self.nominal(o.openings)),
+            retry_at: match standing {
+                Standing::Open { until } => Some(out.unwrap_or(until)),
+                _ => out,
+            },
+            on_probation: matches!(standing, Standing::Probation { .. }),
+            openings: self.openings(now),
+        }
+    }
+
+    // --- events ---
+
+    pub(super) fn give(&mut self, kind: Kind, now: Nanos) -> Id {
+        self.given += 1;
+        self.log.push((now, Fact::Gave(self.given, kind)));
+        self.given
+    }
+
+    /// `halves` is the jitter's roll: 0, a half, 1.
+    pub(super) fn settle(&mut self, id: Id, lesson: Lesson, halves: u64, common: bool, now: Nanos) -> Option<News> {
+        let (standing, was) = (self.standing(now), self.phase(now));
+        let openings = self.openings(now);
+        if !self.counts(id) {
+            return self.tell(None, now);
+        }
+        self.log.push((now, Fact::Learnt(id, lesson)));
+        let lengthened = if common { openings.max(1) } else { openings + 1 };
+        let reopens = match (standing, lesson) {
+            (Standing::Closed { .. }, Lesson::Failure) => self.enough(now).then_some(lengthened),
+            (Standing::Open { .. }, Lesson::Failure) => Some(openings),
+            (Standing::Probation { .. }, Lesson::Failure) => Some(lengthened),
+            _ => None,
+        };
+        let news = if let Some(openings) = reopens {
+            let nominal = self.nominal(openings);
+            let until = now + nominal + nominal * halves / 20;
+            let earlier = self.last_opening().filter(|_| was != Phase::Closed);
+            let since = earlier.map_or(now, |opening| opening.since);
+            self.log.push((now, Fact::Opened { until, openings, since }));
+            Some(News::Opened(Some((until, nominal))))
+        } else if let (Standing::Open { .. }, Lesson::Success) = (standing, lesson) {
+            Some(News::HalfOpened)
+        } else {
+            None
+        };
+        self.tell(news, now)
+    }
+
+    pub(super) fn tick(&mut self, now: Nanos) -> Option<News> {
+        self.tell(None, now)
+    }
+
+    pub(super) fn force_open(&mut self, now: Nanos) -> Option<News> {
+        let was = self.phase(now);
+        let earlier = self.last_opening().filter(|_| was != Phase::Closed);
+        let since = earlier.map_or(now, |opening| opening.since);
+        self.log.push((now, Fact::ForcedOpen { since }));
+        self.tell((was != Phase::Open).then_some(News::Opened(None)), now)
+    }
+
+    pub(super) fn force_closed(&mut self, now: Nanos) -> Option<News> {
+        self.log.push((now, Fact::ForcedClosed));
+        self.tell(None, now)
+    }
+
+    pub(super) fn reset(&mut self, now: Nanos) -> Option<News> {
+        self.log.push((now, Fact::Reset));
+        self.tell(None, now)
+    }
+
+    pub(super) fn retry(&mut self, now: Nanos) {
+        self.log.push((now, Fact::Retry));
+    }
+
+    fn tell(&mut self, news: Option<News>, now: Nanos) -> Option<News> {
+        let knew = self.log.iter().rev().find_map(|(_, fact)| match fact {
+            Fact::Told { closed } => Some(*closed),
+            _ => None,
+        });
+        let closed = self.phase(now) == Phase::Closed;
+        self.log.push((now, Fact::Told { closed }));
+        news.or((closed && knew == Some(false)).then_some(News::Closed))
+    }
+
+    // --- what the log says ---
+
+    /// What happened since it last opened, or was forced or reset, and which of these it was.
+    fn chapter(&self) -> (Option<(Nanos, Fact)>, &[(Nanos, Fact)]) {
+        let begins = self.log.iter().rposition(|(_, fact)| begins_chapter(fact));
+        let since = begins.map_or(0, |at| at + 1);
+        (begins.map(|at| self.log[at]), &self.log[since..])
+    }
+
+    fn standing(&self, now: Nanos) -> Standing {
+        let (begin, chapter) = self.chapter();
+        let (until, nominal) = match begin {
+            None | Some((_, Fact::Reset)) => return Standing::Closed { since: None },
+            Some((_, Fact::ForcedOpen { .. })) => return Standing::Forced(Phase::Open),
+            Some((_, Fact::Opened { until, openings, .. })) => (until, self.nominal(openings)),
+            Some(_) => return Standing::Forced(Phase::Closed),
+        };
+        let mut successes = chapter.iter().filter_map(|(at, fact)| match fact {
+            Fact::Learnt(id, Lesson::Success) => Some((*at, self.kind(*id))),
+            _ => None,
+        });
+        let Some((passed, kind)) = successes.next() else {
+            let retries = chapter.iter().filter(|(_, fact)| matches!(fact, Fact::Retry));
+            let until = retries.map(|(at, _)| *at).fold(until, Nanos::min);
+            return Standing::Open { until };
+        };
+        let proved = match kind {
+            Kind::Probe => successes.next().map(|(at, _)| at),
+            Kind::Trial | Kind::Shared => Some(passed),
+        };
+        if let Some(proved) = proved
+            && proved + nominal <= now
+        {
+            let since = Some(proved + nominal);
+            return Standing::Closed { since };
+        }
+        Standing::Probation {
+            proved: proved.is_some(),
+            idle: self.ever_idle(passed, passed + nominal, proved.unwrap_or(now)),
+        }
+    }
+
+    /// Whether there was a moment in `from..=to` when no caller was out to find out.
+    fn ever_idle(&self, passed: Nanos, from: Nanos, to: Nanos) -> bool {
+        let (_, chapter) = self.chapter();
+        let out = chapter.iter().filter_map(|(at, fact)| match fact {
+            Fact::Gave(id, Kind::Trial) if *at >= passed => Some((*at, self.gone_until(*id, *at))),
+            _ => None,
+        });
+        let idle = |moment: Nanos| {
+            let covered = out.clone().any(|(gone, back)| gone < moment && moment < back);
+            from <= moment && moment <= to && !covered
+        };
+        idle(from) || out.clone().any(|(_, back)| idle(back))
+    }
+
+    /// When a trial was given up or expired.
+    fn gone_until(&self, id: Id, gone: Nanos) -> Nanos {
+        let expires = gone + self.settings.permit_expires;
+        let given_up = self.log.iter().find_map(|(at, fact)| match fact {
+            Fact::Learnt(learnt, Lesson::Ignored) if *learnt == id => Some(*at),
+            _ => None,
+        });
+        given_up.map_or(expires, |at| at.min(expires))
+    }
+
+    fn phase(&self, now: Nanos) -> Phase {
+        match self.standing(now) {
+            Standing::Forced(phase) => phase,
+            Standing::Closed { .. } | Standing::Probation { idle: true, .. } => Phase::Closed,
+            Standing::Open { .. } if self.out().is_none_or(|expires| expires <= now) => Phase::Open,
+            Standing::Open { .. } | Standing::Probation { .. } => Phase::HalfOpen,
+        }
+    }
+
+    /// When the permit of the last call that went alone expires, if there was no result of it yet.
+    fn out(&self) -> Option<Nanos> {
+        let (_, chapter) = self.chapter();
+        let (at, id) = chapter.iter().rev().find_map(|(at, fact)| match fact {
+            Fact::Gave(id, Kind::Trial | Kind::Probe) => Some((*at, *id)),
+            _ => None,
+        })?;
+        let back = chapter
+            .iter()
+            .any(|(_, fact)| matches!(fact, Fact::Learnt(learnt, _) if *learnt == id));
+        (!back).then_some(at + self.settings.permit_expires)
+    }
+
+    /// A result counts unless something decisive happened since the permit was given, or another went alone.
+    fn counts(&self, id: Id) -> bool {
+        let later = self.log.iter().rev();
+        let mut later = later.take_while(|(_, fact)| !matches!(fact, Fact::Gave(given, _) if *given == id));
+        !later.any(|(_, fact)| begins_chapter(fact) || matches!(fact, Fact::Gave(_, Kind::Trial | Kind::Probe)))
+    }
+
+    fn kind(&self, id: Id) -> Kind {
+        let given = self.log.iter().find_map(|(_, fact)| match fact {
+            Fact::Gave(given, kind) if *given == id => Some(*kind),
+            _ => None,
+        });
+        given.expect("only permits that were given come back")
+    }
+
+    /// Failures in a row, up to the last success of a real call.
+    fn run(&self) -> u32 {
+        let mut failures = 0;
+        for (_, fact) in self.log.iter().rev() {
+            match fact {
+                Fact::Reset => break,
+                Fact::Learnt(id, Lesson::Success) if self.kind(*id) != Kind::Probe => break,
+                Fact::Learnt(_, Lesson::Failure) => failures += 1,
+                _ => {}
+            }
+        }
+        failures
+    }
+
+    /// Whether the failures since it closed are enough to open.
+    fn enough(&self, now: Nanos) -> bool {
+        let Settings {
+            failures,
+            window,
+            failure_ratio: (numerator, denominator),
+            consecutive,
+            ..
+        } = self.settings;
+        let (_, chapter) = self.chapter();
+        let failed = |fact: &Fact| matches!(fact, Fact::Learnt(_, Lesson::Failure));
+        let all = chapter.iter().filter(|(_, fact)| failed(fact)).count();
+        let oldest = chapter.iter().enumerate().filter(|(_, (_, fact))| failed(fact));
+        let crowded = all
+            .checked_sub(failures)
+            .and_then(|skipped| oldest.clone().nth(skipped));
+        let by_ratio = crowded.is_some_and(|(position, (at, _))| {
+            let later = chapter[position..].iter();
+            let succeeded = later.filter(|(_, fact)| matches!(fact, Fact::Learnt(_, Lesson::Success)));
+            let calls = failures + succeeded.count();
+            now - at <= window && failures * denominator >= numerator * calls
+        });
+        by_ratio || self.run() >= consecutive
+    }
+
+    /// The last opening since the last reset; one by hand counts for its beginning only.
+    fn last_opening(&self) -> Option<LastOpening> {
+        let kept = self
+            .log
+            .iter()
+            .rev()
+            .take_while(|(_, fact)| !matches!(fact, Fact::Reset));
+        let mut openings = kept.filter_map(|(_, fact)| match fact {
+            Fact::Opened { openings, since, .. } => Some(LastOpening {
+                openings: *openings,
+                since: *since,
+            }),
+            Fact::ForcedOpen { since } => Some(LastOpening {
+                openings: 0,
+                since: *since,
+            }),
+            _ => None,
+        });
+        openings.next()
+    }
+
+    fn openings(&self, now: Nanos) -> u32 {
+        let kept = self
+            .log
+            .iter()
+            .rev()
+            .take_while(|(_, fact)| !matches!(fact, Fact::Reset));
+        let openings = kept.filter_map(|(_, fact)| match fact {
+            Fact::Opened { openings, .. } => Some(*openings),
+            _ => None,
+        });
+        let openings = openings.take(1).sum::<u32>();
+        let Standing::Closed { since: Some(since) } = self.standing(now) else {
+            return openings;
+        };
+        let forgiven = (now - since) / self.settings.cooldown_max;
+        openings - u32::try_from(forgiven).unwrap_or(u32::MAX).min(openings)
+    }
+
+    fn nominal(&self, openings: u32) -> Nanos {
+        let mut cooldown = self.settings.cooldown;
+        for _ in 1..openings {
+            cooldown = (2 * cooldown).min(self.settings.cooldown_max);
+        }
+        cooldown.min(self.settings.cooldown_max)
+    }
+}
+
+struct LastOpening {
+    openings: u32,
+    since: Nanos,
+}
+
+fn begins_chapter(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Opened { .. } | Fact::ForcedOpen { .. } | Fact::ForcedClosed | Fact::Reset
+    )
+}
+
+fn grace() -> Nanos {
+    Nanos::try_from(PROBE_GRACE.as_nanos()).expect("seconds")
+}
