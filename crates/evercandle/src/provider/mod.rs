@@ -17,6 +17,7 @@ pub mod binance;
 pub mod http;
 
 mod fetch_error;
+mod json;
 mod klines;
 mod latest;
 mod settings;
