@@ -390,10 +390,7 @@ impl Provider for Rest {
             let used = door.current();
             let sent = self.http.send(at(door.host(used))).await;
             let reply = sent.map(|r| self.noted(r)).map_err(|e| door.unreachable(used, e))?;
-            if matches!(reply.status, 404 | 405 | 501) {
-                return Ok(Pulse::MethodNotServed);
-            }
-            return errors::accept(reply).map(|_| Pulse::Alive);
+            return Pulse::of_head(reply, errors::accept);
         }
         let reply = self.send(door, &at).await?;
         match reply.text()?.trim_start().starts_with('{') {

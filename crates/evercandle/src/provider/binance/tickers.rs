@@ -143,7 +143,7 @@ pub(super) struct Tickers {
 
 impl Tickers {
     /// Everything there is to say, with a reason for the symbols of which nothing is said.
-    fn complete(mut self, why: &str) -> Quotes {
+    pub(super) fn complete(mut self, why: &str) -> Quotes {
         let why = match &self.stranger {
             Some(stranger) => format!("{why}, which is about {stranger} unasked"),
             None => why.to_owned(),
