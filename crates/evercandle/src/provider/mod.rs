@@ -15,6 +15,7 @@ use crate::model::series::Market;
 
 pub mod alternative_me;
 pub mod binance;
+pub mod coingecko;
 pub mod http;
 
 #[cfg(test)]
@@ -30,7 +31,13 @@ pub use klines::{Fetched, Form, Instrument, KlineProvider, Offer, Slice, Supply}
 pub use latest::{PriceProvider, Quotes, SentimentProvider};
 
 /// Every upstream, in order of preference where nothing else decides.
-pub const CATALOG: &[Entry] = &[binance::VISION, binance::SPOT, binance::FUTURES, alternative_me::FNG];
+pub const CATALOG: &[Entry] = &[
+    binance::VISION,
+    binance::SPOT,
+    binance::FUTURES,
+    coingecko::MARKETS,
+    alternative_me::FNG,
+];
 
 /// One upstream as the catalogue knows it.
 #[derive(Clone, Copy)]
