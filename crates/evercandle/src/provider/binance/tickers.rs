@@ -132,7 +132,7 @@ impl Rest {
 /// Tickers as read: what they say of the symbols asked for.
 #[derive(Debug, Default)]
 pub(super) struct Tickers {
-    pub(super) quotes: Quotes,
+    quotes: Quotes,
     /// Host and path, for reasons.
     place: String,
     /// Symbols asked for of which nothing is said.
