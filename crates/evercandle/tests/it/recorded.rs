@@ -497,7 +497,7 @@ fn a_year_of_fear_and_greed_is_read_day_by_day() {
     let text = std::fs::read_to_string(folder.join("fng-limit365-2024-04-22_2025-04-22.json")).unwrap();
     // Recorded with 6023 s to go until the next day.
     let now = Timestamp::from_date(2025, 4, 23).unwrap().plus(-6_023_000_000);
-    let readings = alternative_me::decode(&text, now).unwrap();
+    let readings = alternative_me::decode(&text, Some(now)).unwrap();
     assert_eq!(readings.len(), 365);
     assert_eq!(
         (readings[0].value, readings[0].classification.as_deref()),
@@ -513,7 +513,7 @@ fn a_year_of_fear_and_greed_is_read_day_by_day() {
     assert_eq!(missing, [(2024, 10, 26)], "left out, not filled in");
     let table = std::fs::read_to_string(folder.join("fng-limit0-format-csv-2018-02-01_2024-05-01.rawbody")).unwrap();
     assert!(matches!(
-        alternative_me::decode(&table, now),
+        alternative_me::decode(&table, None),
         Err(FetchError::Corrupt(_))
     ));
 }

@@ -10,12 +10,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::{FetchError, json};
-use crate::model::range::{DAY, Timestamp};
+use crate::model::range::{DAY, HOUR, Timestamp};
 use crate::sentiment::Reading;
 
 /// Two others are called nearly the same.
 const INDEX: &str = "Fear and Greed Index";
 const SECOND: i64 = 1_000_000;
+/// How long after midnight a reading may come without being missing.
+const LATE_MAX: i64 = 3 * HOUR;
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -45,8 +47,8 @@ struct Metadata<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Readings, newest first, never none; `now` is the upstream's time as well as it is known.
-pub(super) fn parse(place: &str, body: &str, now: Timestamp) -> Result<Vec<Reading>, FetchError> {
+/// Readings, newest first, never none; `now` is the upstream's time, if it says so. Ours may be wrong.
+pub(super) fn parse(place: &str, body: &str, now: Option<Timestamp>) -> Result<Vec<Reading>, FetchError> {
     let corrupt = |why: String| FetchError::Corrupt(format!("{place}: {why}"));
     let body: Body<'_> = json::read(place, body)?;
     if let Some(error) = body.metadata.and_then(|m| m.error) {
@@ -67,10 +69,11 @@ pub(super) fn parse(place: &str, body: &str, now: Timestamp) -> Result<Vec<Readi
     let Some(newest) = readings.first_mut() else {
         return Err(corrupt("no reading at all: expected the newest".to_owned()));
     };
-    // The countdown is to the next midnight even while the reading of the day that has begun is late, so it may shorten
-    // the newest one's day but not lengthen it.
+    // Past midnight the countdown may already be to the next midnight but one, while the reading of the day that has
+    // begun is merely late. A countdown is believed as far as a reading may reasonably be late.
     let next_day = newest.at.plus(DAY);
-    newest.valid_until = Some(newest.valid_until.map_or(next_day, |until| until.min(next_day)));
+    let believed = newest.valid_until.filter(|until| *until <= next_day.plus(LATE_MAX));
+    newest.valid_until = Some(believed.unwrap_or(next_day));
     for older in &mut readings[1..] {
         older.valid_until = None;
     }
@@ -78,7 +81,7 @@ pub(super) fn parse(place: &str, body: &str, now: Timestamp) -> Result<Vec<Readi
 }
 
 impl Row<'_> {
-    fn reading(&self, now: Timestamp) -> Result<Reading, String> {
+    fn reading(&self, now: Option<Timestamp>) -> Result<Reading, String> {
         let wrong = |name: &str, raw, expected: &str| format!("{name} = {}: expected {expected}", json::shown(raw));
         let value = json::integer(self.value)
             .and_then(|value| u8::try_from(value).ok())
@@ -87,7 +90,7 @@ impl Row<'_> {
         let at = json::integer(self.timestamp)
             .filter(|seconds| *seconds > 0)
             .map(|seconds| Timestamp::from_micros(seconds.saturating_mul(SECOND)).floor_day())
-            .filter(|at| now.since(*at) > -DAY)
+            .filter(|at| now.is_none_or(|now| now.since(*at) > -DAY))
             .ok_or_else(|| {
                 wrong(
                     "timestamp",
@@ -100,7 +103,9 @@ impl Row<'_> {
             value: f64::from(value),
             classification: self.value_classification.clone().filter(|word| !word.is_empty()),
             at,
-            valid_until: until_update.map(|seconds| now.plus(seconds.saturating_mul(SECOND))),
+            valid_until: now
+                .zip(until_update)
+                .map(|(now, seconds)| now.plus(seconds.saturating_mul(SECOND))),
         })
     }
 }
@@ -117,7 +122,7 @@ mod tests {
     const BODY: &str = r#"{"name":"Fear and Greed Index","data":[{"value":"47","value_classification":"Neutral","timestamp":"1745280000","time_until_update":"6023"},{"value":"39","value_classification":"Fear","timestamp":"1745193600"},{"value":"37","value_classification":"Fear","timestamp":"1745020800"}],"metadata":{"error":null}}"#;
 
     fn read(body: &str) -> Result<Vec<Reading>, FetchError> {
-        parse("host/path", body, NOW)
+        parse("host/path", body, Some(NOW))
     }
 
     #[test]
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_is_current_until_the_next_day_at_the_latest() {
+    fn a_reading_is_current_until_the_next_is_due() {
         let until = |text: &str| {
             let readings = read(&BODY.replace(r#","time_until_update":"6023""#, text)).unwrap();
             readings[0].valid_until.unwrap().to_string()
@@ -167,6 +172,7 @@ mod tests {
         for (text, expected) in [
             ("", "2025-04-23T00:00:00Z"),
             (r#","time_until_update":"23""#, "2025-04-22T22:20:00Z"),
+            (r#","time_until_update":"6623""#, "2025-04-23T00:10:00Z"),
             (r#","time_until_update":"86400""#, "2025-04-23T00:00:00Z"),
             (r#","time_until_update":"-5""#, "2025-04-23T00:00:00Z"),
             (r#","time_until_update":"soon""#, "2025-04-23T00:00:00Z"),
@@ -174,6 +180,8 @@ mod tests {
         ] {
             assert_eq!(until(text), expected, "{text}");
         }
+        let undated = parse("host/path", BODY, None).unwrap();
+        assert_eq!(undated[0].valid_until.unwrap().to_string(), "2025-04-23T00:00:00Z");
     }
 
     #[test]

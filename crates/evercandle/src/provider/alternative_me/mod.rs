@@ -13,7 +13,6 @@ use super::http::{Ask, Http, Method, Reply, StatusRules};
 use super::settings::Settings;
 use super::{Call, Entry, FetchError, Provider, Pulse, QuotaSpec, Roles, SentimentProvider};
 use crate::answer::ProviderName;
-use crate::clock::Clock;
 use crate::config::{ConfigError, ProviderConfig};
 use crate::model::range::Timestamp;
 use crate::sentiment::{Measure, Reading};
@@ -81,8 +80,7 @@ impl FearAndGreed {
 
     async fn ask(&self, count: u32) -> Result<Vec<Reading>, FetchError> {
         let reply = accept(self.send(Method::Get, count).await?)?;
-        let now = reply.date().unwrap_or_else(|| Clock::system().now());
-        fng::parse(&reply.place, reply.text()?, now)
+        fng::parse(&reply.place, reply.text()?, reply.date())
     }
 }
 
@@ -98,7 +96,7 @@ fn accept(reply: Reply) -> Result<Reply, FetchError> {
 
 /// Parses a body as [`FearAndGreed`] does: for tests against recorded answers.
 #[doc(hidden)]
-pub fn decode(body: &str, now: Timestamp) -> Result<Vec<Reading>, FetchError> {
+pub fn decode(body: &str, now: Option<Timestamp>) -> Result<Vec<Reading>, FetchError> {
     fng::parse("body", body, now)
 }
 
