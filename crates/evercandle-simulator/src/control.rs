@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::clock::ClockMode;
 use crate::fault::Fault;
-use crate::market::{ExchangeMarket, Halt, Interval, Series};
+use crate::market::{ExchangeMarket, Halt, Interval, Series, SymbolStatus};
 use crate::message::{Request, Response};
 use crate::simulator::Simulator;
 use crate::time::{TimeUnit, iso, parse_instant};
@@ -19,7 +19,7 @@ const TRUTH_ROWS_MAX: usize = 100_000;
 pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
     let outcome = match (request.method.as_str(), request.path.trim_matches('/')) {
         ("GET", "faults") => Ok(json!(simulator.faults().active())),
-        ("POST", "faults") => parse::<Fault>(request).map(|fault| json!({ "id": simulator.faults().inject(fault) })),
+        ("POST", "faults") => parse::<Fault>(request).map(|fault| json!({ "id": simulator.inject(fault) })),
         ("DELETE", "faults") => clear_faults(simulator, request),
         ("GET", "journal") => Ok(json!(simulator.journal().requests())),
         ("DELETE", "journal") => {
@@ -34,6 +34,10 @@ pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
             simulator.add_halt(halt);
             json!({})
         }),
+        ("POST", "status") => set_status(simulator, request),
+        ("GET", "politeness") => Ok(json!({
+            "calls_in_quarantine": simulator.calls_in_quarantine(), "peak_weights": simulator.peak_weights(),
+        })),
         _ => return Response::json(404, json!({ "error": "no such control route" }).to_string()),
     };
     match outcome {
@@ -44,6 +48,22 @@ pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
 
 fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
     serde_json::from_slice(&request.body).map_err(|error| error.to_string())
+}
+
+/// Accepts `{"market":"spot","symbol":"BTCUSDT","status":"HALT"}`.
+fn set_status(simulator: &Simulator, request: &Request) -> Result<Value, String> {
+    #[derive(serde::Deserialize)]
+    struct Wanted {
+        market: ExchangeMarket,
+        symbol: String,
+        status: SymbolStatus,
+    }
+    let wanted: Wanted = parse(request)?;
+    if simulator.set_status(wanted.market, &wanted.symbol, wanted.status) {
+        Ok(json!({}))
+    } else {
+        Err("no such symbol".to_owned())
+    }
 }
 
 fn clear_faults(simulator: &Simulator, request: &Request) -> Result<Value, String> {

@@ -13,11 +13,14 @@ use crate::config::Config;
 use crate::control::{self, CONTROL_HOST};
 use crate::fault::{Effect, Fault, FaultId, Faults};
 use crate::journal::{Entry, Journal};
-use crate::market::{Halt, Market};
+use crate::market::{ExchangeMarket, Halt, Market, SymbolStatus};
 use crate::message::{Delivery, Reply, Request, Response};
+use crate::politeness::{PeakWeight, Politeness};
 use crate::time::SECOND;
+use crate::upstream::alternative_me::AlternativeMe;
 use crate::upstream::binance_rest::{BinanceRest, error, quota};
 use crate::upstream::binance_vision::BinanceVision;
+use crate::upstream::coingecko::{self, CoinGecko};
 use crate::upstream::{Upstream, Upstreams, World};
 
 /// Bytes from which an answer is worth packing.
@@ -34,6 +37,7 @@ struct Inner {
     upstreams: Upstreams,
     faults: Faults,
     journal: Journal,
+    politeness: Arc<Politeness>,
     clock: Clock,
     born: Instant,
 }
@@ -42,21 +46,30 @@ impl Simulator {
     /// A simulator that nobody can reach yet; see [`Simulator::start`] for one on a socket.
     pub fn new(config: Config) -> Self {
         let faults = Faults::new(config.seed);
+        let clock = Clock::new(config.clock);
         for fault in config.faults {
-            faults.inject(fault);
+            faults.inject_at(fault, Some(clock.now()));
         }
+        let politeness = Arc::new(Politeness::default());
         let world = World {
             market: Market::with(config.seed, config.symbols, config.halts),
             replay: config.replay,
         };
-        let upstreams = Upstreams::new(BinanceRest::new(&config.quotas), BinanceVision::new(config.publication));
-        let clock = Clock::new(config.clock);
+        let upstreams = Upstreams::new(
+            BinanceRest::new(&config.quotas, &politeness),
+            BinanceVision::new(config.publication),
+            CoinGecko::new(config.coingecko, &politeness),
+            AlternativeMe {
+                delay: config.fear_greed_delay,
+            },
+        );
         Self {
             inner: Arc::new(Inner {
                 world,
                 upstreams,
                 faults,
                 journal: Journal::default(),
+                politeness,
                 clock,
                 born: Instant::now(),
             }),
@@ -78,9 +91,27 @@ impl Simulator {
         &self.inner.faults
     }
 
-    /// Switches a fault on; short for `faults().inject(fault)`.
+    /// Switches a fault on, from now on by the simulator's clock.
     pub fn inject(&self, fault: Fault) -> FaultId {
-        self.inner.faults.inject(fault)
+        self.inner.faults.inject_at(fault, Some(self.clock().now()))
+    }
+
+    /// The peak of every window of every quota, oldest first: what must stay below the limits.
+    pub fn peak_weights(&self) -> Vec<PeakWeight> {
+        self.inner.politeness.peaks()
+    }
+
+    /// Calls that came to a quota which had answered 429 or 418 with `Retry-After` before that was over, by the
+    /// simulator's clock.
+    pub fn calls_in_quarantine(&self) -> usize {
+        self.inner.politeness.calls_in_quarantine()
+    }
+
+    /// Stops a symbol, or lets it trade again, from now on; `false` if there is no such symbol.
+    pub fn set_status(&self, market: ExchangeMarket, symbol: &str, status: SymbolStatus) -> bool {
+        let known = self.market().set_status(market, symbol, status, self.clock().now());
+        self.inner.upstreams.vision.forget();
+        known
     }
 
     /// The requests seen.
@@ -106,7 +137,10 @@ impl Simulator {
                 format!("no such host here: {}", request.host),
             ));
         };
-        let effects = self.inner.faults.strike(upstream, request);
+        let elapsed = self.inner.born.elapsed().as_micros() as i64;
+        let pool = upstream.pool_name(request);
+        let in_quarantine = self.inner.politeness.knocks(&pool, now);
+        let effects = self.inner.faults.strike(upstream, request, now);
         let (response, weight) = match effects.iter().find_map(|effect| replacement(effect, upstream, now)) {
             Some(response) => (response, 0),
             None => {
@@ -123,20 +157,33 @@ impl Simulator {
             response
         };
         let reply = deliver(compressed(request, upstream, response), &effects);
+        if let Some(seconds) = wait(&reply) {
+            self.inner.politeness.told_to_wait(&pool, now, seconds);
+        }
         self.inner.journal.record(Entry {
             at: now,
-            elapsed: self.inner.born.elapsed().as_micros() as i64,
+            elapsed,
             method: request.method.clone(),
             host: request.host.clone(),
             path: request.decoded_path(),
             query: request.query.clone(),
             status: reply.response.status,
             weight,
+            in_quarantine,
             bytes: reply.response.body.len(),
             faults: effects,
         });
         reply
     }
+}
+
+/// Seconds that a refusal tells the caller to wait, if it gets there.
+fn wait(reply: &Reply) -> Option<i64> {
+    let lost = matches!(reply.delivery, Delivery::Drop | Delivery::Silence);
+    if lost || !matches!(reply.response.status, 429 | 418) {
+        return None;
+    }
+    reply.response.header("retry-after")?.parse().ok()
 }
 
 fn halved(response: Response) -> Response {
@@ -179,6 +226,17 @@ fn whole(response: Response) -> Reply {
 fn replacement(effect: &Effect, upstream: Upstream, now: i64) -> Option<Response> {
     Some(match effect {
         Effect::Status { status, body } => Response::new(*status, "text/plain", body.clone()),
+        Effect::HeadNotServed { status } => Response::new(*status, "text/plain", ""),
+        Effect::CoinGeckoError {
+            shape,
+            status,
+            code,
+            message,
+            retry_after,
+        } => coingecko::refusal(*shape, *status, *code, message, *retry_after, now),
+        Effect::RateLimited { retry_after } if upstream == Upstream::CoinGecko => {
+            coingecko::too_many(Some(*retry_after), now)
+        }
         Effect::RateLimited { retry_after } => quota::throttled(6000, *retry_after),
         Effect::Banned { retry_after } => {
             quota::banned(now.saturating_add(retry_after.saturating_mul(SECOND)), *retry_after)
