@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::clock::ClockMode;
+use crate::door::{Door, DoorBehaviour};
 use crate::fault::Fault;
 use crate::market::{ExchangeMarket, Halt, Interval, Series, SymbolStatus};
 use crate::message::{Request, Response};
@@ -34,6 +35,9 @@ pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
             simulator.add_halt(halt);
             json!({})
         }),
+        ("GET", "doors") => Ok(simulator.doors().iter().map(door).collect()),
+        ("POST", "doors") => open_or_switch_door(simulator, request),
+        ("DELETE", "doors") => close_doors(simulator, request),
         ("POST", "status") => set_status(simulator, request),
         ("GET", "politeness") => Ok(json!({
             "calls_in_quarantine": simulator.calls_in_quarantine(), "peak_weights": simulator.peak_weights(),
@@ -64,6 +68,43 @@ fn set_status(simulator: &Simulator, request: &Request) -> Result<Value, String>
     } else {
         Err("no such symbol".to_owned())
     }
+}
+
+fn door(door: &Door) -> Value {
+    json!({ "id": door.id(), "url": door.url(), "behaviour": door.behaviour() })
+}
+
+/// Accepts nothing or `{"behaviour":"refused"}`; with `?id=1` for a door that is there, otherwise for another one.
+fn open_or_switch_door(simulator: &Simulator, request: &Request) -> Result<Value, String> {
+    #[derive(Default, serde::Deserialize)]
+    struct Wanted {
+        behaviour: Option<DoorBehaviour>,
+    }
+    let wanted: Wanted = match request.body.is_empty() {
+        true => Wanted::default(),
+        false => parse(request)?,
+    };
+    let chosen = match parameter(request, "id") {
+        None => simulator.open_door_blocking().map_err(|error| error.to_string())?,
+        Some(id) => {
+            let known = simulator.doors().into_iter().find(|door| door.id().to_string() == id);
+            known.ok_or("no such door")?
+        }
+    };
+    if let Some(behaviour) = wanted.behaviour {
+        chosen.behave(behaviour).map_err(|error| error.to_string())?;
+    }
+    Ok(door(&chosen))
+}
+
+fn close_doors(simulator: &Simulator, request: &Request) -> Result<Value, String> {
+    match parameter(request, "id") {
+        None => simulator.close_doors(),
+        Some(id) => {
+            simulator.close_door(id.parse().map_err(|_| "id is not a number".to_owned())?);
+        }
+    }
+    Ok(json!({}))
 }
 
 fn clear_faults(simulator: &Simulator, request: &Request) -> Result<Value, String> {

@@ -35,6 +35,7 @@
 //! - [`Market::ticker`], [`Market::index_quote`] and [`Market::fear_greed`] are the truth behind every price route.
 //! - [`Simulator::set_status`] stops a symbol and lets it trade again.
 //! - [`Simulator::peak_weights`] and [`Simulator::calls_in_quarantine`] tell whether callers kept to the limits.
+//! - A [`Door`] is a further address that can refuse, hang, reset or, with the feature `tls`, show the wrong certificate.
 //! - [`Replay`] puts recordings in the place of the market for the symbols it holds.
 //!
 //! Real sockets need real time: a test on tokio's paused clock hands its requests to [`Simulator::respond`] instead,
@@ -45,7 +46,7 @@
 //! No order books, no WebSocket streams, no mark, index or continuous klines: those paths answer 404.
 //! Tickers and index prices come from the market even where klines are replayed. Trade numbers and offers in tickers,
 //! volumes and supplies of coins and all ratios are inventions, the same at every start but not derived from each other.
-//! No TLS and no DNS, hence none of their failures. Spot and futures of one name move on separate paths.
+//! No DNS, hence none of its failures, and no TLS but that of a [`Door`] with the feature `tls`. Spot and futures of one name move on separate paths.
 //! A listing knows keys and dates; its sizes and ETags are inventions until a file has been served.
 //!
 //! # By curl
@@ -72,6 +73,9 @@
 //! curl $SIM/_simulator/clock -d '{"real":{"offset":0}}'              # let it run again
 //! curl "$SIM/_simulator/truth?market=spot&symbol=BTCUSDT&interval=1h&start=2024-05-01&end=2024-05-02"
 //! curl $SIM/_simulator/halts -d '{"market":"spot","start":1714550400000000,"end":1714554000000000,"kind":"absent"}'
+//! curl -X POST $SIM/_simulator/doors                                 # {"id":1,"url":"http://127.0.0.1:PORT",…}
+//! curl $SIM/_simulator/doors?id=1 -d '{"behaviour":"refused"}'       # open, black_hole, silent, reset_on_connect
+//! curl -X DELETE $SIM/_simulator/doors                               # all, or ?id=1
 //! curl $SIM/_simulator/status -d '{"market":"spot","symbol":"ETHUSDT","status":"HALT"}'
 //! curl $SIM/_simulator/politeness                                    # peak weights, calls made too early
 //! ```
@@ -84,6 +88,7 @@ pub mod time;
 mod clock;
 mod config;
 mod control;
+mod door;
 mod fault;
 mod journal;
 mod market;
@@ -95,6 +100,7 @@ mod upstream;
 
 pub use clock::{Clock, ClockMode};
 pub use config::{CoinGeckoRules, Config, Publication, Quotas, Throttling};
+pub use door::{Door, DoorBehaviour};
 pub use fault::{ActiveFault, Effect, ErrorShape, Fault, FaultId, Faults, Flapping, HeaderStyle};
 pub use journal::{Entry, Journal};
 pub use market::{

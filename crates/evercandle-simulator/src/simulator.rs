@@ -3,7 +3,8 @@
 //! No socket, no runtime and no wall clock here, so most tests of the simulator, and of anything that can be handed a
 //! transport, need none either.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use libdeflater::{CompressionLvl, Compressor};
@@ -11,6 +12,7 @@ use libdeflater::{CompressionLvl, Compressor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, CONTROL_HOST};
+use crate::door::{Door, Doors};
 use crate::fault::{Effect, Fault, FaultId, Faults};
 use crate::journal::{Entry, Journal};
 use crate::market::{ExchangeMarket, Halt, Market, SymbolStatus};
@@ -37,6 +39,7 @@ struct Inner {
     upstreams: Upstreams,
     faults: Faults,
     journal: Journal,
+    doors: Doors,
     politeness: Arc<Politeness>,
     clock: Clock,
     born: Instant,
@@ -69,6 +72,7 @@ impl Simulator {
                 upstreams,
                 faults,
                 journal: Journal::default(),
+                doors: Doors::default(),
                 politeness,
                 clock,
                 born: Instant::now(),
@@ -125,6 +129,30 @@ impl Simulator {
         self.inner.upstreams.vision.forget();
     }
 
+    /// Opens a further address of this simulator, whose behaviour below HTTP can be switched.
+    pub async fn open_door(&self) -> io::Result<Door> {
+        self.open_door_blocking()
+    }
+
+    /// The same for callers without a runtime.
+    pub fn open_door_blocking(&self) -> io::Result<Door> {
+        self.inner.doors.open(WeakSimulator(Arc::downgrade(&self.inner)))
+    }
+
+    /// The doors that have not been closed.
+    pub fn doors(&self) -> Vec<Door> {
+        self.inner.doors.list()
+    }
+
+    /// Closes a door by its id; `false` if there is none.
+    pub fn close_door(&self, id: u64) -> bool {
+        self.inner.doors.close(id)
+    }
+
+    pub(crate) fn close_doors(&self) {
+        self.inner.doors.close_all();
+    }
+
     /// Answers a request as of `now`, in microseconds.
     pub fn respond(&self, request: &Request, now: i64) -> Reply {
         if request.host == CONTROL_HOST {
@@ -174,6 +202,17 @@ impl Simulator {
             faults: effects,
         });
         reply
+    }
+}
+
+/// A simulator seen from something that it owns.
+#[derive(Clone)]
+pub(crate) struct WeakSimulator(Weak<Inner>);
+
+impl WeakSimulator {
+    /// The simulator, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Simulator> {
+        self.0.upgrade().map(|inner| Simulator { inner })
     }
 }
 
