@@ -2,7 +2,8 @@
 //!
 //! A library that stays under a quota by luck looks like one that stays under it by design, until the day it matters.
 //! So the simulator remembers the peak of every window, and counts whoever knocks before the `Retry-After` it was given
-//! has passed by the simulator's clock.
+//! has passed by the simulator's clock. Over a socket a caller needs a moment to hear of a refusal; what it had sent by
+//! then does not count.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,12 +37,20 @@ impl PeakWeight {
     }
 }
 
+/// What a pool has been told.
+#[derive(Debug, Clone, Copy)]
+struct Quarantine {
+    /// By the simulator's clock: when the wait is over.
+    until: i64,
+    /// By the machine's: from when on the caller knows. A call that was under way before is no offence.
+    heard: i64,
+}
+
 /// The record of one simulator.
 #[derive(Debug, Default)]
 pub(crate) struct Politeness {
     peaks: Mutex<BTreeMap<(i64, String), (u32, u32)>>,
-    /// Until when each pool has been told to wait.
-    quarantines: Mutex<HashMap<String, i64>>,
+    quarantines: Mutex<HashMap<String, Quarantine>>,
     knocks: AtomicUsize,
 }
 
@@ -66,21 +75,25 @@ impl Politeness {
         self.peaks.lock().iter().map(row).collect()
     }
 
-    /// Whether a call arrives at a pool that has been told to wait; counted if so.
-    pub(crate) fn knocks(&self, pool: &str, now: i64) -> bool {
-        let early = self.quarantines.lock().get(pool).is_some_and(|&until| now < until);
+    /// Whether a call arrives at a pool that knows it has to wait; counted if so.
+    pub(crate) fn knocks(&self, pool: &str, now: i64, elapsed: i64) -> bool {
+        let quarantines = self.quarantines.lock();
+        let told = quarantines.get(pool);
+        let early = told.is_some_and(|told| now < told.until && elapsed >= told.heard);
         if early {
             self.knocks.fetch_add(1, Ordering::Relaxed);
         }
         early
     }
 
-    /// A pool has been told to wait for so many seconds.
-    pub(crate) fn told_to_wait(&self, pool: &str, now: i64, seconds: i64) {
+    /// A pool has been told to wait for so many seconds, and will have heard of it at `heard`.
+    pub(crate) fn told_to_wait(&self, pool: &str, now: i64, seconds: i64, heard: i64) {
         let until = now.saturating_add(seconds.saturating_mul(SECOND));
         let mut quarantines = self.quarantines.lock();
-        let known = quarantines.entry(pool.to_owned()).or_insert(until);
-        *known = until.max(*known);
+        match quarantines.get_mut(pool) {
+            Some(told) if now < told.until => told.until = until.max(told.until),
+            _ => drop(quarantines.insert(pool.to_owned(), Quarantine { until, heard })),
+        }
     }
 
     pub(crate) fn calls_in_quarantine(&self) -> usize {
@@ -95,10 +108,21 @@ mod tests {
     #[test]
     fn a_call_before_the_wait_is_over_counts_and_one_after_it_does_not() {
         let record = Politeness::default();
-        assert!(!record.knocks("a", 0));
-        record.told_to_wait("a", 0, 5);
-        assert!(record.knocks("a", 5 * SECOND - 1) && !record.knocks("b", 1) && !record.knocks("a", 5 * SECOND));
+        assert!(!record.knocks("a", 0, 0));
+        record.told_to_wait("a", 0, 5, 0);
+        assert!(record.knocks("a", 5 * SECOND - 1, 1));
+        assert!(!record.knocks("b", 1, 1) && !record.knocks("a", 5 * SECOND, 1));
         assert_eq!(record.calls_in_quarantine(), 1);
+    }
+
+    #[test]
+    fn a_call_under_way_before_the_refusal_was_heard_is_no_offence() {
+        let record = Politeness::default();
+        record.told_to_wait("a", 0, 5, 100);
+        assert!(!record.knocks("a", 1, 99));
+        // A second refusal makes the wait longer, not the news newer.
+        record.told_to_wait("a", 1, 9, 200);
+        assert!(record.knocks("a", 6 * SECOND, 100));
     }
 
     #[test]

@@ -198,7 +198,7 @@ pub(crate) async fn converse(mut stream: impl Wire, simulator: Simulator) -> io:
         let answering = simulator.clone();
         let asked = request.clone();
         // Building a month of minutes is work for a thread that may block.
-        let reply = tokio::task::spawn_blocking(move || answering.respond(&asked, now))
+        let reply = tokio::task::spawn_blocking(move || answering.respond_by_wire(&asked, now))
             .await
             .map_err(io::Error::other)?;
         tokio::time::sleep(reply.delay).await;

@@ -28,6 +28,9 @@ use crate::upstream::{Upstream, Upstreams, World};
 /// Bytes from which an answer is worth packing.
 const GZIP_FROM: usize = 1024;
 
+/// How long after a refusal a caller on a socket must have read it: loopback takes far less, a busy machine may not.
+const HEARD_AFTER: Duration = Duration::from_millis(50);
+
 /// A pretend internet. Clones share one state.
 #[derive(Clone)]
 pub struct Simulator {
@@ -106,7 +109,7 @@ impl Simulator {
     }
 
     /// Calls that came to a quota which had answered 429 or 418 with `Retry-After` before that was over, by the
-    /// simulator's clock.
+    /// simulator's clock. Over a socket, what was sent up to 50 ms after the refusal may have crossed it and is forgiven.
     pub fn calls_in_quarantine(&self) -> usize {
         self.inner.politeness.calls_in_quarantine()
     }
@@ -155,6 +158,15 @@ impl Simulator {
 
     /// Answers a request as of `now`, in microseconds.
     pub fn respond(&self, request: &Request, now: i64) -> Reply {
+        self.answer(request, now, Duration::ZERO)
+    }
+
+    /// The same for a caller on a socket, who hears of it later.
+    pub(crate) fn respond_by_wire(&self, request: &Request, now: i64) -> Reply {
+        self.answer(request, now, HEARD_AFTER)
+    }
+
+    fn answer(&self, request: &Request, now: i64, heard_after: Duration) -> Reply {
         if request.host == CONTROL_HOST {
             return whole(control::respond(self, request));
         }
@@ -167,7 +179,7 @@ impl Simulator {
         };
         let elapsed = self.inner.born.elapsed().as_micros() as i64;
         let pool = upstream.pool_name(request);
-        let in_quarantine = self.inner.politeness.knocks(&pool, now);
+        let in_quarantine = self.inner.politeness.knocks(&pool, now, elapsed);
         let effects = self.inner.faults.strike(upstream, request, now);
         let (response, weight) = match effects.iter().find_map(|effect| replacement(effect, upstream, now)) {
             Some(response) => (response, 0),
@@ -186,7 +198,12 @@ impl Simulator {
         };
         let reply = deliver(compressed(request, upstream, response), &effects);
         if let Some(seconds) = wait(&reply) {
-            self.inner.politeness.told_to_wait(&pool, now, seconds);
+            let travel = match heard_after {
+                Duration::ZERO => Duration::ZERO,
+                after => reply.delay.saturating_add(after),
+            };
+            let heard = elapsed.saturating_add(i64::try_from(travel.as_micros()).unwrap_or(i64::MAX));
+            self.inner.politeness.told_to_wait(&pool, now, seconds, heard);
         }
         self.inner.journal.record(Entry {
             at: now,
@@ -275,6 +292,9 @@ fn replacement(effect: &Effect, upstream: Upstream, now: i64) -> Option<Response
         } => coingecko::refusal(*shape, *status, *code, message, *retry_after, now),
         Effect::RateLimited { retry_after } if upstream == Upstream::CoinGecko => {
             coingecko::too_many(Some(*retry_after), now)
+        }
+        Effect::RateLimited { retry_after } if upstream == Upstream::AlternativeMe => {
+            Response::new(429, "text/plain", "Too Many Requests").with("Retry-After", retry_after)
         }
         Effect::RateLimited { retry_after } => quota::throttled(6000, *retry_after),
         Effect::Banned { retry_after } => {
