@@ -334,6 +334,7 @@ fn coins_tell_their_votes_and_share_their_symbols() {
     assert!(with("btc") > 1 && with("luna") > 2 && with("✨") == 1);
     let tickers = json_of(&simulator, &format!("{GECKO}exchanges/binance/tickers"));
     let first = &tickers["tickers"][0];
+    assert_eq!(first["last_traded_at"], "2026-11-20T12:00:29+00:00");
     assert_eq!(
         (
             &first["base"],

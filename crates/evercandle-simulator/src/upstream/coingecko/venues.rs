@@ -28,7 +28,8 @@ fn row(asked: &Asked<'_>, spec: &SymbolSpec) -> Option<Value> {
     if asked.shown - ticker.close_time > 30 * DAY {
         return None;
     }
-    let traded = iso(ticker.close_time).replace(".000Z", "+00:00");
+    // Whole seconds with an offset here, milliseconds with a Z elsewhere.
+    let traded = iso(ticker.close_time).chars().take(19).collect::<String>() + "+00:00";
     let volume = crate::market::number(ticker.volume, ticker.scales.quantity);
     Some(json!({
         "base": spec.base, "target": spec.quote,
