@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::clock::ClockMode;
 use crate::fault::Fault;
 use crate::market::{Halt, SymbolSpec, known_halts, universe};
+use crate::time::MINUTE;
 use crate::upstream::replay::Replay;
 
 /// Everything that can be chosen before the start. [`Config::default`] is a healthy internet in real time.
@@ -24,6 +25,10 @@ pub struct Config {
     pub publication: Publication,
     /// How much weight an address may use.
     pub quotas: Quotas,
+    /// Keys and limits of CoinGecko.
+    pub coingecko: CoinGeckoRules,
+    /// How long after midnight UTC the fear and greed index of the day is put out, in microseconds.
+    pub fear_greed_delay: i64,
     /// Faults in force from the first request on.
     pub faults: Vec<Fault>,
     /// Recordings to answer from where they have something to say.
@@ -40,6 +45,8 @@ impl Default for Config {
             halts: known_halts(),
             publication: Publication::default(),
             quotas: Quotas::default(),
+            coingecko: CoinGeckoRules::default(),
+            fear_greed_delay: 5 * MINUTE,
             faults: Vec::new(),
             replay: None,
         }
@@ -112,4 +119,45 @@ impl Default for Quotas {
             futures: 2400,
         }
     }
+}
+
+/// What CoinGecko demands and allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoinGeckoRules {
+    /// Calls per minute without a key. The real number varies with the load of everybody.
+    pub keyless_per_minute: u32,
+    /// Calls per minute and demo key.
+    pub demo_per_minute: u32,
+    /// Calls per minute and paid key.
+    pub pro_per_minute: u32,
+    /// How a call too many is answered.
+    pub throttling: Throttling,
+    /// The demo keys that exist. Where neither list has any, every key is what it is sent as.
+    pub demo_keys: Vec<String>,
+    /// The paid keys that exist.
+    pub pro_keys: Vec<String>,
+}
+
+impl Default for CoinGeckoRules {
+    fn default() -> Self {
+        Self {
+            keyless_per_minute: 30,
+            demo_per_minute: 100,
+            pro_per_minute: 500,
+            throttling: Throttling::RetryAfter,
+            demo_keys: Vec::new(),
+            pro_keys: Vec::new(),
+        }
+    }
+}
+
+/// How CoinGecko answers a call too many: always 429, otherwise as the weather is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttling {
+    /// JSON with `Retry-After`.
+    RetryAfter,
+    /// JSON without it.
+    NoHeader,
+    /// `Throttled`, as text.
+    PlainText,
 }

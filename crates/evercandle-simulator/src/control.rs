@@ -4,8 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::clock::ClockMode;
+use crate::door::{Door, DoorBehaviour};
 use crate::fault::Fault;
-use crate::market::{ExchangeMarket, Halt, Interval, Series};
+use crate::market::{ExchangeMarket, Halt, Interval, Series, SymbolStatus};
 use crate::message::{Request, Response};
 use crate::simulator::Simulator;
 use crate::time::{TimeUnit, iso, parse_instant};
@@ -19,7 +20,7 @@ const TRUTH_ROWS_MAX: usize = 100_000;
 pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
     let outcome = match (request.method.as_str(), request.path.trim_matches('/')) {
         ("GET", "faults") => Ok(json!(simulator.faults().active())),
-        ("POST", "faults") => parse::<Fault>(request).map(|fault| json!({ "id": simulator.faults().inject(fault) })),
+        ("POST", "faults") => parse::<Fault>(request).map(|fault| json!({ "id": simulator.inject(fault) })),
         ("DELETE", "faults") => clear_faults(simulator, request),
         ("GET", "journal") => Ok(json!(simulator.journal().requests())),
         ("DELETE", "journal") => {
@@ -34,6 +35,13 @@ pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
             simulator.add_halt(halt);
             json!({})
         }),
+        ("GET", "doors") => Ok(simulator.doors().iter().map(door).collect()),
+        ("POST", "doors") => open_or_switch_door(simulator, request),
+        ("DELETE", "doors") => close_doors(simulator, request),
+        ("POST", "status") => set_status(simulator, request),
+        ("GET", "politeness") => Ok(json!({
+            "calls_in_quarantine": simulator.calls_in_quarantine(), "peak_weights": simulator.peak_weights(),
+        })),
         _ => return Response::json(404, json!({ "error": "no such control route" }).to_string()),
     };
     match outcome {
@@ -44,6 +52,59 @@ pub(crate) fn respond(simulator: &Simulator, request: &Request) -> Response {
 
 fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
     serde_json::from_slice(&request.body).map_err(|error| error.to_string())
+}
+
+/// Accepts `{"market":"spot","symbol":"BTCUSDT","status":"HALT"}`.
+fn set_status(simulator: &Simulator, request: &Request) -> Result<Value, String> {
+    #[derive(serde::Deserialize)]
+    struct Wanted {
+        market: ExchangeMarket,
+        symbol: String,
+        status: SymbolStatus,
+    }
+    let wanted: Wanted = parse(request)?;
+    if simulator.set_status(wanted.market, &wanted.symbol, wanted.status) {
+        Ok(json!({}))
+    } else {
+        Err("no such symbol".to_owned())
+    }
+}
+
+fn door(door: &Door) -> Value {
+    json!({ "id": door.id(), "url": door.url(), "behaviour": door.behaviour() })
+}
+
+/// Accepts nothing or `{"behaviour":"refused"}`; with `?id=1` for a door that is there, otherwise for another one.
+fn open_or_switch_door(simulator: &Simulator, request: &Request) -> Result<Value, String> {
+    #[derive(Default, serde::Deserialize)]
+    struct Wanted {
+        behaviour: Option<DoorBehaviour>,
+    }
+    let wanted: Wanted = match request.body.is_empty() {
+        true => Wanted::default(),
+        false => parse(request)?,
+    };
+    let chosen = match parameter(request, "id") {
+        None => simulator.open_door_blocking().map_err(|error| error.to_string())?,
+        Some(id) => {
+            let known = simulator.doors().into_iter().find(|door| door.id().to_string() == id);
+            known.ok_or("no such door")?
+        }
+    };
+    if let Some(behaviour) = wanted.behaviour {
+        chosen.behave(behaviour).map_err(|error| error.to_string())?;
+    }
+    Ok(door(&chosen))
+}
+
+fn close_doors(simulator: &Simulator, request: &Request) -> Result<Value, String> {
+    match parameter(request, "id") {
+        None => simulator.close_doors(),
+        Some(id) => {
+            simulator.close_door(id.parse().map_err(|_| "id is not a number".to_owned())?);
+        }
+    }
+    Ok(json!({}))
 }
 
 fn clear_faults(simulator: &Simulator, request: &Request) -> Result<Value, String> {

@@ -1,6 +1,7 @@
 //! Every request seen, so that a test can ask what the library did and not only what it returned.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -15,7 +16,8 @@ const ENTRIES_MAX: usize = 100_000;
 pub struct Entry {
     /// The simulator's clock, in microseconds.
     pub at: i64,
-    /// Real time since the simulator was made, in microseconds: what pauses and retries are measured by.
+    /// Real time since the simulator was made, in microseconds, when the request arrived: never goes back, whatever the
+    /// clock does, so pauses and retries are measured by it.
     pub elapsed: i64,
     /// `GET` or `HEAD`.
     pub method: String,
@@ -29,6 +31,8 @@ pub struct Entry {
     pub status: u16,
     /// Weight charged.
     pub weight: u32,
+    /// Whether it came before a `Retry-After` that its pool had been given was over.
+    pub in_quarantine: bool,
     /// Bytes of body.
     pub bytes: usize,
     /// The faults that touched it.
@@ -82,6 +86,26 @@ impl Journal {
             .iter()
             .filter(|entry| entry.target().contains(text))
             .count()
+    }
+
+    /// Those that arrived in a stretch of the simulator's clock, in microseconds.
+    pub fn between(&self, stretch: Range<i64>) -> Vec<Entry> {
+        let entries = self.entries.lock();
+        entries
+            .iter()
+            .filter(|entry| stretch.contains(&entry.at))
+            .cloned()
+            .collect()
+    }
+
+    /// Those that arrived in a stretch of real time since the simulator was made, in microseconds.
+    pub fn elapsed_between(&self, stretch: Range<i64>) -> Vec<Entry> {
+        let entries = self.entries.lock();
+        entries
+            .iter()
+            .filter(|entry| stretch.contains(&entry.elapsed))
+            .cloned()
+            .collect()
     }
 
     /// How many there are.

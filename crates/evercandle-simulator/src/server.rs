@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -136,6 +136,7 @@ impl Deref for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
+        self.simulator.close_doors();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -169,15 +170,35 @@ enum After {
     Reset,
 }
 
-async fn converse(mut stream: TcpStream, simulator: Simulator) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// A connection, whatever it is wrapped in, that can be dropped rudely.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
+    /// The bare connection.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Wire for tokio_rustls::server::TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Answers the requests of one connection until it ends.
+pub(crate) async fn converse(mut stream: impl Wire, simulator: Simulator) -> io::Result<()> {
+    stream.tcp().set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some((request, wants_close)) = read_request(&mut stream, &mut buffer).await? {
         let now = simulator.clock().now();
         let answering = simulator.clone();
         let asked = request.clone();
         // Building a month of minutes is work for a thread that may block.
-        let reply = tokio::task::spawn_blocking(move || answering.respond(&asked, now))
+        let reply = tokio::task::spawn_blocking(move || answering.respond_by_wire(&asked, now))
             .await
             .map_err(io::Error::other)?;
         tokio::time::sleep(reply.delay).await;
@@ -191,7 +212,7 @@ async fn converse(mut stream: TcpStream, simulator: Simulator) -> io::Result<()>
 }
 
 /// The next request on a connection, or `None` when the client has hung up.
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<(Request, bool)>> {
+async fn read_request(stream: &mut impl Wire, buffer: &mut Vec<u8>) -> io::Result<Option<(Request, bool)>> {
     loop {
         if let Some((mut request, head, length)) = parse_head(buffer)? {
             if length > BODY_MAX {
@@ -237,10 +258,10 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<(Request, usize, usize)>> {
     Ok(Some((request, head, length)))
 }
 
-async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Result<After> {
+async fn send(stream: &mut impl Wire, request: &Request, reply: Reply) -> io::Result<After> {
     match reply.delivery {
         Delivery::Drop => {
-            stream.set_zero_linger()?;
+            stream.tcp().set_zero_linger()?;
             return Ok(After::Reset);
         }
         Delivery::Silence => std::future::pending().await,
@@ -256,7 +277,7 @@ async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Re
         Delivery::ResetAfter(bytes) => {
             stream.write_all(&body[..bytes.min(body.len())]).await?;
             stream.flush().await?;
-            stream.set_zero_linger()?;
+            stream.tcp().set_zero_linger()?;
             Ok(After::Reset)
         }
         Delivery::Short(missing) => {
@@ -282,12 +303,13 @@ async fn send(stream: &mut TcpStream, request: &Request, reply: Reply) -> io::Re
         }
         _ => {
             stream.write_all(&body).await?;
+            stream.flush().await?;
             Ok(After::KeepAlive)
         }
     }
 }
 
-async fn send_chunk(stream: &mut TcpStream, chunk: &[u8]) -> io::Result<()> {
+async fn send_chunk(stream: &mut impl Wire, chunk: &[u8]) -> io::Result<()> {
     stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await?;
     stream.write_all(chunk).await?;
     stream.write_all(b"\r\n").await

@@ -3,7 +3,8 @@
 //! No socket, no runtime and no wall clock here, so most tests of the simulator, and of anything that can be handed a
 //! transport, need none either.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use libdeflater::{CompressionLvl, Compressor};
@@ -11,17 +12,24 @@ use libdeflater::{CompressionLvl, Compressor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, CONTROL_HOST};
+use crate::door::{Door, Doors};
 use crate::fault::{Effect, Fault, FaultId, Faults};
 use crate::journal::{Entry, Journal};
-use crate::market::{Halt, Market};
+use crate::market::{ExchangeMarket, Halt, Market, SymbolStatus};
 use crate::message::{Delivery, Reply, Request, Response};
+use crate::politeness::{PeakWeight, Politeness};
 use crate::time::SECOND;
+use crate::upstream::alternative_me::AlternativeMe;
 use crate::upstream::binance_rest::{BinanceRest, error, quota};
 use crate::upstream::binance_vision::BinanceVision;
+use crate::upstream::coingecko::{self, CoinGecko};
 use crate::upstream::{Upstream, Upstreams, World};
 
 /// Bytes from which an answer is worth packing.
 const GZIP_FROM: usize = 1024;
+
+/// How long after a refusal a caller on a socket must have read it: loopback takes far less, a busy machine may not.
+const HEARD_AFTER: Duration = Duration::from_millis(50);
 
 /// A pretend internet. Clones share one state.
 #[derive(Clone)]
@@ -34,6 +42,8 @@ struct Inner {
     upstreams: Upstreams,
     faults: Faults,
     journal: Journal,
+    doors: Doors,
+    politeness: Arc<Politeness>,
     clock: Clock,
     born: Instant,
 }
@@ -42,21 +52,31 @@ impl Simulator {
     /// A simulator that nobody can reach yet; see [`Simulator::start`] for one on a socket.
     pub fn new(config: Config) -> Self {
         let faults = Faults::new(config.seed);
+        let clock = Clock::new(config.clock);
         for fault in config.faults {
-            faults.inject(fault);
+            faults.inject_at(fault, Some(clock.now()));
         }
+        let politeness = Arc::new(Politeness::default());
         let world = World {
             market: Market::with(config.seed, config.symbols, config.halts),
             replay: config.replay,
         };
-        let upstreams = Upstreams::new(BinanceRest::new(&config.quotas), BinanceVision::new(config.publication));
-        let clock = Clock::new(config.clock);
+        let upstreams = Upstreams::new(
+            BinanceRest::new(&config.quotas, &politeness),
+            BinanceVision::new(config.publication),
+            CoinGecko::new(config.coingecko, &politeness),
+            AlternativeMe {
+                delay: config.fear_greed_delay,
+            },
+        );
         Self {
             inner: Arc::new(Inner {
                 world,
                 upstreams,
                 faults,
                 journal: Journal::default(),
+                doors: Doors::default(),
+                politeness,
                 clock,
                 born: Instant::now(),
             }),
@@ -78,9 +98,27 @@ impl Simulator {
         &self.inner.faults
     }
 
-    /// Switches a fault on; short for `faults().inject(fault)`.
+    /// Switches a fault on, from now on by the simulator's clock.
     pub fn inject(&self, fault: Fault) -> FaultId {
-        self.inner.faults.inject(fault)
+        self.inner.faults.inject_at(fault, Some(self.clock().now()))
+    }
+
+    /// The peak of every window of every quota, oldest first: what must stay below the limits.
+    pub fn peak_weights(&self) -> Vec<PeakWeight> {
+        self.inner.politeness.peaks()
+    }
+
+    /// Calls that came to a quota which had answered 429 or 418 with `Retry-After` before that was over, by the
+    /// simulator's clock. Over a socket, what was sent up to 50 ms after the refusal may have crossed it and is forgiven.
+    pub fn calls_in_quarantine(&self) -> usize {
+        self.inner.politeness.calls_in_quarantine()
+    }
+
+    /// Stops a symbol, or lets it trade again, from now on; `false` if there is no such symbol.
+    pub fn set_status(&self, market: ExchangeMarket, symbol: &str, status: SymbolStatus) -> bool {
+        let known = self.market().set_status(market, symbol, status, self.clock().now());
+        self.inner.upstreams.vision.forget();
+        known
     }
 
     /// The requests seen.
@@ -94,8 +132,41 @@ impl Simulator {
         self.inner.upstreams.vision.forget();
     }
 
+    /// Opens a further address of this simulator, whose behaviour below HTTP can be switched.
+    pub async fn open_door(&self) -> io::Result<Door> {
+        self.open_door_blocking()
+    }
+
+    /// The same for callers without a runtime.
+    pub fn open_door_blocking(&self) -> io::Result<Door> {
+        self.inner.doors.open(WeakSimulator(Arc::downgrade(&self.inner)))
+    }
+
+    /// The doors that have not been closed.
+    pub fn doors(&self) -> Vec<Door> {
+        self.inner.doors.list()
+    }
+
+    /// Closes a door by its id; `false` if there is none.
+    pub fn close_door(&self, id: u64) -> bool {
+        self.inner.doors.close(id)
+    }
+
+    pub(crate) fn close_doors(&self) {
+        self.inner.doors.close_all();
+    }
+
     /// Answers a request as of `now`, in microseconds.
     pub fn respond(&self, request: &Request, now: i64) -> Reply {
+        self.answer(request, now, Duration::ZERO)
+    }
+
+    /// The same for a caller on a socket, who hears of it later.
+    pub(crate) fn respond_by_wire(&self, request: &Request, now: i64) -> Reply {
+        self.answer(request, now, HEARD_AFTER)
+    }
+
+    fn answer(&self, request: &Request, now: i64, heard_after: Duration) -> Reply {
         if request.host == CONTROL_HOST {
             return whole(control::respond(self, request));
         }
@@ -106,7 +177,10 @@ impl Simulator {
                 format!("no such host here: {}", request.host),
             ));
         };
-        let effects = self.inner.faults.strike(upstream, request);
+        let elapsed = self.inner.born.elapsed().as_micros() as i64;
+        let pool = upstream.pool_name(request);
+        let in_quarantine = self.inner.politeness.knocks(&pool, now, elapsed);
+        let effects = self.inner.faults.strike(upstream, request, now);
         let (response, weight) = match effects.iter().find_map(|effect| replacement(effect, upstream, now)) {
             Some(response) => (response, 0),
             None => {
@@ -123,20 +197,49 @@ impl Simulator {
             response
         };
         let reply = deliver(compressed(request, upstream, response), &effects);
+        if let Some(seconds) = wait(&reply) {
+            let travel = match heard_after {
+                Duration::ZERO => Duration::ZERO,
+                after => reply.delay.saturating_add(after),
+            };
+            let heard = elapsed.saturating_add(i64::try_from(travel.as_micros()).unwrap_or(i64::MAX));
+            self.inner.politeness.told_to_wait(&pool, now, seconds, heard);
+        }
         self.inner.journal.record(Entry {
             at: now,
-            elapsed: self.inner.born.elapsed().as_micros() as i64,
+            elapsed,
             method: request.method.clone(),
             host: request.host.clone(),
             path: request.decoded_path(),
             query: request.query.clone(),
             status: reply.response.status,
             weight,
+            in_quarantine,
             bytes: reply.response.body.len(),
             faults: effects,
         });
         reply
     }
+}
+
+/// A simulator seen from something that it owns.
+#[derive(Clone)]
+pub(crate) struct WeakSimulator(Weak<Inner>);
+
+impl WeakSimulator {
+    /// The simulator, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Simulator> {
+        self.0.upgrade().map(|inner| Simulator { inner })
+    }
+}
+
+/// Seconds that a refusal tells the caller to wait, if it gets there.
+fn wait(reply: &Reply) -> Option<i64> {
+    let lost = matches!(reply.delivery, Delivery::Drop | Delivery::Silence);
+    if lost || !matches!(reply.response.status, 429 | 418) {
+        return None;
+    }
+    reply.response.header("retry-after")?.parse().ok()
 }
 
 fn halved(response: Response) -> Response {
@@ -179,6 +282,20 @@ fn whole(response: Response) -> Reply {
 fn replacement(effect: &Effect, upstream: Upstream, now: i64) -> Option<Response> {
     Some(match effect {
         Effect::Status { status, body } => Response::new(*status, "text/plain", body.clone()),
+        Effect::HeadNotServed { status } => Response::new(*status, "text/plain", ""),
+        Effect::CoinGeckoError {
+            shape,
+            status,
+            code,
+            message,
+            retry_after,
+        } => coingecko::refusal(*shape, *status, *code, message, *retry_after, now),
+        Effect::RateLimited { retry_after } if upstream == Upstream::CoinGecko => {
+            coingecko::too_many(Some(*retry_after), now)
+        }
+        Effect::RateLimited { retry_after } if upstream == Upstream::AlternativeMe => {
+            Response::new(429, "text/plain", "Too Many Requests").with("Retry-After", retry_after)
+        }
         Effect::RateLimited { retry_after } => quota::throttled(6000, *retry_after),
         Effect::Banned { retry_after } => {
             quota::banned(now.saturating_add(retry_after.saturating_mul(SECOND)), *retry_after)

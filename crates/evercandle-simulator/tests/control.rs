@@ -84,3 +84,20 @@ fn truth_is_told_and_halts_change_it() {
     );
     assert_eq!(call(&simulator, "GET", "truth?market=spot", "").0, 400);
 }
+
+#[test]
+fn symbols_are_stopped_and_politeness_is_reported() {
+    let simulator = simulator();
+    let stop = |status: &str| json!({ "market": "spot", "symbol": "ETHUSDT", "status": status }).to_string();
+    assert_eq!(call(&simulator, "POST", "status", &stop("HALT")), (200, json!({})));
+    assert_eq!(call(&simulator, "POST", "status", &stop("ASLEEP")).0, 400);
+    let info = Request::get("api.binance.com/api/v3/exchangeInfo?symbol=ETHUSDT");
+    let told = simulator.respond(&info, simulator.clock().now()).response.text();
+    assert!(told.contains("\"status\":\"HALT\""), "{told}");
+    let (_, record) = call(&simulator, "GET", "politeness", "");
+    assert_eq!(record["calls_in_quarantine"], 0);
+    assert_eq!(
+        (&record["peak_weights"][0]["pool"], &record["peak_weights"][0]["used"]),
+        (&json!("binance-spot"), &json!(20))
+    );
+}

@@ -170,3 +170,22 @@ async fn a_runtime_can_serve_it_beside_other_work() {
     assert!(reply.ends_with("{}"));
     assert_eq!(handle.journal().len(), 1);
 }
+
+/// Goal: calls in flight when a refusal goes out are no offence, later ones are. Method: ask at once, and after a while.
+#[test]
+fn calls_that_crossed_a_refusal_are_forgiven_and_later_ones_are_not() {
+    let handle = start();
+    handle.inject(Fault::new(Effect::RateLimited { retry_after: 60 }).times(1));
+    assert!(get(&handle, "api.binance.com/api/v3/ping").contains("Retry-After: 60\r\n"));
+    get(&handle, "api.binance.com/api/v3/ping");
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    get(&handle, "api.binance.com/api/v3/ping");
+    let flags: Vec<bool> = handle
+        .journal()
+        .requests()
+        .iter()
+        .map(|entry| entry.in_quarantine)
+        .collect();
+    assert_eq!((flags[0], flags[2]), (false, true));
+    assert!((1..=2).contains(&handle.calls_in_quarantine()));
+}

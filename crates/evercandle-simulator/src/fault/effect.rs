@@ -69,6 +69,11 @@ pub enum Effect {
         /// The code.
         code: i32,
     },
+    /// HEAD is not served, GET is: this status without a body. Only touches HEAD.
+    HeadNotServed {
+        /// 404, 405 or 501.
+        status: u16,
+    },
     /// 200 with a page of HTML: a captive portal, a listing browser, a challenge.
     Html,
     /// 200 with a small gzip body that unpacks to this many mebibytes of blanks.
@@ -128,6 +133,67 @@ pub enum Effect {
     PageOutOfOrder,
     /// One row in the middle of the page is missing.
     MissingRow,
+
+    // --- prices: Binance's tickers, and CoinGecko's prices where the same can happen --------------------------------
+    /// The price and the time of this long ago.
+    StalePrice {
+        /// How old.
+        hours: i64,
+    },
+    /// An answer about many lacks this symbol (or coin id).
+    MissingTicker {
+        /// Which.
+        symbol: String,
+    },
+    /// Every price reads like this: `0.00000000`, `NaN`, nothing; `null` if no text is given.
+    PriceText {
+        /// What is in the place of the price.
+        #[serde(default)]
+        text: Option<String>,
+    },
+    /// The first ticker of the answer carries this name with its own values.
+    MislabelledTicker {
+        /// The wrong name.
+        symbol: String,
+    },
+    /// Every ticker of an answer about many comes twice, the second time with the values of an hour ago.
+    DuplicateTickers,
+
+    // --- CoinGecko --------------------------------------------------------------------------------------------------
+    /// A refusal in one of the shapes that CoinGecko uses.
+    CoinGeckoError {
+        /// Which shape.
+        shape: ErrorShape,
+        /// The status code.
+        status: u16,
+        /// The code in the body, often not the status: 10002, 10010, 1020.
+        code: i64,
+        /// The sentence in the body.
+        #[serde(default)]
+        message: String,
+        /// Seconds to wait, if that is said.
+        #[serde(default)]
+        retry_after: Option<i64>,
+    },
+
+    // --- alternative.me ---------------------------------------------------------------------------------------------
+    /// 200 with no data and this in `metadata.error`.
+    FearGreedError {
+        /// The sentence.
+        message: String,
+    },
+    /// The newest day does not say when the next is due.
+    NoTimeUntilUpdate,
+    /// The newest days are not there.
+    MissingNewestDays {
+        /// How many.
+        days: usize,
+    },
+    /// The newest value is this number, whatever an index may be.
+    FearGreedValue {
+        /// 101, -1.
+        value: i64,
+    },
 
     // --- rows, by REST or by archive --------------------------------------------------------------------------------
     /// A row in the middle whose low is above its high.
@@ -219,12 +285,32 @@ pub enum HeaderStyle {
     Repeated,
 }
 
+/// How CoinGecko words a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorShape {
+    /// `{"error":"coin not found"}`
+    Flat,
+    /// `{"status":{"error_code":429,"error_message":"…"}}`
+    Status,
+    /// `{"error":{"status":{"timestamp":"…","error_code":10012,"error_message":"…"}}}`
+    Nested,
+    /// `{"status":500,"error":"Internal Server Error"}`
+    Server,
+}
+
 /// What kind of request an effect can touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     Anything,
     RestKlines,
     RestTime,
+    /// Binance's tickers.
+    Tickers,
+    /// Binance's tickers and CoinGecko's prices.
+    Prices,
+    CoinGecko,
+    FearGreed,
     /// Pages of klines and archives alike.
     Rows,
     /// The zip and its sidecar, which must tell one story.
@@ -248,6 +334,12 @@ impl Effect {
             | UnsettledRows { .. }
             | MissingRow => Reach::RestKlines,
             ClockSkew { .. } => Reach::RestTime,
+            MislabelledTicker { .. } | DuplicateTickers => Reach::Tickers,
+            StalePrice { .. } | MissingTicker { .. } | PriceText { .. } => Reach::Prices,
+            CoinGeckoError { .. } => Reach::CoinGecko,
+            FearGreedError { .. } | NoTimeUntilUpdate | MissingNewestDays { .. } | FearGreedValue { .. } => {
+                Reach::FearGreed
+            }
             ImpossibleRow | NotANumber => Reach::Rows,
             WrongChecksum | StaleChecksum | MissingChecksum => Reach::Sidecar,
             NotFound

@@ -7,10 +7,12 @@
 mod effect;
 mod rest_rows;
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-pub use effect::{Effect, HeaderStyle};
+pub use effect::{Effect, ErrorShape, HeaderStyle};
 
 use crate::market::Noise;
 use crate::message::Request;
@@ -44,6 +46,26 @@ pub struct Fault {
     /// How likely it is to touch a request it could. For archives the dice are thrown once per file.
     #[serde(default = "certain")]
     pub probability: f64,
+    /// Only in alternating stretches of the simulator's clock, the first of which begins with the fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flapping: Option<Flapping>,
+}
+
+/// A fault that comes and goes: in force for `down`, not for `up`, and again. In microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flapping {
+    /// How long it is in force.
+    pub down: i64,
+    /// How long it is not.
+    pub up: i64,
+}
+
+impl Flapping {
+    /// Whether it is in force so long after it began.
+    fn is_down(self, since: i64) -> bool {
+        let period = self.down.saturating_add(self.up);
+        period <= 0 || since.rem_euclid(period) < self.down
+    }
 }
 
 fn certain() -> f64 {
@@ -60,6 +82,7 @@ impl Fault {
             method: String::new(),
             times: None,
             probability: 1.0,
+            flapping: None,
         }
     }
 
@@ -105,9 +128,20 @@ impl Fault {
         Self { probability, ..self }
     }
 
+    /// Only for `down` at a time, with `up` between, by the simulator's clock and from the moment it is switched on.
+    pub fn flapping(self, down: Duration, up: Duration) -> Self {
+        let microseconds = |length: Duration| i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+        let (down, up) = (microseconds(down), microseconds(up));
+        Self {
+            flapping: Some(Flapping { down, up }),
+            ..self
+        }
+    }
+
     fn aims_at(&self, upstream: Upstream, request: &Request, location: &str) -> bool {
         self.aims_at_host(upstream, &request.host)
             && (self.method.is_empty() || self.method == request.method)
+            && (!matches!(self.effect, Effect::HeadNotServed { .. }) || request.method == "HEAD")
             && contains(location, &self.path)
             && self.reaches(upstream, location)
     }
@@ -133,6 +167,14 @@ impl Fault {
                 upstream.is_rest() && location.contains("/klines")
                     || upstream == Upstream::BinanceVision && location.contains(".zip")
             }
+            Reach::Tickers => upstream.is_binance_rest() && location.contains("/ticker/"),
+            Reach::Prices => {
+                upstream.is_binance_rest() && location.contains("/ticker/")
+                    || upstream == Upstream::CoinGecko
+                        && (location.contains("/simple/price") || location.contains("/coins/markets"))
+            }
+            Reach::CoinGecko => upstream == Upstream::CoinGecko,
+            Reach::FearGreed => upstream == Upstream::AlternativeMe,
             Reach::Archive => upstream == Upstream::BinanceVision && location.contains(".zip"),
             Reach::Sidecar => upstream == Upstream::BinanceVision && location.contains(".zip.CHECKSUM"),
         }
@@ -163,6 +205,9 @@ pub struct ActiveFault {
     /// How many requests it could have touched.
     #[serde(skip)]
     seen: u64,
+    /// When it began by the simulator's clock, once that is known.
+    #[serde(skip)]
+    since: Option<i64>,
 }
 
 /// The faults in force, in the order they were injected.
@@ -186,8 +231,13 @@ impl Faults {
         }
     }
 
-    /// Switches a fault on.
+    /// Switches a fault on. One that flaps begins with the first request it could touch; see [`crate::Simulator::inject`]
+    /// for one that begins now.
     pub fn inject(&self, fault: Fault) -> FaultId {
+        self.inject_at(fault, None)
+    }
+
+    pub(crate) fn inject_at(&self, fault: Fault, since: Option<i64>) -> FaultId {
         let mut book = self.book.lock();
         book.next += 1;
         let id = book.next;
@@ -196,6 +246,7 @@ impl Faults {
             fault,
             applied: 0,
             seen: 0,
+            since,
         });
         id
     }
@@ -219,7 +270,7 @@ impl Faults {
     }
 
     /// The effects on a request, charged to their budgets.
-    pub(crate) fn strike(&self, upstream: Upstream, request: &Request) -> Vec<Effect> {
+    pub(crate) fn strike(&self, upstream: Upstream, request: &Request, now: i64) -> Vec<Effect> {
         let mut location = request.decoded_path();
         if !request.query.is_empty() {
             location = format!("{location}?{}", request.query);
@@ -229,6 +280,12 @@ impl Faults {
         for active in &mut self.book.lock().active {
             if active.fault.times == Some(0) || !active.fault.aims_at(upstream, request, &location) {
                 continue;
+            }
+            if let Some(flapping) = active.fault.flapping {
+                let since = *active.since.get_or_insert(now);
+                if !flapping.is_down(now.saturating_sub(since)) {
+                    continue;
+                }
             }
             // A sidecar shares the fate of its archive: the dice are thrown per file, and only archives cost budget.
             let of_archive = match active.fault.effect.reach() {
@@ -258,11 +315,12 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::SECOND;
 
     fn strike(faults: &Faults, target: &str) -> usize {
         let request = Request::get(target);
         let upstream = Upstream::of_host(&request.host).unwrap();
-        faults.strike(upstream, &request).len()
+        faults.strike(upstream, &request, 0).len()
     }
 
     #[test]
@@ -303,7 +361,7 @@ mod tests {
         assert_eq!(strike(&faults, "api.binance.com/api/v3/ping"), 1);
         assert_eq!(strike(&faults, "fapi.binance.com/fapi/v1/ping"), 0);
         let head = Request::new("HEAD", "api.binance.com/api/v3/ping");
-        assert!(faults.strike(Upstream::BinanceSpot, &head).is_empty());
+        assert!(faults.strike(Upstream::BinanceSpot, &head, 0).is_empty());
     }
 
     #[test]
@@ -318,6 +376,30 @@ mod tests {
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
         assert!((16..48).contains(&run(3).iter().sum::<usize>()));
+    }
+
+    #[test]
+    fn a_flapping_fault_comes_and_goes_with_the_clock() {
+        let faults = Faults::new(1);
+        let (down, up) = (Duration::from_secs(2), Duration::from_secs(3));
+        faults.inject_at(Fault::new(Effect::Html).flapping(down, up), Some(100 * SECOND));
+        let request = Request::get("api.binance.com/api/v3/ping");
+        let struck: Vec<usize> = (100..112)
+            .map(|second| faults.strike(Upstream::BinanceSpot, &request, second * SECOND).len())
+            .collect();
+        assert_eq!(struck, [1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);
+        let read: Fault =
+            serde_json::from_str(r#"{"effect":{"kind":"html"},"flapping":{"down":2000000,"up":3000000}}"#).unwrap();
+        assert_eq!(read, Fault::new(Effect::Html).flapping(down, up));
+    }
+
+    #[test]
+    fn a_server_without_head_still_serves_get() {
+        let faults = Faults::new(1);
+        faults.inject(Fault::new(Effect::HeadNotServed { status: 405 }));
+        assert_eq!(strike(&faults, "api.binance.com/api/v3/ping"), 0);
+        let head = Request::new("HEAD", "api.binance.com/api/v3/ping");
+        assert_eq!(faults.strike(Upstream::BinanceSpot, &head, 0).len(), 1);
     }
 
     #[test]

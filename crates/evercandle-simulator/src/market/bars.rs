@@ -9,6 +9,7 @@
 use super::halts::Halt;
 use super::kline::Kline;
 use super::noise::{Noise, exp};
+use super::status::Stop;
 use super::symbols::{ExchangeMarket, SymbolSpec};
 use crate::time::{DAY, HOUR, MINUTE};
 
@@ -55,18 +56,23 @@ pub(super) struct Bars {
     halts: Vec<Halt>,
     /// The latest end among each halt and those before it: what makes looking them up a binary search.
     halts_end: Vec<i64>,
+    /// Where a stop of this symbol that still lasts began.
+    stopped: i64,
     /// Level of the noises at the listing, subtracted so that a symbol starts near its price.
     origin: f64,
 }
 
 impl Bars {
-    pub(super) fn new(seed: u64, spec: SymbolSpec, halts: &[Halt]) -> Self {
+    pub(super) fn new(seed: u64, spec: SymbolSpec, halts: &[Halt], stops: &[Stop]) -> Self {
         let noise = Noise::new(seed, &format!("{}/{}", spec.market, spec.name));
         let mut halts: Vec<Halt> = halts
             .iter()
             .copied()
             .filter(|halt| halt.market == spec.market)
             .collect();
+        let own = stops.iter().filter(|stop| stop.concerns(spec.market, &spec.name));
+        halts.extend(own.clone().map(Stop::halt));
+        let stopped = own.filter(|stop| stop.lasts()).map(|stop| stop.start).min();
         halts.sort_by_key(|halt| halt.start);
         let halts_end = halts
             .iter()
@@ -81,6 +87,7 @@ impl Bars {
             noise,
             halts,
             halts_end,
+            stopped: stopped.unwrap_or(i64::MAX),
             origin,
         }
     }
@@ -89,9 +96,14 @@ impl Bars {
         &self.spec
     }
 
+    /// The first instant without trading, for good as far as anybody knows.
+    pub(super) fn ended(&self) -> i64 {
+        self.spec.ended().min(self.stopped)
+    }
+
     /// The rows of one hour's minutes that exist: at most sixty.
     pub(super) fn minutes_of_hour(&self, hour: i64) -> Vec<Kline> {
-        if hour + HOUR <= self.spec.listed || hour >= self.spec.ended() {
+        if hour + HOUR <= self.spec.listed || hour >= self.ended() {
             return Vec::new();
         }
         let nodes = self.nodes_of_hour(hour);
@@ -100,7 +112,7 @@ impl Bars {
         let mut rows = Vec::with_capacity(MINUTES);
         for m in 0..MINUTES {
             let open_time = hour + m as i64 * MINUTE;
-            if open_time < self.spec.listed || open_time >= self.spec.ended() {
+            if open_time < self.spec.listed || open_time >= self.ended() {
                 continue;
             }
             let lively = activity.0 + (activity.1 - activity.0) * m as f64 / MINUTES as f64;
@@ -121,7 +133,7 @@ impl Bars {
     /// The rows of the sixty seconds of the minute opening at `minute` that exist.
     pub(super) fn seconds_of_minute(&self, minute: i64) -> Vec<Kline> {
         let hour = minute.div_euclid(HOUR) * HOUR;
-        if minute < self.spec.listed || minute >= self.spec.ended() {
+        if minute < self.spec.listed || minute >= self.ended() {
             return Vec::new();
         }
         if matches!(self.standstill(minute, minute + MINUTE), Standstill::Whole) {

@@ -8,12 +8,16 @@
 //! Within a symbol each 1m kline opens where the one before closed, unless a halt or the listing lies between.
 
 mod bars;
+mod coins;
+mod fear_greed;
 mod halts;
 mod interval;
 mod kline;
 mod noise;
 mod seconds;
+mod status;
 mod symbols;
+mod ticker;
 mod view;
 
 use std::collections::HashMap;
@@ -22,15 +26,21 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::time::HOUR;
+use crate::time::{HOUR, SECOND};
 use bars::{Bars, fold};
+use status::Stop;
 use view::View;
 
+pub use coins::{Coin, CoinSource, IndexQuote, coins};
+pub use fear_greed::FearGreed;
 pub use halts::{Halt, HaltKind, known_halts};
 pub use interval::{Grid, Interval};
 pub use kline::{Kline, Scales, decimal};
 pub(crate) use noise::Noise;
+pub use status::SymbolStatus;
 pub use symbols::{Ending, ExchangeMarket, SymbolSpec, universe};
+pub use ticker::Ticker;
+pub(crate) use ticker::number;
 
 /// Days remembered as sums, so that a decade of weeks is added up once: about 30 MB at most.
 const REMEMBERED_DAYS_MAX: usize = 200_000;
@@ -75,6 +85,7 @@ pub struct Market {
     seed: u64,
     symbols: RwLock<Vec<Arc<Bars>>>,
     halts: RwLock<Vec<Halt>>,
+    stops: RwLock<Vec<Stop>>,
     /// Sums of whole UTC days by symbol and day.
     days: Mutex<HashMap<(ExchangeMarket, String), Days>>,
 }
@@ -89,12 +100,13 @@ impl Market {
     pub fn with(seed: u64, symbols: Vec<SymbolSpec>, halts: Vec<Halt>) -> Self {
         let bars = symbols
             .into_iter()
-            .map(|spec| Arc::new(Bars::new(seed, spec, &halts)))
+            .map(|spec| Arc::new(Bars::new(seed, spec, &halts, &[])))
             .collect();
         Self {
             seed,
             symbols: RwLock::new(bars),
             halts: RwLock::new(halts),
+            stops: RwLock::default(),
             days: Mutex::default(),
         }
     }
@@ -127,11 +139,54 @@ impl Market {
 
     /// Adds a halt. History changes at once: rows inside it are gone from every interval.
     pub fn add_halt(&self, halt: Halt) {
-        let mut halts = self.halts.write();
-        halts.push(halt);
-        let mut symbols = self.symbols.write();
-        for bars in symbols.iter_mut() {
-            *bars = Arc::new(Bars::new(self.seed, bars.spec().clone(), &halts));
+        self.halts.write().push(halt);
+        self.rewrite();
+    }
+
+    /// What a symbol is up to at `now`; `None` before its listing and for names that never were.
+    pub fn status(&self, market: ExchangeMarket, symbol: &str, now: i64) -> Option<SymbolStatus> {
+        let bars = self.bars(market, symbol).filter(|bars| bars.spec().listed <= now)?;
+        Some(status::status(bars.spec(), &self.stops.read(), now))
+    }
+
+    /// The first instant without trading: the end of the symbol, or a stop that lasts.
+    pub(crate) fn ended(&self, market: ExchangeMarket, symbol: &str) -> Option<i64> {
+        self.bars(market, symbol).map(|bars| bars.ended())
+    }
+
+    /// Stops a symbol at `now`, or lets it trade again from `now` on; `false` if there is no such symbol.
+    pub fn set_status(&self, market: ExchangeMarket, symbol: &str, status: SymbolStatus, now: i64) -> bool {
+        if self.bars(market, symbol).is_none() {
+            return false;
+        }
+        // Klines know whole seconds: what had been shown by now stays.
+        let now = now.div_euclid(SECOND) * SECOND;
+        let mut stops = self.stops.write();
+        let lasting = stops
+            .iter_mut()
+            .find(|stop| stop.concerns(market, symbol) && stop.lasts());
+        match (lasting, status) {
+            (Some(stop), SymbolStatus::Trading) => stop.end = now.max(stop.start),
+            (Some(stop), status) => stop.status = status,
+            (None, SymbolStatus::Trading) => {}
+            (None, status) => stops.push(Stop {
+                market,
+                symbol: symbol.to_owned(),
+                status,
+                start: now,
+                end: i64::MAX,
+            }),
+        }
+        drop(stops);
+        self.rewrite();
+        true
+    }
+
+    /// Invents every symbol anew, because history has changed.
+    fn rewrite(&self) {
+        let (halts, stops) = (self.halts.read(), self.stops.read());
+        for bars in self.symbols.write().iter_mut() {
+            *bars = Arc::new(Bars::new(self.seed, bars.spec().clone(), &halts, &stops));
         }
         self.days.lock().clear();
     }

@@ -19,7 +19,7 @@ pub(super) struct View<'a> {
 impl View<'_> {
     pub(super) fn rows(&self, open_times: Range<i64>) -> Vec<Kline> {
         let spec = self.bars.spec();
-        let last = spec.ended().min(self.now.saturating_add(1)).min(open_times.end);
+        let last = self.bars.ended().min(self.now.saturating_add(1)).min(open_times.end);
         if open_times.start >= last {
             return Vec::new();
         }
@@ -98,7 +98,7 @@ impl View<'_> {
 
     /// Adds up everything between two instants on whole minutes.
     fn sum(&self, start: i64, end: i64) -> Option<Kline> {
-        let end = end.min(self.bars.spec().ended());
+        let end = end.min(self.bars.ended());
         let mut at = start.max(self.bars.spec().listed.div_euclid(HOUR) * HOUR);
         let mut parts = Vec::new();
         while at < end {
@@ -137,7 +137,7 @@ impl View<'_> {
     pub(super) fn oldest(&self, open_times: Range<i64>, limit: usize) -> Vec<Kline> {
         let spec = self.bars.spec();
         let mut rows: Vec<Kline> = Vec::new();
-        let last = open_times.end.min(spec.ended()).min(self.now.saturating_add(1));
+        let last = open_times.end.min(self.bars.ended()).min(self.now.saturating_add(1));
         if open_times.start >= last {
             return rows;
         }
@@ -153,7 +153,7 @@ impl View<'_> {
     pub(super) fn newest(&self, open_times: Range<i64>, limit: usize) -> Vec<Kline> {
         let spec = self.bars.spec();
         let first = open_times.start.max(self.grid.floor(spec.listed));
-        let mut end = open_times.end.min(spec.ended()).min(self.now.saturating_add(1));
+        let mut end = open_times.end.min(self.bars.ended()).min(self.now.saturating_add(1));
         let mut pages: Vec<Vec<Kline>> = Vec::new();
         let mut count = 0;
         while count < limit && end > first {

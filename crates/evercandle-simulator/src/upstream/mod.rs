@@ -1,17 +1,20 @@
 //! The hosts that can be reached, and what answers behind each.
 //!
-//! A provider that is not here yet (CoinGecko, alternative.me, the WebSocket streams) gets a variant, a module
-//! beside these and an arm in [`Upstreams::respond`]; nothing else has to know.
+//! A provider that is not here yet (the WebSocket streams) gets a variant, a module beside these and an arm in [`Upstreams::respond`]; nothing else has to know.
 
+pub(crate) mod alternative_me;
 pub(crate) mod binance_rest;
 pub(crate) mod binance_vision;
+pub(crate) mod coingecko;
 pub(crate) mod replay;
 
 use crate::fault::Effect;
 use crate::market::{ExchangeMarket, Market};
 use crate::message::{Request, Response};
+use alternative_me::AlternativeMe;
 use binance_rest::{BinanceRest, Dialect};
 use binance_vision::BinanceVision;
+use coingecko::CoinGecko;
 use replay::Replay;
 
 /// One of the services pretended here.
@@ -29,6 +32,10 @@ pub enum Upstream {
     BinanceVision,
     /// The bucket behind the archive, which can be listed.
     BinanceVisionListing,
+    /// `api.coingecko.com` and `pro-api.coingecko.com`.
+    CoinGecko,
+    /// `api.alternative.me`.
+    AlternativeMe,
 }
 
 /// Spot hosts that share one address pool.
@@ -43,13 +50,15 @@ const SPOT_HOSTS: [&str; 6] = [
 
 impl Upstream {
     /// All of them.
-    pub const ALL: [Upstream; 6] = [
+    pub const ALL: [Upstream; 8] = [
         Upstream::BinanceSpot,
         Upstream::BinanceMarketData,
         Upstream::BinanceUsdM,
         Upstream::BinanceCoinM,
         Upstream::BinanceVision,
         Upstream::BinanceVisionListing,
+        Upstream::CoinGecko,
+        Upstream::AlternativeMe,
     ];
 
     /// The name faults use for it.
@@ -61,6 +70,8 @@ impl Upstream {
             Upstream::BinanceCoinM => "binance-coinm",
             Upstream::BinanceVision => "binance-vision",
             Upstream::BinanceVisionListing => "binance-vision-listing",
+            Upstream::CoinGecko => "coingecko",
+            Upstream::AlternativeMe => "alternative-me",
         }
     }
 
@@ -73,13 +84,39 @@ impl Upstream {
             "dapi.binance.com" => Some(Upstream::BinanceCoinM),
             "data.binance.vision" => Some(Upstream::BinanceVision),
             "s3-ap-northeast-1.amazonaws.com" => Some(Upstream::BinanceVisionListing),
+            "api.coingecko.com" | "pro-api.coingecko.com" => Some(Upstream::CoinGecko),
+            "api.alternative.me" => Some(Upstream::AlternativeMe),
             _ => None,
         }
     }
 
-    /// Whether it speaks the REST dialects rather than serving files.
+    /// Whether it answers questions rather than serving files.
     pub(crate) fn is_rest(self) -> bool {
         !matches!(self, Upstream::BinanceVision | Upstream::BinanceVisionListing)
+    }
+
+    /// Whether it speaks one of Binance's REST dialects.
+    pub(crate) fn is_binance_rest(self) -> bool {
+        self.dialect().is_some()
+    }
+
+    fn dialect(self) -> Option<Dialect> {
+        match self {
+            Upstream::BinanceSpot => Some(Dialect::Spot),
+            Upstream::BinanceMarketData => Some(Dialect::MarketData),
+            Upstream::BinanceUsdM => Some(Dialect::UsdM),
+            Upstream::BinanceCoinM => Some(Dialect::CoinM),
+            _ => None,
+        }
+    }
+
+    /// The name of the quota that a request is charged to.
+    pub(crate) fn pool_name(self, request: &Request) -> String {
+        match self.dialect() {
+            Some(dialect) => BinanceRest::pool_name(dialect, request).to_owned(),
+            None if self == Upstream::CoinGecko => CoinGecko::pool_name(request),
+            None => self.name().to_owned(),
+        }
     }
 }
 
@@ -100,11 +137,23 @@ impl World {
 pub(crate) struct Upstreams {
     rest: BinanceRest,
     pub(crate) vision: BinanceVision,
+    coingecko: CoinGecko,
+    alternative_me: AlternativeMe,
 }
 
 impl Upstreams {
-    pub(crate) fn new(rest: BinanceRest, vision: BinanceVision) -> Self {
-        Self { rest, vision }
+    pub(crate) fn new(
+        rest: BinanceRest,
+        vision: BinanceVision,
+        coingecko: CoinGecko,
+        alternative_me: AlternativeMe,
+    ) -> Self {
+        Self {
+            rest,
+            vision,
+            coingecko,
+            alternative_me,
+        }
     }
 
     /// The answer of one upstream, with the faults that change its content.
@@ -116,15 +165,16 @@ impl Upstreams {
         effects: &[Effect],
         now: i64,
     ) -> Answer {
-        let dialect = match upstream {
-            Upstream::BinanceSpot => Dialect::Spot,
-            Upstream::BinanceMarketData => Dialect::MarketData,
-            Upstream::BinanceUsdM => Dialect::UsdM,
-            Upstream::BinanceCoinM => Dialect::CoinM,
-            Upstream::BinanceVision => return Answer::free(self.vision.object(world, request, effects, now)),
-            Upstream::BinanceVisionListing => return Answer::free(self.vision.listing(world, request, now)),
-        };
-        self.rest.respond(dialect, world, request, effects, now)
+        match upstream {
+            Upstream::BinanceSpot => self.rest.respond(Dialect::Spot, world, request, effects, now),
+            Upstream::BinanceMarketData => self.rest.respond(Dialect::MarketData, world, request, effects, now),
+            Upstream::BinanceUsdM => self.rest.respond(Dialect::UsdM, world, request, effects, now),
+            Upstream::BinanceCoinM => self.rest.respond(Dialect::CoinM, world, request, effects, now),
+            Upstream::BinanceVision => Answer::free(self.vision.object(world, request, effects, now)),
+            Upstream::BinanceVisionListing => Answer::free(self.vision.listing(world, request, now)),
+            Upstream::CoinGecko => self.coingecko.respond(world, request, effects, now),
+            Upstream::AlternativeMe => Answer::free(self.alternative_me.respond(world, request, effects, now)),
+        }
     }
 }
 

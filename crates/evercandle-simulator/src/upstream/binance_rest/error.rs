@@ -17,6 +17,10 @@ pub(crate) enum ApiError {
     LookupTooLong,
     BadCombination,
     InvalidValue(&'static str),
+    BadTickerType,
+    BadStatus,
+    StatusMismatch,
+    RepeatedSymbol,
     BadTimeUnit,
 }
 
@@ -36,7 +40,11 @@ impl ApiError {
             LookupTooLong => -1127,
             BadCombination => -1128,
             InvalidValue(_) => -1130,
+            BadStatus => -1122,
+            BadTickerType => -1139,
+            RepeatedSymbol => -1151,
             BadTimeUnit => -1194,
+            StatusMismatch => -1220,
         }
     }
 
@@ -61,6 +69,10 @@ impl ApiError {
             LookupTooLong => "Lookup interval is too big. More than 200 days between startTime and endTime.".to_owned(),
             BadCombination => "Combination of optional parameters invalid.".to_owned(),
             InvalidValue(parameter) => format!("Data sent for parameter '{parameter}' is not valid."),
+            BadStatus => "Invalid symbolStatus.".to_owned(),
+            BadTickerType => "Invalid ticker type.".to_owned(),
+            RepeatedSymbol => "Symbol is present multiple times in the list.".to_owned(),
+            StatusMismatch => "The symbol's status does not match the requested symbolStatus.".to_owned(),
             BadTimeUnit => "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.".to_owned(),
         }
     }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::Dialect;
 use super::error::ApiError;
-use super::parameters::{Parameters, check_symbol};
-use crate::market::{Ending, ExchangeMarket, SymbolSpec};
+use super::parameters::{Parameters, check_symbol, symbol_list};
+use super::tickers::status;
+use crate::market::{Ending, ExchangeMarket, SymbolSpec, SymbolStatus};
 use crate::message::Request;
 use crate::upstream::World;
 
@@ -26,11 +27,11 @@ pub(super) fn answer(
         .filter(|spec| spec.listed <= now)
         .collect();
     let symbols = if dialect.is_spot() {
-        chosen(listed, request)?
+        chosen(listed, world, request, now)?
     } else {
         listed
     };
-    let rows: Vec<Value> = symbols.iter().map(|spec| row(spec, now)).collect();
+    let rows: Vec<Value> = symbols.iter().map(|spec| row(spec, world, now)).collect();
     let limits = json!([{
         "rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit,
     }, {
@@ -46,20 +47,24 @@ pub(super) fn answer(
     .to_string())
 }
 
-/// Applies `symbol` and `symbols`; one bad name fails the whole call.
-fn chosen(listed: Vec<SymbolSpec>, request: &Request) -> Result<Vec<SymbolSpec>, ApiError> {
+/// Applies `symbol`, `symbols` or `symbolStatus`, one of them at most; one bad name fails the whole call.
+fn chosen(listed: Vec<SymbolSpec>, world: &World, request: &Request, now: i64) -> Result<Vec<SymbolSpec>, ApiError> {
     let mut parameters = Parameters::of(request)?;
     let one = parameters.take("symbol")?;
     let many = parameters.take("symbols")?;
     parameters.take("permissions")?;
     parameters.take("showPermissionSets")?;
-    parameters.take("symbolStatus")?;
+    let wanted = parameters.take("symbolStatus")?.map(|text| status(&text)).transpose()?;
     parameters.finish()?;
-    let names: Vec<String> = match (one, many) {
-        (Some(_), Some(_)) => return Err(ApiError::BadCombination),
-        (Some(one), None) => vec![check_symbol(one)?],
-        (None, Some(many)) => serde_json::from_str(&many).map_err(|_| ApiError::InvalidValue("symbols"))?,
-        (None, None) => return Ok(listed),
+    let names: Vec<String> = match (one, many, wanted) {
+        (Some(one), None, None) => vec![check_symbol(one)?],
+        (None, Some(many), None) => symbol_list(&many)?,
+        (None, None, None) => return Ok(listed),
+        (None, None, wanted) => {
+            let matches = |spec: &SymbolSpec| world.market.status(spec.market, &spec.name, now) == wanted;
+            return Ok(listed.into_iter().filter(matches).collect());
+        }
+        _ => return Err(ApiError::BadCombination),
     };
     names
         .iter()
@@ -73,13 +78,12 @@ fn chosen(listed: Vec<SymbolSpec>, request: &Request) -> Result<Vec<SymbolSpec>,
         .collect()
 }
 
-fn row(spec: &SymbolSpec, now: i64) -> Value {
+fn row(spec: &SymbolSpec, world: &World, now: i64) -> Value {
     let step = |decimals: u8| crate::market::decimal(1, decimals);
-    let status = match (spec.trades_at(now), spec.market) {
-        (true, _) => "TRADING",
-        (false, ExchangeMarket::Spot) => "BREAK",
-        (false, _) => "SETTLING",
-    };
+    let status = world
+        .market
+        .status(spec.market, &spec.name, now)
+        .map(SymbolStatus::name);
     let filters = json!([
         { "filterType": "PRICE_FILTER", "minPrice": step(spec.tick_decimals), "maxPrice": "1000000.00000000",
           "tickSize": step(spec.tick_decimals) },

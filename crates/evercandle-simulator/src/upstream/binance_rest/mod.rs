@@ -2,22 +2,28 @@
 //!
 //! One handler serves all four, because they differ in four facts (market, page size, weights, window rule) and share
 //! the rest: validation, error sentences, weights in headers, the kline in progress at the end of the newest page.
-//! The ticker routes belong in [`Route`]; until they are written they answer 404 as any unknown path does.
+//! A route that is not in [`Route`] answers 404 as any unknown path does.
 
 pub(crate) mod error;
 mod exchange_info;
 mod klines;
 mod parameters;
 pub(crate) mod quota;
+mod ratios;
+mod tickers;
+
+use std::sync::Arc;
 
 use super::{Answer, World};
 use crate::config::Quotas;
 use crate::fault::Effect;
 use crate::market::ExchangeMarket;
 use crate::message::{Request, Response};
-use crate::time::TimeUnit;
+use crate::politeness::Politeness;
+use crate::time::{MINUTE, TimeUnit};
 use error::ApiError;
 use quota::{Pool, Verdict};
+use ratios::Ratio;
 
 /// Which interface a host speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,22 +57,35 @@ impl Dialect {
     }
 }
 
-/// The routes that exist on every dialect.
+/// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Ping,
     Time,
     ExchangeInfo,
     Klines,
+    Ticker(tickers::Kind),
+    /// USD-M only, outside its prefix and on a quota of its own.
+    Ratio(Ratio),
 }
 
 impl Route {
     fn of(dialect: Dialect, path: &str) -> Option<Self> {
+        if dialect == Dialect::UsdM {
+            if path == "/fapi/v2/ticker/price" {
+                return Some(Route::Ticker(tickers::Kind::Price));
+            }
+            if let Some(name) = path.strip_prefix("/futures/data/") {
+                return Ratio::of(name).map(Route::Ratio);
+            }
+        }
         match path.strip_prefix(dialect.prefix())? {
             "ping" => Some(Route::Ping),
             "time" => Some(Route::Time),
             "exchangeInfo" => Some(Route::ExchangeInfo),
             "klines" => Some(Route::Klines),
+            "ticker/price" => Some(Route::Ticker(tickers::Kind::Price)),
+            "ticker/24hr" => Some(Route::Ticker(tickers::Kind::Day)),
             _ => None,
         }
     }
@@ -77,6 +96,9 @@ impl Route {
             Route::Ping | Route::Time => 1,
             Route::ExchangeInfo if dialect.is_spot() => 20,
             Route::ExchangeInfo => 1,
+            Route::Ticker(kind) => tickers::weight(kind, dialect, request),
+            // One call of a thousand in five minutes.
+            Route::Ratio(_) => 1,
             Route::Klines if dialect.is_spot() => 2,
             Route::Klines => {
                 let pairs = request.query_pairs();
@@ -95,28 +117,44 @@ impl Route {
     }
 }
 
+/// Calls to `/futures/data/` per five minutes and address.
+const RATIO_CALLS_MAX: u32 = 1000;
+
 /// The interfaces with their quotas.
 pub(crate) struct BinanceRest {
     spot: Pool,
     market_data: Pool,
     /// USD-M and COIN-M share one since 2026-06.
     futures: Pool,
+    ratios: Pool,
 }
 
 impl BinanceRest {
-    pub(crate) fn new(quotas: &Quotas) -> Self {
+    pub(crate) fn new(quotas: &Quotas, record: &Arc<Politeness>) -> Self {
         Self {
-            spot: Pool::new(quotas.spot),
-            market_data: Pool::new(quotas.market_data),
-            futures: Pool::new(quotas.futures),
+            spot: Pool::new("binance-spot", quotas.spot, MINUTE, record),
+            market_data: Pool::new("binance-market-data", quotas.market_data, MINUTE, record),
+            futures: Pool::new("binance-futures", quotas.futures, MINUTE, record),
+            ratios: Pool::new("binance-futures-data", RATIO_CALLS_MAX, 5 * MINUTE, record),
         }
     }
 
-    fn pool(&self, dialect: Dialect) -> &Pool {
+    fn pool(&self, dialect: Dialect, route: Route) -> &Pool {
+        match (dialect, route) {
+            (_, Route::Ratio(_)) => &self.ratios,
+            (Dialect::Spot, _) => &self.spot,
+            (Dialect::MarketData, _) => &self.market_data,
+            (Dialect::UsdM | Dialect::CoinM, _) => &self.futures,
+        }
+    }
+
+    /// The name of the quota that a request is charged to.
+    pub(crate) fn pool_name(dialect: Dialect, request: &Request) -> &'static str {
         match dialect {
-            Dialect::Spot => &self.spot,
-            Dialect::MarketData => &self.market_data,
-            Dialect::UsdM | Dialect::CoinM => &self.futures,
+            Dialect::Spot => "binance-spot",
+            Dialect::MarketData => "binance-market-data",
+            Dialect::UsdM if request.path.starts_with("/futures/data/") => "binance-futures-data",
+            Dialect::UsdM | Dialect::CoinM => "binance-futures",
         }
     }
 
@@ -134,7 +172,7 @@ impl BinanceRest {
                 weight: 0,
             };
         };
-        let pool = self.pool(dialect);
+        let pool = self.pool(dialect, route);
         let weight = route.weight(dialect, request);
         let verdict = pool.charge(weight, now);
         let response = match pool.refusal(&verdict) {
@@ -145,6 +183,7 @@ impl BinanceRest {
             },
         };
         let response = match verdict {
+            _ if matches!(route, Route::Ratio(_)) => response,
             Verdict::Admitted { used } | Verdict::Throttled { used, .. } => response
                 .with("x-mbx-used-weight", used)
                 .with("x-mbx-used-weight-1m", used),
@@ -179,7 +218,11 @@ impl BinanceRest {
                 });
                 Ok(format!("{{\"serverTime\":{}}}", unit.count(now.saturating_add(skew))))
             }
-            Route::ExchangeInfo => exchange_info::answer(dialect, world, request, self.pool(dialect).limit(), now),
+            Route::ExchangeInfo => {
+                exchange_info::answer(dialect, world, request, self.pool(dialect, route).limit(), now)
+            }
+            Route::Ticker(kind) => tickers::answer(kind, dialect, world, request, unit, effects, now),
+            Route::Ratio(ratio) => ratios::answer(ratio, world, request, now),
             Route::Klines => {
                 let rows = klines::rows(dialect, world, request, unit, effects, now)?;
                 let rows: Vec<String> = rows.iter().map(|cells| format!("[{}]", cells.join(","))).collect();

@@ -4,6 +4,7 @@ use super::error::ApiError;
 use crate::message::Request;
 
 const SYMBOL_LEGAL: &str = "^[\\w\\-._&&[^a-z]]{1,50}$";
+const SYMBOLS_LEGAL: &str = "^\\[(\"[\\w\\-._&&[^a-z]]{1,50}\"(,\"[\\w\\-._&&[^a-z]]{1,50}\"){0,}){0,1}\\]$";
 const NUMBER_LEGAL: &str = "^[0-9]{1,20}$";
 /// Longest symbol the exchange accepts, in characters.
 const SYMBOL_LENGTH_MAX: usize = 50;
@@ -75,6 +76,30 @@ impl Parameters {
             sent: self.sent,
         })
     }
+}
+
+/// `["BTCUSDT","ETHUSDT"]`, without blanks and without repetition.
+pub(super) fn symbol_list(text: &str) -> Result<Vec<String>, ApiError> {
+    let illegal = || ApiError::IllegalCharacters {
+        parameter: "symbols".to_owned(),
+        legal: SYMBOLS_LEGAL,
+    };
+    if text.contains(char::is_whitespace) {
+        return Err(illegal());
+    }
+    let names: Vec<String> = serde_json::from_str(text).map_err(|_| illegal())?;
+    let mut seen: Vec<&String> = names.iter().collect();
+    seen.sort();
+    if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(ApiError::RepeatedSymbol);
+    }
+    for name in &names {
+        check_symbol(name.clone()).map_err(|_| illegal())?;
+    }
+    if names.is_empty() {
+        return Err(ApiError::Empty("symbols".to_owned()));
+    }
+    Ok(names)
 }
 
 pub(super) fn check_symbol(symbol: String) -> Result<String, ApiError> {

@@ -4,10 +4,13 @@
 //! Past the limit comes 429; whoever carries on is banned (418), longer each time; whoever knocks on during a ban
 //! is turned away by the firewall (403), in HTML.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 use super::error;
 use crate::message::Response;
+use crate::politeness::Politeness;
 use crate::time::{DAY, MINUTE, SECOND};
 
 /// Refused calls within a minute before the address is banned. Nobody publishes the number; ten is quick to reach.
@@ -21,7 +24,10 @@ const LONGEST_BAN: i64 = 3 * DAY;
 /// The quota that some hosts share.
 #[derive(Debug)]
 pub(super) struct Pool {
+    name: &'static str,
     limit: u32,
+    window: i64,
+    record: Arc<Politeness>,
     state: Mutex<State>,
 }
 
@@ -45,9 +51,12 @@ pub(super) enum Verdict {
 }
 
 impl Pool {
-    pub(super) fn new(limit: u32) -> Self {
+    pub(super) fn new(name: &'static str, limit: u32, window: i64, record: &Arc<Politeness>) -> Self {
         Self {
+            name,
             limit,
+            window,
+            record: Arc::clone(record),
             state: Mutex::default(),
         }
     }
@@ -59,7 +68,7 @@ impl Pool {
     /// Charges a call and judges it.
     pub(super) fn charge(&self, weight: u32, now: i64) -> Verdict {
         let mut state = self.state.lock();
-        let minute = now.div_euclid(MINUTE);
+        let minute = now.div_euclid(self.window);
         if state.minute != minute {
             *state = State {
                 minute,
@@ -81,6 +90,8 @@ impl Pool {
         }
         state.knocks = 0;
         state.used = state.used.saturating_add(weight);
+        self.record
+            .used(self.name, minute * self.window, state.used, self.limit);
         if state.used <= self.limit {
             return Verdict::Admitted { used: state.used };
         }
@@ -88,7 +99,7 @@ impl Pool {
         if state.refusals <= REFUSALS_BEFORE_BAN {
             return Verdict::Throttled {
                 used: state.used,
-                retry_after: seconds((minute + 1) * MINUTE - now),
+                retry_after: seconds((minute + 1) * self.window - now),
             };
         }
         let length = FIRST_BAN
@@ -149,9 +160,13 @@ mod tests {
 
     const MIDNIGHT: i64 = 1_704_067_200 * SECOND;
 
+    fn pool(limit: u32) -> Pool {
+        Pool::new("test", limit, MINUTE, &Arc::default())
+    }
+
     #[test]
     fn the_counter_belongs_to_the_wall_minute() {
-        let pool = Pool::new(6);
+        let pool = pool(6);
         assert_eq!(pool.charge(4, MIDNIGHT + 59 * SECOND), Verdict::Admitted { used: 4 });
         assert_eq!(
             pool.charge(4, MIDNIGHT + 59 * SECOND),
@@ -165,7 +180,7 @@ mod tests {
 
     #[test]
     fn insisting_leads_to_a_ban_then_to_the_firewall_and_bans_grow() {
-        let pool = Pool::new(1);
+        let pool = pool(1);
         let judge = |now| pool.charge(1, now);
         judge(MIDNIGHT);
         for _ in 0..REFUSALS_BEFORE_BAN {

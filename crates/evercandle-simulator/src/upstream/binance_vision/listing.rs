@@ -223,11 +223,12 @@ fn walk_symbol(
         if !page.enters(&folder) {
             continue;
         }
+        let ended = world.market.ended(spec.market, &spec.name).unwrap_or(i64::MAX);
         let mut at = instant_of(day_of(spec.listed));
         if tree == "monthly" {
             at = instant_of(day_of(spec.listed).first_of_month());
         }
-        while at < spec.ended().min(now) && !page.truncated {
+        while at < ended.min(now) && !page.truncated {
             let (period, next) = if tree == "daily" {
                 (Period::Day(at), at + DAY)
             } else {

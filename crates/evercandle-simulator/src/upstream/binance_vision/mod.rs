@@ -106,7 +106,8 @@ impl BinanceVision {
         let at = key
             .published_at(&grid, &self.publication)
             .saturating_add(extra_hours.saturating_mul(HOUR));
-        let traded = spec.ended() > key.period.start() && grid.floor(spec.listed) < key.period.end();
+        let ended = world.market.ended(key.series.market, &key.series.symbol)?;
+        let traded = ended > key.period.start() && grid.floor(spec.listed) < key.period.end();
         (traded && at <= now).then_some(at)
     }
 
