@@ -47,6 +47,7 @@ enum Fact {
     },
     Retry,
     ForcedOpen {
+        openings: u32,
         since: Nanos,
     },
     ForcedClosed,
@@ -56,6 +57,9 @@ enum Fact {
         closed: bool,
     },
 }
+
+/// What happened when.
+type Entry = (Nanos, Fact);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -95,7 +99,7 @@ enum Standing {
 
 pub(super) struct Model {
     settings: Settings,
-    log: Vec<(Nanos, Fact)>,
+    log: Vec<Entry>,
     given: usize,
 }
 
@@ -136,7 +140,8 @@ impl Model {
     pub(super) fn view(&self, now: Nanos) -> View {
         let standing = self.standing(now);
         let out = self.out().filter(|expires| now < *expires);
-        let phase = self.phase(now);
+        let opening = self.last_opening();
+        let phase = self.phase(standing, now);
         let cools = matches!(standing, Standing::Open { .. } | Standing::Probation { .. });
         View {
             phase,
@@ -145,14 +150,14 @@ impl Model {
                 _ => None,
             },
             failure_count: self.run(),
-            opened_at: self.last_opening().filter(|_| phase != Phase::Closed).map(|o| o.since),
-            cooldown: self.last_opening().filter(|_| cools).map(|o| self.nominal(o.openings)),
+            opened_at: opening.filter(|_| phase != Phase::Closed).map(|(_, since)| since),
+            cooldown: opening.filter(|_| cools).map(|(openings, _)| self.nominal(openings)),
             retry_at: match standing {
                 Standing::Open { until } => Some(out.unwrap_or(until)),
                 _ => out,
             },
             on_probation: matches!(standing, Standing::Probation { .. }),
-            openings: self.openings(now),
+            openings: self.openings(standing, now),
         }
     }
 
@@ -166,8 +171,8 @@ impl Model {
 
     /// `halves` is the jitter's roll: 0, a half, 1.
     pub(super) fn settle(&mut self, id: Id, lesson: Lesson, halves: u64, common: bool, now: Nanos) -> Option<News> {
-        let (standing, was) = (self.standing(now), self.phase(now));
-        let openings = self.openings(now);
+        let standing = self.standing(now);
+        let (was, openings) = (self.phase(standing, now), self.openings(standing, now));
         if !self.counts(id) {
             return self.tell(None, now);
         }
@@ -182,8 +187,7 @@ impl Model {
         let news = if let Some(openings) = reopens {
             let nominal = self.nominal(openings);
             let until = now + nominal + nominal * halves / 20;
-            let earlier = self.last_opening().filter(|_| was != Phase::Closed);
-            let since = earlier.map_or(now, |opening| opening.since);
+            let since = self.since(was, now);
             self.log.push((now, Fact::Opened { until, openings, since }));
             Some(News::Opened(Some((until, nominal))))
         } else if let (Standing::Open { .. }, Lesson::Success) = (standing, lesson) {
@@ -199,10 +203,12 @@ impl Model {
     }
 
     pub(super) fn force_open(&mut self, now: Nanos) -> Option<News> {
-        let was = self.phase(now);
-        let earlier = self.last_opening().filter(|_| was != Phase::Closed);
-        let since = earlier.map_or(now, |opening| opening.since);
-        self.log.push((now, Fact::ForcedOpen { since }));
+        let was = self.phase(self.standing(now), now);
+        let (openings, since) = (
+            self.last_opening().map_or(0, |(openings, _)| openings),
+            self.since(was, now),
+        );
+        self.log.push((now, Fact::ForcedOpen { openings, since }));
         self.tell((was != Phase::Open).then_some(News::Opened(None)), now)
     }
 
@@ -225,15 +231,20 @@ impl Model {
             Fact::Told { closed } => Some(*closed),
             _ => None,
         });
-        let closed = self.phase(now) == Phase::Closed;
-        self.log.push((now, Fact::Told { closed }));
-        news.or((closed && knew == Some(false)).then_some(News::Closed))
+        let (knew, closed) = (
+            knew.unwrap_or(true),
+            self.phase(self.standing(now), now) == Phase::Closed,
+        );
+        if closed != knew {
+            self.log.push((now, Fact::Told { closed }));
+        }
+        news.or((closed && !knew).then_some(News::Closed))
     }
 
     // --- what the log says ---
 
     /// What happened since it last opened, or was forced or reset, and which of these it was.
-    fn chapter(&self) -> (Option<(Nanos, Fact)>, &[(Nanos, Fact)]) {
+    fn chapter(&self) -> (Option<Entry>, &[Entry]) {
         let begins = self.log.iter().rposition(|(_, fact)| begins_chapter(fact));
         let since = begins.map_or(0, |at| at + 1);
         (begins.map(|at| self.log[at]), &self.log[since..])
@@ -296,8 +307,8 @@ impl Model {
         given_up.map_or(expires, |at| at.min(expires))
     }
 
-    fn phase(&self, now: Nanos) -> Phase {
-        match self.standing(now) {
+    fn phase(&self, standing: Standing, now: Nanos) -> Phase {
+        match standing {
             Standing::Forced(phase) => phase,
             Standing::Closed { .. } | Standing::Probation { idle: true, .. } => Phase::Closed,
             Standing::Open { .. } if self.out().is_none_or(|expires| expires <= now) => Phase::Open,
@@ -372,43 +383,33 @@ impl Model {
         by_ratio || self.run() >= consecutive
     }
 
-    /// The last opening since the last reset; one by hand counts for its beginning only.
-    fn last_opening(&self) -> Option<LastOpening> {
-        let kept = self
-            .log
-            .iter()
-            .rev()
-            .take_while(|(_, fact)| !matches!(fact, Fact::Reset));
-        let mut openings = kept.filter_map(|(_, fact)| match fact {
-            Fact::Opened { openings, since, .. } => Some(LastOpening {
-                openings: *openings,
-                since: *since,
-            }),
-            Fact::ForcedOpen { since } => Some(LastOpening {
-                openings: 0,
-                since: *since,
-            }),
-            _ => None,
-        });
-        openings.next()
+    /// How many openings in a row it was at the last one since the last reset, and since when it has not been closed.
+    fn last_opening(&self) -> Option<(u32, Nanos)> {
+        for (_, fact) in self.log.iter().rev() {
+            match fact {
+                Fact::Opened { openings, since, .. } | Fact::ForcedOpen { openings, since } => {
+                    return Some((*openings, *since));
+                }
+                Fact::Reset => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
-    fn openings(&self, now: Nanos) -> u32 {
-        let kept = self
-            .log
-            .iter()
-            .rev()
-            .take_while(|(_, fact)| !matches!(fact, Fact::Reset));
-        let openings = kept.filter_map(|(_, fact)| match fact {
-            Fact::Opened { openings, .. } => Some(*openings),
-            _ => None,
-        });
-        let openings = openings.take(1).sum::<u32>();
-        let Standing::Closed { since: Some(since) } = self.standing(now) else {
+    fn openings(&self, standing: Standing, now: Nanos) -> u32 {
+        let openings = self.last_opening().map_or(0, |(openings, _)| openings);
+        let Standing::Closed { since: Some(since) } = standing else {
             return openings;
         };
         let forgiven = (now - since) / self.settings.cooldown_max;
         openings - u32::try_from(forgiven).unwrap_or(u32::MAX).min(openings)
+    }
+
+    /// Since when it has not been closed, if it opens now.
+    fn since(&self, was: Phase, now: Nanos) -> Nanos {
+        let earlier = self.last_opening().filter(|_| was != Phase::Closed);
+        earlier.map_or(now, |(_, since)| since)
     }
 
     fn nominal(&self, openings: u32) -> Nanos {
@@ -418,11 +419,6 @@ impl Model {
         }
         cooldown.min(self.settings.cooldown_max)
     }
-}
-
-struct LastOpening {
-    openings: u32,
-    since: Nanos,
 }
 
 fn begins_chapter(fact: &Fact) -> bool {
