@@ -581,11 +581,13 @@ mod tests {
             let stub = Stub::start(move |_| act(pause)).await;
             let begun = Clock::system().instant();
             match get(&stub, 10_000).await.unwrap_err() {
-                FetchError::Unreachable { why, retry } => {
+                FetchError::Unreachable { why, retry: true } if again => {
                     assert!(why.starts_with("example.org/x: ") && why.contains(expected), "{why}");
-                    assert_eq!(retry, again, "{why}");
                 }
-                other => panic!("{other:?}"),
+                FetchError::TimedOut(why) if !again => {
+                    assert!(why.starts_with("example.org/x: ") && why.contains(expected), "{why}");
+                }
+                other => panic!("{expected}: {other:?}"),
             }
             assert!(begun.elapsed() < Duration::from_millis(1_500), "{expected}");
         }
