@@ -321,6 +321,15 @@ impl Reply {
         if text.is_empty() { text } else { format!(": {text}") }
     }
 
+    /// The body, if it is the text it should be.
+    pub fn text(&self) -> Result<&str, FetchError> {
+        if self.is_html() {
+            let why = format!("{}: a web page instead of JSON{}", self.place, self.excerpt());
+            return Err(FetchError::Corrupt(why));
+        }
+        std::str::from_utf8(&self.body).map_err(|e| FetchError::Corrupt(format!("{}: not text: {e}", self.place)))
+    }
+
     /// Whether the body is a web page, whatever was asked for.
     pub fn is_html(&self) -> bool {
         let head = self.body[..self.body.len().min(512)].trim_ascii_start();

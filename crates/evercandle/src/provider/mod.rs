@@ -13,10 +13,15 @@ use crate::config::{ConfigError, ProviderConfig};
 use crate::model::range::Timestamp;
 use crate::model::series::Market;
 
+pub mod alternative_me;
 pub mod binance;
+pub mod coingecko;
 pub mod http;
 
+#[cfg(test)]
+mod damage;
 mod fetch_error;
+mod json;
 mod klines;
 mod latest;
 mod settings;
@@ -26,7 +31,13 @@ pub use klines::{Fetched, Form, Instrument, KlineProvider, Offer, Slice, Supply}
 pub use latest::{PriceProvider, Quotes, SentimentProvider};
 
 /// Every upstream, in order of preference where nothing else decides.
-pub const CATALOG: &[Entry] = &[binance::VISION, binance::SPOT, binance::FUTURES];
+pub const CATALOG: &[Entry] = &[
+    binance::VISION,
+    binance::SPOT,
+    binance::FUTURES,
+    coingecko::MARKETS,
+    alternative_me::FNG,
+];
 
 /// One upstream as the catalogue knows it.
 #[derive(Clone, Copy)]
@@ -83,6 +94,19 @@ pub enum Pulse {
     Alive,
     /// It answered that it does not serve this method (404, 405, 501); another may do.
     MethodNotServed,
+}
+
+impl Pulse {
+    /// What a reply to HEAD means; `accept` is what the upstream makes of a status.
+    fn of_head(
+        reply: http::Reply,
+        accept: impl Fn(http::Reply) -> Result<http::Reply, FetchError>,
+    ) -> Result<Pulse, FetchError> {
+        match reply.status {
+            404 | 405 | 501 => Ok(Pulse::MethodNotServed),
+            _ => accept(reply).map(|_| Pulse::Alive),
+        }
+    }
 }
 
 /// What is asked, as far as a limit is concerned.

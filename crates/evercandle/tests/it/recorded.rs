@@ -13,8 +13,8 @@ use evercandle::model::batch::DECIMAL_COLUMNS;
 use evercandle::model::range::DAY;
 use evercandle::provider::binance::{self, rest, vision};
 use evercandle::provider::http::Http;
-use evercandle::provider::{FetchError, Verdict};
-use evercandle::{Batch, Grid, Interval, Market, OddityKind, Series, TimeRange, Timestamp};
+use evercandle::provider::{FetchError, Verdict, alternative_me, coingecko};
+use evercandle::{Batch, Grid, Interval, Market, Nature, OddityKind, Series, Symbol, TimeRange, Timestamp};
 
 /// The folder of recordings, or a line that says that there is none.
 #[allow(
@@ -345,4 +345,175 @@ fn recorded_refusals_lead_to_the_right_decision() {
     let restricted = refusal("issue-451-restricted.json", 0);
     assert_eq!(restricted.policy().verdict, Verdict::Throttled);
     assert!(wait(restricted) >= Duration::from_secs(3_600));
+}
+
+fn symbols(names: &[&str]) -> Vec<Symbol> {
+    names.iter().map(|name| Symbol::new(name).unwrap()).collect()
+}
+
+#[test]
+fn tickers_of_every_shape_are_read() {
+    let Some(folder) = recorded() else { return };
+    let folder = folder.join("rest-misc/docs-sample");
+    let mut read = 0;
+    for path in files(&folder, ".json").into_iter().chain(files(&folder, ".txt")) {
+        let file = name(&path);
+        if !["24h", "24hr"].iter().any(|word| file.contains(word)) {
+            continue;
+        }
+        // The documents comment their samples.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let body: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap()).collect();
+        let asked = symbols(&["BNBBTC", "BTCUSDT", "NOSUCHUSDT"]);
+        let quotes = rest::decode_tickers(&body.join("\n"), &asked).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert_eq!(quotes.quotes.len(), 1, "{file}: {quotes:?}");
+        let quote = &quotes.quotes[0];
+        assert_eq!(quote.price.as_str(), "4.00000200", "{file}");
+        assert_eq!(quote.as_of, Timestamp::from_millis(1_499_869_899_040), "{file}");
+        assert_eq!(quotes.refused.len(), 2, "{file}");
+        read += 1;
+    }
+    assert!(read >= 8, "{read} samples");
+}
+
+/// One recorded exchange with CoinGecko: what was asked, the status, the body.
+fn coingecko_answers(folder: &Path) -> Vec<(String, u16, String)> {
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (
+            answer["request"]["uri"].as_str().unwrap().to_owned(),
+            answer["status"]["code"].as_u64().unwrap() as u16,
+            answer["body"].as_str().unwrap().to_owned(),
+        )
+    };
+    files(&folder.join("coingecko/http"), ".json")
+        .into_iter()
+        .map(read)
+        .collect()
+}
+
+#[test]
+fn coingecko_s_samples_of_today_are_read() {
+    let Some(folder) = recorded() else { return };
+    let sample = |file: &str| std::fs::read_to_string(folder.join("coingecko/docs-sample").join(file)).unwrap();
+    let simple = coingecko::decode_prices(Market::Spot, &symbols(&["BTCUSDT"]), &sample("simple_price.json")).unwrap();
+    assert_eq!(simple.quotes[0].price.as_str(), "76975");
+    assert_eq!(simple.quotes[0].as_of, Timestamp::from_millis(1_779_092_258_000));
+    let both = symbols(&["BTCUSDT", "ETHUSDT"]);
+    let markets = coingecko::decode_prices(Market::Spot, &both, &sample("coins_markets.json")).unwrap();
+    assert_eq!((markets.quotes.len(), markets.quotes[0].price.as_str()), (1, "77671"));
+    assert!(matches!(&markets.quotes[0].nature, Nature::Substitute(_)));
+    assert_eq!(markets.quotes[0].day.unwrap().high, Some(78_419.0));
+    assert_eq!(markets.refused[0].0, both[1]);
+}
+
+/// Goal: what CoinGecko leaves out of a good answer without a word is refused by name.
+#[test]
+fn what_coingecko_left_out_of_real_answers_is_noticed() {
+    let Some(folder) = recorded() else { return };
+    let answers = coingecko_answers(&folder);
+    let body = |question: &str| {
+        let found = answers
+            .iter()
+            .find(|(uri, status, _)| *status == 200 && uri.ends_with(question));
+        &found.unwrap_or_else(|| panic!("{question}")).2
+    };
+    for (question, asked, quotes, reasons) in [
+        // Years ago nobody asked for a time, and without one a price is none.
+        (
+            "/simple/price?ids=bitcoin&vs_currencies=usd",
+            &["BTCUSDT"][..],
+            0,
+            &["no time"][..],
+        ),
+        (
+            "/simple/price?ids=bitcoin&vs_currencies=ethereum",
+            &["BTCETH"],
+            0,
+            &["no price in eth"],
+        ),
+        (
+            "/simple/price?ids=bitcoin,%20ethereum,%20litecoin&vs_currencies=usd,%20myr,%20eth",
+            &["BTCUSDT", "LTCETH"],
+            0,
+            &["no time", "not in the answer"],
+        ),
+        (
+            "/coins/markets?ids=bitcoin&vs_currency=usd",
+            &["BTCUSDT", "ETHUSDT"],
+            1,
+            &["not in the answer"],
+        ),
+        (
+            "/coins/markets?ids=bitcoin,%20ethereum&vs_currency=eth",
+            &["BTCETH", "LTCETH"],
+            1,
+            &["not in the answer"],
+        ),
+    ] {
+        let read = coingecko::decode_prices(Market::Spot, &symbols(asked), body(question)).unwrap();
+        assert_eq!(read.quotes.len(), quotes, "{question}: {read:?}");
+        let said: Vec<&str> = read.refused.iter().map(|(_, why)| why.as_str()).collect();
+        assert_eq!(said.len(), reasons.len(), "{question}: {said:?}");
+        for (why, reason) in said.iter().zip(reasons) {
+            assert!(why.contains(reason), "{question}: {why}");
+        }
+    }
+}
+
+#[test]
+fn coingecko_s_real_refusals_lead_to_the_right_decision() {
+    let Some(folder) = recorded() else { return };
+    let (mut bad_questions, mut server_errors) = (0, 0);
+    for (uri, status, body) in coingecko_answers(&folder)
+        .into_iter()
+        .filter(|(_, status, _)| *status != 200)
+    {
+        match coingecko::decode_error(status, &body) {
+            FetchError::Rejected(why) => {
+                assert!(why.contains("Missing parameter"), "{uri}: {why}");
+                bad_questions += 1;
+            }
+            FetchError::Unreachable { retry: false, .. } => server_errors += 1,
+            other => panic!("{uri}: {other:?}"),
+        }
+    }
+    assert!(
+        bad_questions >= 10 && server_errors >= 2,
+        "{bad_questions} and {server_errors}"
+    );
+    let limited = std::fs::read_to_string(folder.join("coingecko/errors/issue-429-body.json")).unwrap();
+    match coingecko::decode_error(429, &limited) {
+        FetchError::Throttled { told: false, why, .. } => assert!(why.contains("exceeded the Rate Limit"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_year_of_fear_and_greed_is_read_day_by_day() {
+    let Some(folder) = recorded() else { return };
+    let folder = folder.join("sentiment");
+    let text = std::fs::read_to_string(folder.join("fng-limit365-2024-04-22_2025-04-22.json")).unwrap();
+    // Recorded with 6023 s to go until the next day.
+    let now = Timestamp::from_date(2025, 4, 23).unwrap().plus(-6_023_000_000);
+    let readings = alternative_me::decode(&text, Some(now)).unwrap();
+    assert_eq!(readings.len(), 365);
+    assert_eq!(
+        (readings[0].value, readings[0].classification.as_deref()),
+        (47.0, Some("Neutral"))
+    );
+    assert_eq!(readings[0].at, Timestamp::from_date(2025, 4, 22).unwrap());
+    assert_eq!(readings[0].valid_until, Timestamp::from_date(2025, 4, 23));
+    let missing: Vec<(i16, i8, i8)> = readings
+        .windows(2)
+        .filter(|pair| pair[1].at.plus(DAY) != pair[0].at)
+        .map(|pair| pair[1].at.plus(DAY).date())
+        .collect();
+    assert_eq!(missing, [(2024, 10, 26)], "left out, not filled in");
+    let table = std::fs::read_to_string(folder.join("fng-limit0-format-csv-2018-02-01_2024-05-01.rawbody")).unwrap();
+    assert!(matches!(
+        alternative_me::decode(&table, None),
+        Err(FetchError::Corrupt(_))
+    ));
 }

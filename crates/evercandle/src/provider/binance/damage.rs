@@ -5,11 +5,13 @@ use std::io::Write;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{checksum, exchange_info, listing, rest, vision};
+use super::{checksum, exchange_info, listing, ratios, rest, tickers, vision};
 use crate::model::batch::Batch;
 use crate::model::range::{DAY, TimeRange, Timestamp};
 use crate::model::series::Series;
+use crate::model::symbol::Symbol;
 use crate::provider::FetchError;
+use crate::provider::damage::{change, damaged};
 
 const NAME: &str = "BTCUSDT-1h-2024-01-01.zip";
 const START: i64 = 1_704_067_200_000;
@@ -55,57 +57,6 @@ fn zipped(content: &[u8]) -> Vec<u8> {
         .unwrap();
     writer.write_all(content).unwrap();
     writer.finish().unwrap().into_inner()
-}
-
-/// One change to some bytes.
-#[derive(Clone, Debug)]
-enum Change {
-    Set(prop::sample::Index, u8),
-    Flip(prop::sample::Index, u8),
-    Remove(prop::sample::Index, usize),
-    Insert(prop::sample::Index, Vec<u8>),
-    Repeat(prop::sample::Index, usize),
-    Cut(prop::sample::Index),
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    let at = || any::<prop::sample::Index>();
-    // Half of the bytes written are ones that mean something to some parser.
-    let byte = || {
-        prop_oneof![
-            any::<u8>(),
-            prop::sample::select(b"0919,.\n\r-+eE\"[]{}<>&PK\x00\xff ".to_vec())
-        ]
-    };
-    prop_oneof![
-        (at(), byte()).prop_map(|(i, b)| Change::Set(i, b)),
-        (at(), 0u8..8).prop_map(|(i, bit)| Change::Flip(i, bit)),
-        (at(), 1usize..200).prop_map(|(i, n)| Change::Remove(i, n)),
-        (at(), prop::collection::vec(byte(), 1..30)).prop_map(|(i, b)| Change::Insert(i, b)),
-        (at(), 1usize..300).prop_map(|(i, n)| Change::Repeat(i, n)),
-        at().prop_map(Change::Cut),
-    ]
-}
-
-fn damaged(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
-    for change in changes {
-        if bytes.is_empty() {
-            break;
-        }
-        let len = bytes.len();
-        match change {
-            Change::Set(at, byte) => bytes[at.index(len)] = *byte,
-            Change::Flip(at, bit) => bytes[at.index(len)] ^= 1 << bit,
-            Change::Remove(at, n) => drop(bytes.drain(at.index(len)..(at.index(len) + n).min(len))),
-            Change::Insert(at, new) => drop(bytes.splice(at.index(len)..at.index(len), new.clone())),
-            Change::Repeat(at, n) => {
-                let part = bytes[at.index(len)..(at.index(len) + n).min(len)].to_vec();
-                bytes.splice(at.index(len)..at.index(len), part);
-            }
-            Change::Cut(at) => bytes.truncate(at.index(len)),
-        }
-    }
-    bytes
 }
 
 /// A batch keeps its promises, an error has a kind and words.
@@ -168,6 +119,32 @@ proptest! {
         let (series, range) = asked();
         let text = String::from_utf8_lossy(&damaged(json(), &changes)).into_owned();
         check(rest::decode(&series, range, &text).map(|(batch, _)| batch));
+    }
+
+    #[test]
+    fn damaged_tickers(changes in prop::collection::vec(change(), 1..6)) {
+        let ticker = |symbol: &str| {
+            format!(r#"{{"symbol":"{symbol}","priceChangePercent":"-95.960","lastPrice":"4.00000200","highPrice":"100.0","lowPrice":"0.1","volume":"8913.3","quoteVolume":"15.3","closeTime":1499869899040}}"#)
+        };
+        let body = format!("[{},{}]", ticker("BTCUSDT"), ticker("ETHUSDT"));
+        let asked = ["BTCUSDT", "ETHUSDT"].map(|name| Symbol::new(name).unwrap());
+        match tickers::parse("body", &String::from_utf8_lossy(&damaged(body.into_bytes(), &changes)), &asked) {
+            Ok(read) => {
+                let quotes = read.complete("missing");
+                assert_eq!(quotes.quotes.len() + quotes.refused.len(), asked.len());
+                assert!(quotes.quotes.iter().all(|quote| quote.price.value() > 0.0 && quote.as_of > Timestamp::EPOCH));
+            }
+            Err(error) => assert!(matches!(error, FetchError::Corrupt(_)), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn damaged_ratios(changes in prop::collection::vec(change(), 1..6)) {
+        let body = br#"[{"symbol":"BTCUSDT","longShortRatio":"1.8105","timestamp":1704067200000},{"symbol":"BTCUSDT","longShortRatio":"1.5","timestamp":1704153600000}]"#;
+        match ratios::parse("body", &String::from_utf8_lossy(&damaged(body.to_vec(), &changes))) {
+            Ok(readings) => assert!(readings.windows(2).all(|pair| pair[0].at > pair[1].at)),
+            Err(error) => assert!(matches!(error, FetchError::Corrupt(_) | FetchError::Absent(_)), "{error:?}"),
+        }
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub(super) fn accept(reply: Reply) -> Result<Reply, FetchError> {
     Err(refusal(reply.status, body, reply.retry_after(), now, &reply.place))
 }
 
+/// The exchange's own code, where a reply carries one.
+pub(super) fn code(reply: &Reply) -> Option<i64> {
+    let body = serde_json::from_slice::<Body>(&reply.body);
+    body.ok().map(|b| b.code).filter(|_| reply.status != 200)
+}
+
 /// What follows from a status and a body; `now` is the server's time as well as it is known.
 pub(super) fn refusal(
     status: u16,

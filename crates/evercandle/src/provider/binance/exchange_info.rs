@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 
-use super::super::{FetchError, Instrument};
-use super::micros_per_unit;
+use super::super::{FetchError, Instrument, json};
+use super::instant;
 use crate::model::range::Timestamp;
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ struct ServerTime {
 
 /// The instruments of an `exchangeInfo` body.
 pub(super) fn parse(place: &str, body: &str) -> Result<Vec<Instrument>, FetchError> {
-    let info: ExchangeInfo = read(place, body)?;
+    let info: ExchangeInfo = json::read(place, body)?;
     let instruments = info.symbols.into_iter().filter_map(|listed| {
         Some(Instrument {
             symbol: listed.symbol.filter(|s| !s.is_empty())?,
@@ -65,7 +65,7 @@ pub(super) fn parse(place: &str, body: &str) -> Result<Vec<Instrument>, FetchErr
 
 /// The weight an address may use in a minute, by an `exchangeInfo` body.
 pub(super) fn weight_per_minute(place: &str, body: &str) -> Result<Option<u32>, FetchError> {
-    let limits: Limits = read(place, body)?;
+    let limits: Limits = json::read(place, body)?;
     let weight = limits
         .rate_limits
         .into_iter()
@@ -75,13 +75,5 @@ pub(super) fn weight_per_minute(place: &str, body: &str) -> Result<Option<u32>, 
 
 /// The instant of a `time` body.
 pub(super) fn server_time(place: &str, body: &str) -> Result<Timestamp, FetchError> {
-    read::<ServerTime>(place, body).map(|t| instant(t.server_time))
-}
-
-fn instant(units: i64) -> Timestamp {
-    Timestamp::from_micros(units.saturating_mul(micros_per_unit(units)))
-}
-
-fn read<'a, T: Deserialize<'a>>(place: &str, body: &'a str) -> Result<T, FetchError> {
-    serde_json::from_str(body).map_err(|e| FetchError::Corrupt(format!("{place}: not the JSON expected: {e}")))
+    json::read::<ServerTime>(place, body).map(|t| instant(t.server_time))
 }

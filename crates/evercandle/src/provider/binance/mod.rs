@@ -1,4 +1,4 @@
-//! Binance: one exchange, two ways to its klines.
+//! Binance: one exchange, two ways to its klines, and its prices.
 //!
 //! The archives ([`vision`]) hold nearly everything, cost nothing and are a day behind; the REST interface ([`rest`])
 //! has everything up to now and counts every call. `README.md` in this folder says what is known of both.
@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{Entry, Roles};
+use crate::model::range::Timestamp;
 
 mod archive;
 mod checksum;
@@ -16,8 +17,10 @@ mod errors;
 mod exchange_info;
 mod halts;
 mod listing;
+mod ratios;
 pub mod rest;
 mod rest_json;
+mod tickers;
 pub mod vision;
 mod vision_csv;
 
@@ -43,13 +46,13 @@ pub const VISION: Entry = Entry {
 /// REST of the spot market.
 pub const SPOT: Entry = Entry {
     name: rest::SPOT,
-    about: "REST of the spot market, up to the kline in progress, limited by weight per minute",
+    about: "REST of the spot market: klines up to the one in progress, and prices; limited by weight per minute",
     build: |config, http| {
         let rest = Arc::new(rest::Rest::spot(config, http)?);
         Ok(Roles {
             provider: rest.clone(),
-            klines: Some(rest),
-            prices: None,
+            klines: Some(rest.clone()),
+            prices: Some(rest),
             sentiment: None,
         })
     },
@@ -58,14 +61,14 @@ pub const SPOT: Entry = Entry {
 /// REST of both futures markets, which share machines and limit.
 pub const FUTURES: Entry = Entry {
     name: rest::FUTURES,
-    about: "REST of the futures markets, up to the kline in progress, limited by weight per minute",
+    about: "REST of the futures markets: klines up to the one in progress, prices, positioning; limited by weight per minute",
     build: |config, http| {
         let rest = Arc::new(rest::Rest::futures(config, http)?);
         Ok(Roles {
             provider: rest.clone(),
-            klines: Some(rest),
-            prices: None,
-            sentiment: None,
+            klines: Some(rest.clone()),
+            prices: Some(rest.clone()),
+            sentiment: Some(rest),
         })
     },
 };
@@ -78,4 +81,9 @@ const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
 #[inline]
 fn micros_per_unit(open_time: i64) -> i64 {
     if open_time >= MICROSECONDS_FROM { 1 } else { 1_000 }
+}
+
+/// The instant of a time as printed, in whichever unit.
+fn instant(units: i64) -> Timestamp {
+    Timestamp::from_micros(units.saturating_mul(micros_per_unit(units)))
 }

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use super::super::http::{Ask, Http, Method, Reply};
 use super::super::settings::Settings;
 use super::super::{
-    Call, FetchError, Fetched, Instrument, KlineProvider, Offer, Provider, Pulse, QuotaSpec, ReportedWeight, Slice,
-    Supply,
+    Call, FetchError, Fetched, Instrument, KlineProvider, Offer, Provider, Pulse, QuotaSpec, Quotes, ReportedWeight,
+    Slice, Supply,
 };
 use super::door::Door;
-use super::{errors, exchange_info, halts, rest_json};
+use super::{errors, exchange_info, halts, rest_json, tickers};
 use crate::answer::{ProviderName, Verification};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ProviderConfig};
@@ -25,6 +25,7 @@ use crate::model::builder::Repairs;
 use crate::model::interval::Grid;
 use crate::model::range::{DAY, MINUTE, TimeRange, Timestamp};
 use crate::model::series::{Market, Series};
+use crate::model::symbol::Symbol;
 
 /// Its name in the catalogue, for the spot market.
 pub const SPOT: &str = "binance";
@@ -122,6 +123,10 @@ impl Rest {
         self.doors.iter().find(|(m, _)| *m == market).map(|(_, door)| door)
     }
 
+    pub(super) fn serves(&self, market: Market) -> bool {
+        self.find_door(market).is_some()
+    }
+
     fn door(&self, market: Market) -> Result<&Door, FetchError> {
         let name = self.name;
         self.find_door(market)
@@ -129,7 +134,18 @@ impl Rest {
     }
 
     /// Asks the host in use; a 200 is returned, all else is an error of the right kind.
-    async fn ask(
+    pub(super) async fn ask(
+        &self,
+        market: Market,
+        endpoint: &str,
+        query: &[(&str, &str)],
+        body_max: usize,
+    ) -> Result<Reply, FetchError> {
+        errors::accept(self.ask_for_any(market, endpoint, query, body_max).await?)
+    }
+
+    /// Asks the host in use and returns whatever it says. An endpoint that begins with `/` is a path of its own.
+    pub(super) async fn ask_for_any(
         &self,
         market: Market,
         endpoint: &str,
@@ -137,28 +153,41 @@ impl Rest {
         body_max: usize,
     ) -> Result<Reply, FetchError> {
         let door = self.door(market)?;
-        let path = format!("{}/{endpoint}", door.base);
-        self.send(door, &|host| Ask::text(host, &path, query, body_max)).await
+        let path = match endpoint.starts_with('/') {
+            true => endpoint.to_owned(),
+            false => format!("{}/{endpoint}", door.base),
+        };
+        let at = |host| Ask::text(host, &path, query, body_max);
+        self.send_for_any(door, &at).await
+    }
+
+    /// Sends to the host in use; a 200 is returned, all else is an error of the right kind.
+    async fn send<'a>(&self, door: &'a Door, at: &(dyn Fn(&'a str) -> Ask<'a> + Sync)) -> Result<Reply, FetchError> {
+        errors::accept(self.send_for_any(door, at).await?)
     }
 
     /// Sends to the host in use, and notes what the reply says of the weight used.
-    async fn send<'a>(&self, door: &'a Door, at: &(dyn Fn(&'a str) -> Ask<'a> + Sync)) -> Result<Reply, FetchError> {
+    async fn send_for_any<'a>(
+        &self,
+        door: &'a Door,
+        at: &(dyn Fn(&'a str) -> Ask<'a> + Sync),
+    ) -> Result<Reply, FetchError> {
         let used = door.current();
         let reply = match self.http.send(at(door.host(used))).await {
             Ok(reply) => self.noted(reply),
             Err(error) => return Err(door.unreachable(used, error)),
         };
         if !matches!(reply.status, 403 | 451) {
-            return errors::accept(reply);
+            return Ok(reply);
         }
         door.turn_from(used);
         // Only the host for market data is open where the others are closed by law, so it is asked at once.
         match door.position(MARKET_DATA_HOST) {
             Some(open) if reply.status == 451 && open != used => {
                 door.turn_to(open);
-                errors::accept(self.noted(self.http.send(at(MARKET_DATA_HOST)).await?))
+                Ok(self.noted(self.http.send(at(MARKET_DATA_HOST)).await?))
             }
-            _ => errors::accept(reply),
+            _ => Ok(reply),
         }
     }
 
@@ -221,6 +250,12 @@ pub fn decode(series: &Series, range: TimeRange, body: &str) -> Result<(Batch, R
 #[doc(hidden)]
 pub fn decode_instruments(body: &str) -> Result<Vec<Instrument>, FetchError> {
     exchange_info::parse("body", body)
+}
+
+/// Reads the prices of these symbols from a body of tickers as [`Rest`] does: for tests against recorded answers.
+#[doc(hidden)]
+pub fn decode_tickers(body: &str, asked: &[Symbol]) -> Result<Quotes, FetchError> {
+    tickers::parse("body", body, asked).map(|read| read.complete("not in the answer"))
 }
 
 /// What follows from a status other than 200 and its body: for tests against recorded answers.
@@ -314,7 +349,9 @@ impl Provider for Rest {
             Call::FirstOpen(_) | Call::Time(_) | Call::Probe => 1,
             Call::Instruments(_) | Call::Limit if spot => SPOT_LIST_WEIGHT,
             Call::Instruments(_) | Call::Limit => 1,
-            Call::Prices(..) | Call::Resolve | Call::Readings(_) => 0,
+            Call::Prices(market, count) => tickers::weight(market, count),
+            // Positioning has a pool of its own, of a thousand calls in five minutes.
+            Call::Resolve | Call::Readings(_) => 0,
         };
         Some(QuotaSpec {
             group: self.quota_group,
@@ -339,7 +376,7 @@ impl Provider for Rest {
             &[]
         };
         let reply = self.ask(market, "exchangeInfo", one, LIST_BYTES_MAX).await?;
-        exchange_info::weight_per_minute(&reply.place, rest_json::text(&reply)?)
+        exchange_info::weight_per_minute(&reply.place, reply.text()?)
     }
 
     async fn probe(&self, method: Method) -> Result<Pulse, FetchError> {
@@ -353,13 +390,10 @@ impl Provider for Rest {
             let used = door.current();
             let sent = self.http.send(at(door.host(used))).await;
             let reply = sent.map(|r| self.noted(r)).map_err(|e| door.unreachable(used, e))?;
-            if matches!(reply.status, 404 | 405 | 501) {
-                return Ok(Pulse::MethodNotServed);
-            }
-            return errors::accept(reply).map(|_| Pulse::Alive);
+            return Pulse::of_head(reply, errors::accept);
         }
         let reply = self.send(door, &at).await?;
-        match rest_json::text(&reply)?.trim_start().starts_with('{') {
+        match reply.text()?.trim_start().starts_with('{') {
             true => Ok(Pulse::Alive),
             false => Err(FetchError::Corrupt(format!(
                 "{}: not the answer to a ping{}",
@@ -394,7 +428,7 @@ impl KlineProvider for Rest {
         if market == Market::Cm {
             // Counting back from the end, COIN-M cannot be asked for its first kline; its list says when it began.
             let reply = self.ask(market, "exchangeInfo", &[], LIST_BYTES_MAX).await?;
-            let instruments = exchange_info::parse(&reply.place, rest_json::text(&reply)?)?;
+            let instruments = exchange_info::parse(&reply.place, reply.text()?)?;
             let Some(instrument) = instruments.into_iter().find(|i| i.symbol == series.symbol().as_str()) else {
                 let place = &reply.place;
                 return Err(FetchError::UnknownSymbol(format!(
@@ -421,12 +455,12 @@ impl KlineProvider for Rest {
 
     async fn server_time(&self, market: Market) -> Result<Option<Timestamp>, FetchError> {
         let reply = self.ask(market, "time", &[], SMALL_BYTES_MAX).await?;
-        exchange_info::server_time(&reply.place, rest_json::text(&reply)?).map(Some)
+        exchange_info::server_time(&reply.place, reply.text()?).map(Some)
     }
 
     async fn instruments(&self, market: Market) -> Result<Option<Vec<Instrument>>, FetchError> {
         let reply = self.ask(market, "exchangeInfo", &[], LIST_BYTES_MAX).await?;
-        exchange_info::parse(&reply.place, rest_json::text(&reply)?).map(Some)
+        exchange_info::parse(&reply.place, reply.text()?).map(Some)
     }
 
     fn known_halts(&self, series: &Series) -> &'static [TimeRange] {

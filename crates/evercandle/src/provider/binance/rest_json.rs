@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::super::FetchError;
 use super::super::http::Reply;
+use super::super::json;
 use super::vision_csv::twelve_fields;
 use crate::model::batch::{Batch, COLUMN_NAMES};
 use crate::model::builder::{BatchBuilder, Repairs};
@@ -24,16 +25,7 @@ const ROW_BYTES_MIN: usize = 100;
 
 /// Klines of a reply; every row must lie in `range`.
 pub(super) fn klines(series: &Series, range: TimeRange, reply: &Reply) -> Result<(Batch, Repairs), FetchError> {
-    parse(series, range, &reply.place, text(reply)?)
-}
-
-/// The body, if it is the text it should be.
-pub(super) fn text(reply: &Reply) -> Result<&str, FetchError> {
-    if reply.is_html() {
-        let why = format!("{}: a web page instead of JSON{}", reply.place, reply.excerpt());
-        return Err(FetchError::Corrupt(why));
-    }
-    std::str::from_utf8(&reply.body).map_err(|e| FetchError::Corrupt(format!("{}: not text: {e}", reply.place)))
+    parse(series, range, &reply.place, reply.text()?)
 }
 
 /// As [`klines`], from a body alone.
@@ -45,9 +37,9 @@ pub(super) fn parse(
 ) -> Result<(Batch, Repairs), FetchError> {
     let corrupt = |why: &dyn fmt::Display| FetchError::Corrupt(format!("{place}: not a page of klines: {why}"));
     let mut builder = BatchBuilder::new(series.clone(), body.len() / ROW_BYTES_MIN);
-    let mut json = serde_json::Deserializer::from_str(body);
-    de::Deserializer::deserialize_seq(&mut json, Rows(&mut builder))
-        .and_then(|()| json.end())
+    let mut reader = serde_json::Deserializer::from_str(body);
+    de::Deserializer::deserialize_seq(&mut reader, Rows(&mut builder))
+        .and_then(|()| reader.end())
         .map_err(|e| corrupt(&e))?;
     builder.finish(range).map_err(|e| corrupt(&e))
 }
@@ -90,7 +82,7 @@ impl<'de> Visitor<'de> for OneRow<'_> {
             let raw: &RawValue = elements
                 .next_element()?
                 .ok_or_else(|| de::Error::invalid_length(slot, &self))?;
-            *text = bare(raw.get());
+            *text = json::printed(raw);
         }
         while elements.next_element::<IgnoredAny>()?.is_some() {}
         let row = twelve_fields(|slot| texts[slot].as_bytes()).map_err(|slot| {
@@ -100,9 +92,4 @@ impl<'de> Visitor<'de> for OneRow<'_> {
         self.0.push(&row);
         Ok(())
     }
-}
-
-/// Without the quotes of a string. An escaped character stays as it is and is then not a digit.
-fn bare(raw: &str) -> &str {
-    raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw)
 }

@@ -219,6 +219,8 @@ impl Provider for Vision {
             return Ok(Pulse::MethodNotServed);
         }
         match reply.refusal(RULES) {
+            // A portal answers 200 as well.
+            None if method == Method::Get => reply.text().map(|_| Pulse::Alive),
             // If the file should ever be gone, a clear answer that it is gone is evidence as good.
             None | Some(FetchError::Absent(_)) => Ok(Pulse::Alive),
             Some(refusal) => Err(refusal),
