@@ -116,10 +116,10 @@ async fn trouble_is_told_by_the_variant_that_decides_what_happens_next() {
         };
         for (effect, kinds) in [
             (Effect::Refuse, &["unreachable"][..]),
-            (Effect::BlackHole, &["unreachable"]),
+            (Effect::BlackHole, &["timed_out"]),
             (Effect::ResetMidBody { after: 20 }, &["unreachable"]),
             (Effect::ShortBody { missing: 5 }, &["unreachable", "corrupt"]),
-            (Effect::Trickle { bytes_per_second: 10 }, &["unreachable"]),
+            (Effect::Trickle { bytes_per_second: 10 }, &["timed_out"]),
             (
                 Effect::Status {
                     status: 500,
@@ -553,7 +553,7 @@ fn trouble() -> Vec<(Effect, &'static [&'static str])> {
     };
     vec![
         (Effect::Refuse, &["unreachable"]),
-        (Effect::BlackHole, &["unreachable"]),
+        (Effect::BlackHole, &["timed_out"]),
         (Effect::ResetMidBody { after: 20 }, &["unreachable"]),
         (Effect::ShortBody { missing: 5 }, &["unreachable", "corrupt"]),
         (status(500, ""), &["unreachable"]),

@@ -117,14 +117,17 @@ impl Rest {
             });
         }
         let reply = errors::accept(reply)?;
-        parse(&reply.place, reply.text()?, asked)
+        let mut read = parse(&reply.place, reply.text()?, asked)?;
+        read.quotes.told_at = reply.date();
+        Ok(read)
     }
 
     async fn futures_prices(&self, market: Market, asked: &[Symbol]) -> Result<Quotes, FetchError> {
         let one = [("symbol", asked[0].as_str())];
         let query = if asked.len() == 1 { &one[..] } else { &[] };
         let reply = self.ask(market, "ticker/24hr", query, TICKERS_BYTES_MAX).await?;
-        let read = parse(&reply.place, reply.text()?, asked)?;
+        let mut read = parse(&reply.place, reply.text()?, asked)?;
+        read.quotes.told_at = reply.date();
         Ok(read.complete("not listed"))
     }
 }
