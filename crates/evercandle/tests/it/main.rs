@@ -8,6 +8,7 @@ mod deadline;
 mod failover;
 mod freshness;
 mod grids;
+mod latest;
 mod oracle;
 mod recorded;
 mod support;
