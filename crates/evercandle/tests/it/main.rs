@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read files, clocks and the environment")]
 
 mod contract;
+mod contract_latest;
 mod corruption;
 mod deadline;
 mod failover;
