@@ -6,12 +6,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::*;
-use super::model::{Kind, Model, Nanos, News, Refusal, Settings, View};
+use super::model::{Call, Kind, Model, Nanos, News, Refusal, Settings, View};
 
 /// Sequences over all settings: what reliability is worth in a test run, about a minute of one core.
 const SEQUENCES: u64 = 1_000_000;
 /// Events in a sequence.
-const EVENTS: std::ops::Range<usize> = 20..50;
+const EVENTS: std::ops::Range<usize> = 20..40;
 
 const SECOND: Nanos = 1_000_000_000;
 const GRACE: Nanos = 5 * SECOND;
@@ -188,7 +188,7 @@ struct Life {
     now: Nanos,
     /// The latest the breaker was told.
     seen: Nanos,
-    out: Vec<(usize, Permit)>,
+    out: Vec<(Call, Permit)>,
     rng: StdRng,
     met: Met,
     tells: bool,
@@ -341,8 +341,8 @@ impl Life {
     fn keep(&mut self, given: Result<Permit, Rejection>, expected: Result<Kind, Refusal>) {
         match (given, expected) {
             (Ok(permit), Ok(kind)) => {
-                let id = self.model.give(kind, self.now);
-                self.out.push((id, permit));
+                let call = self.model.give(kind, self.now);
+                self.out.push((call, permit));
             }
             (given, expected) => {
                 self.met.busy += u64::from(matches!(expected, Err(Refusal::Busy(_))));
@@ -361,26 +361,31 @@ impl Life {
         } else {
             self.rng.random_range(0..=newest)
         };
-        let (id, permit) = self.out.remove(which);
+        let (call, permit) = self.out.remove(which);
         let lesson = match self.rng.random_range(0..20) {
             0..10 => Lesson::Failure,
             10..17 => Lesson::Success,
             _ => Lesson::Ignored,
         };
         let (halves, common_cause) = (self.rng.random_range(0..3u32), self.rng.random_bool(0.15));
-        self.say(format_args!("{lesson:?} of call {id}, common cause: {common_cause}"));
+        self.say(format_args!(
+            "{lesson:?} of call {}, common cause: {common_cause}",
+            call.number
+        ));
         let roll = f64::from(halves) / 2.0;
         let before = self.breaker.snapshot(self.instant());
         let now = self.arrive();
         let news = self.breaker.settle(permit, lesson, now, roll, common_cause);
         self.met.late += u64::from(lesson != Lesson::Ignored && before == self.breaker.snapshot(self.instant()));
-        let expected = self.model.settle(id, lesson, u64::from(halves), common_cause, self.now);
+        let expected = self
+            .model
+            .settle(call, lesson, u64::from(halves), common_cause, self.now);
         self.check_news(news, expected);
     }
 
     fn lose(&mut self) {
-        if let Some((id, _)) = self.out.pop() {
-            self.say(format_args!("call {id} is lost"));
+        if let Some((call, _)) = self.out.pop() {
+            self.say(format_args!("call {} is lost", call.number));
         }
     }
 
