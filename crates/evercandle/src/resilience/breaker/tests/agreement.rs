@@ -2,7 +2,7 @@
 //!
 //! `EVERCANDLE_BREAKER_SEQUENCES` says how many in all, `EVERCANDLE_BREAKER_SEED` lives one again and prints it.
 
-use rand::rngs::StdRng;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::super::*;
@@ -11,7 +11,7 @@ use super::model::{Call, Kind, Model, Nanos, News, Refusal, Settings, View};
 /// Sequences over all settings: what reliability is worth in a test run, about a minute of one core.
 const SEQUENCES: u64 = 1_000_000;
 /// Events in a sequence.
-const EVENTS: std::ops::Range<usize> = 20..40;
+const EVENTS: std::ops::Range<usize> = 20..50;
 
 const SECOND: Nanos = 1_000_000_000;
 const GRACE: Nanos = 5 * SECOND;
@@ -189,7 +189,7 @@ struct Life {
     /// The latest the breaker was told.
     seen: Nanos,
     out: Vec<(Call, Permit)>,
-    rng: StdRng,
+    rng: Xoshiro256PlusPlus,
     met: Met,
     tells: bool,
 }
@@ -215,7 +215,7 @@ impl Life {
             now: 0,
             seen: 0,
             out: Vec::new(),
-            rng: StdRng::seed_from_u64(seed),
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             met: Met::default(),
             tells,
         }
@@ -233,7 +233,7 @@ impl Life {
 
     fn event(&mut self, view: View) {
         // Chance alone seldom gets far: every other event is what an engine would do next.
-        if self.rng.random_bool(0.5) {
+        if self.chance(50) {
             return self.sensible_event(view);
         }
         match self.rng.random_range(0..100) {
@@ -249,7 +249,7 @@ impl Life {
                 self.breaker.retry_now(now);
                 self.model.retry(self.now);
             }
-            _ if self.rng.random_bool(0.5) => {}
+            _ if self.chance(50) => {}
             97 => {
                 self.say(format_args!("force open"));
                 let now = self.arrive();
@@ -356,7 +356,7 @@ impl Life {
         let Some(newest) = self.out.len().checked_sub(1) else {
             return;
         };
-        let which = if self.rng.random_bool(0.6) {
+        let which = if self.chance(60) {
             newest
         } else {
             self.rng.random_range(0..=newest)
@@ -367,7 +367,7 @@ impl Life {
             10..17 => Lesson::Success,
             _ => Lesson::Ignored,
         };
-        let (halves, common_cause) = (self.rng.random_range(0..3u32), self.rng.random_bool(0.15));
+        let (halves, common_cause) = (self.rng.random_range(0..3u32), self.chance(15));
         self.say(format_args!(
             "{lesson:?} of call {}, common cause: {common_cause}",
             call.number
@@ -454,13 +454,18 @@ impl Life {
         }
     }
 
+    /// True so many times in a hundred.
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rng.random_range(0..100) < percent
+    }
+
     fn instant(&self) -> Instant {
         self.start + Duration::from_nanos(self.now)
     }
 
     /// Now; sometimes earlier, once the breaker has seen now.
     fn arrive(&mut self) -> Instant {
-        if self.seen == self.now && self.rng.random_bool(0.1) {
+        if self.seen == self.now && self.chance(10) {
             return self.start + Duration::from_nanos(self.rng.random_range(0..=self.now));
         }
         self.seen = self.now;
