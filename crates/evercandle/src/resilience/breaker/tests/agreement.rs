@@ -2,11 +2,11 @@
 //!
 //! `EVERCANDLE_BREAKER_SEQUENCES` says how many in all, `EVERCANDLE_BREAKER_SEED` lives one again and prints it.
 
-use rand::rngs::StdRng;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::super::*;
-use super::model::{Kind, Model, Nanos, News, Refusal, Settings, View};
+use super::model::{Call, Kind, Model, Nanos, News, Refusal, Settings, View};
 
 /// Sequences over all settings: what reliability is worth in a test run, about a minute of one core.
 const SEQUENCES: u64 = 1_000_000;
@@ -188,8 +188,8 @@ struct Life {
     now: Nanos,
     /// The latest the breaker was told.
     seen: Nanos,
-    out: Vec<(usize, Permit)>,
-    rng: StdRng,
+    out: Vec<(Call, Permit)>,
+    rng: Xoshiro256PlusPlus,
     met: Met,
     tells: bool,
 }
@@ -215,7 +215,7 @@ impl Life {
             now: 0,
             seen: 0,
             out: Vec::new(),
-            rng: StdRng::seed_from_u64(seed),
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             met: Met::default(),
             tells,
         }
@@ -233,7 +233,7 @@ impl Life {
 
     fn event(&mut self, view: View) {
         // Chance alone seldom gets far: every other event is what an engine would do next.
-        if self.rng.random_bool(0.5) {
+        if self.chance(50) {
             return self.sensible_event(view);
         }
         match self.rng.random_range(0..100) {
@@ -249,7 +249,7 @@ impl Life {
                 self.breaker.retry_now(now);
                 self.model.retry(self.now);
             }
-            _ if self.rng.random_bool(0.5) => {}
+            _ if self.chance(50) => {}
             97 => {
                 self.say(format_args!("force open"));
                 let now = self.arrive();
@@ -341,8 +341,8 @@ impl Life {
     fn keep(&mut self, given: Result<Permit, Rejection>, expected: Result<Kind, Refusal>) {
         match (given, expected) {
             (Ok(permit), Ok(kind)) => {
-                let id = self.model.give(kind, self.now);
-                self.out.push((id, permit));
+                let call = self.model.give(kind, self.now);
+                self.out.push((call, permit));
             }
             (given, expected) => {
                 self.met.busy += u64::from(matches!(expected, Err(Refusal::Busy(_))));
@@ -356,31 +356,36 @@ impl Life {
         let Some(newest) = self.out.len().checked_sub(1) else {
             return;
         };
-        let which = if self.rng.random_bool(0.6) {
+        let which = if self.chance(60) {
             newest
         } else {
             self.rng.random_range(0..=newest)
         };
-        let (id, permit) = self.out.remove(which);
+        let (call, permit) = self.out.remove(which);
         let lesson = match self.rng.random_range(0..20) {
             0..10 => Lesson::Failure,
             10..17 => Lesson::Success,
             _ => Lesson::Ignored,
         };
-        let (halves, common_cause) = (self.rng.random_range(0..3u32), self.rng.random_bool(0.15));
-        self.say(format_args!("{lesson:?} of call {id}, common cause: {common_cause}"));
+        let (halves, common_cause) = (self.rng.random_range(0..3u32), self.chance(15));
+        self.say(format_args!(
+            "{lesson:?} of call {}, common cause: {common_cause}",
+            call.number
+        ));
         let roll = f64::from(halves) / 2.0;
         let before = self.breaker.snapshot(self.instant());
         let now = self.arrive();
         let news = self.breaker.settle(permit, lesson, now, roll, common_cause);
         self.met.late += u64::from(lesson != Lesson::Ignored && before == self.breaker.snapshot(self.instant()));
-        let expected = self.model.settle(id, lesson, u64::from(halves), common_cause, self.now);
+        let expected = self
+            .model
+            .settle(call, lesson, u64::from(halves), common_cause, self.now);
         self.check_news(news, expected);
     }
 
     fn lose(&mut self) {
-        if let Some((id, _)) = self.out.pop() {
-            self.say(format_args!("call {id} is lost"));
+        if let Some((call, _)) = self.out.pop() {
+            self.say(format_args!("call {} is lost", call.number));
         }
     }
 
@@ -449,13 +454,18 @@ impl Life {
         }
     }
 
+    /// True so many times in a hundred.
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rng.random_range(0..100) < percent
+    }
+
     fn instant(&self) -> Instant {
         self.start + Duration::from_nanos(self.now)
     }
 
     /// Now; sometimes earlier, once the breaker has seen now.
     fn arrive(&mut self) -> Instant {
-        if self.seen == self.now && self.rng.random_bool(0.1) {
+        if self.seen == self.now && self.chance(10) {
             return self.start + Duration::from_nanos(self.rng.random_range(0..=self.now));
         }
         self.seen = self.now;

@@ -21,8 +21,13 @@ pub(super) struct Settings {
     pub(super) permit_expires: Nanos,
 }
 
-/// A call, in the order in which permits were given.
-pub(super) type Id = usize;
+/// A call that was given leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// In the order in which permits were given.
+    pub(super) number: usize,
+    kind: Kind,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -36,9 +41,9 @@ pub(super) enum Kind {
 
 #[derive(Clone, Copy, Debug)]
 enum Fact {
-    Gave(Id, Kind),
+    Gave(Call),
     /// A result that counts.
-    Learnt(Id, Lesson),
+    Learnt(Call, Lesson),
     Opened {
         until: Nanos,
         openings: u32,
@@ -163,20 +168,21 @@ impl Model {
 
     // --- events ---
 
-    pub(super) fn give(&mut self, kind: Kind, now: Nanos) -> Id {
+    pub(super) fn give(&mut self, kind: Kind, now: Nanos) -> Call {
         self.given += 1;
-        self.log.push((now, Fact::Gave(self.given, kind)));
-        self.given
+        let number = self.given;
+        self.log.push((now, Fact::Gave(Call { number, kind })));
+        Call { number, kind }
     }
 
     /// `halves` is the jitter's roll: 0, a half, 1.
-    pub(super) fn settle(&mut self, id: Id, lesson: Lesson, halves: u64, common: bool, now: Nanos) -> Option<News> {
+    pub(super) fn settle(&mut self, call: Call, lesson: Lesson, halves: u64, common: bool, now: Nanos) -> Option<News> {
         let standing = self.standing(now);
         let (was, openings) = (self.phase(standing, now), self.openings(standing, now));
-        if !self.counts(id) {
+        if !self.counts(call) {
             return self.tell(None, now);
         }
-        self.log.push((now, Fact::Learnt(id, lesson)));
+        self.log.push((now, Fact::Learnt(call, lesson)));
         let lengthened = if common { openings.max(1) } else { openings + 1 };
         let reopens = match (standing, lesson) {
             (Standing::Closed { .. }, Lesson::Failure) => self.enough(now).then_some(lengthened),
@@ -245,9 +251,11 @@ impl Model {
 
     /// What happened since it last opened, or was forced or reset, and which of these it was.
     fn chapter(&self) -> (Option<Entry>, &[Entry]) {
-        let begins = self.log.iter().rposition(|(_, fact)| begins_chapter(fact));
-        let since = begins.map_or(0, |at| at + 1);
-        (begins.map(|at| self.log[at]), &self.log[since..])
+        let mut since = self.log.len();
+        while since > 0 && !begins_chapter(&self.log[since - 1].1) {
+            since -= 1;
+        }
+        (since.checked_sub(1).map(|begin| self.log[begin]), &self.log[since..])
     }
 
     fn standing(&self, now: Nanos) -> Standing {
@@ -259,7 +267,7 @@ impl Model {
             Some(_) => return Standing::Forced(Phase::Closed),
         };
         let mut successes = chapter.iter().filter_map(|(at, fact)| match fact {
-            Fact::Learnt(id, Lesson::Success) => Some((*at, self.kind(*id))),
+            Fact::Learnt(call, Lesson::Success) => Some((*at, call.kind)),
             _ => None,
         });
         let Some((passed, kind)) = successes.next() else {
@@ -287,7 +295,7 @@ impl Model {
     fn ever_idle(&self, passed: Nanos, from: Nanos, to: Nanos) -> bool {
         let (_, chapter) = self.chapter();
         let out = chapter.iter().filter_map(|(at, fact)| match fact {
-            Fact::Gave(id, Kind::Trial) if *at >= passed => Some((*at, self.gone_until(*id, *at))),
+            Fact::Gave(call) if *at >= passed && call.kind == Kind::Trial => Some((*at, self.gone_until(*call, *at))),
             _ => None,
         });
         let idle = |moment: Nanos| {
@@ -298,10 +306,10 @@ impl Model {
     }
 
     /// When a trial was given up or expired.
-    fn gone_until(&self, id: Id, gone: Nanos) -> Nanos {
+    fn gone_until(&self, call: Call, gone: Nanos) -> Nanos {
         let expires = gone + self.settings.permit_expires;
         let given_up = self.log.iter().find_map(|(at, fact)| match fact {
-            Fact::Learnt(learnt, Lesson::Ignored) if *learnt == id => Some(*at),
+            Fact::Learnt(learnt, Lesson::Ignored) if *learnt == call => Some(*at),
             _ => None,
         });
         given_up.map_or(expires, |at| at.min(expires))
@@ -319,29 +327,28 @@ impl Model {
     /// When the permit of the last call that went alone expires, if there was no result of it yet.
     fn out(&self) -> Option<Nanos> {
         let (_, chapter) = self.chapter();
-        let (at, id) = chapter.iter().rev().find_map(|(at, fact)| match fact {
-            Fact::Gave(id, Kind::Trial | Kind::Probe) => Some((*at, *id)),
+        let alone = |(at, fact): &Entry| match fact {
+            Fact::Gave(call) if call.kind != Kind::Shared => Some((*at, *call)),
             _ => None,
-        })?;
+        };
+        let (at, call) = chapter.iter().rev().find_map(alone)?;
         let back = chapter
             .iter()
-            .any(|(_, fact)| matches!(fact, Fact::Learnt(learnt, _) if *learnt == id));
+            .any(|(_, fact)| matches!(fact, Fact::Learnt(learnt, _) if *learnt == call));
         (!back).then_some(at + self.settings.permit_expires)
     }
 
     /// A result counts unless something decisive happened since the permit was given, or another went alone.
-    fn counts(&self, id: Id) -> bool {
-        let later = self.log.iter().rev();
-        let mut later = later.take_while(|(_, fact)| !matches!(fact, Fact::Gave(given, _) if *given == id));
-        !later.any(|(_, fact)| begins_chapter(fact) || matches!(fact, Fact::Gave(_, Kind::Trial | Kind::Probe)))
-    }
-
-    fn kind(&self, id: Id) -> Kind {
-        let given = self.log.iter().find_map(|(_, fact)| match fact {
-            Fact::Gave(given, kind) if *given == id => Some(*kind),
-            _ => None,
-        });
-        given.expect("only permits that were given come back")
+    fn counts(&self, call: Call) -> bool {
+        for (_, fact) in self.log.iter().rev() {
+            match fact {
+                Fact::Gave(given) if *given == call => return true,
+                Fact::Gave(given) if given.kind != Kind::Shared => return false,
+                fact if begins_chapter(fact) => return false,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Failures in a row, up to the last success of a real call.
@@ -350,7 +357,7 @@ impl Model {
         for (_, fact) in self.log.iter().rev() {
             match fact {
                 Fact::Reset => break,
-                Fact::Learnt(id, Lesson::Success) if self.kind(*id) != Kind::Probe => break,
+                Fact::Learnt(call, Lesson::Success) if call.kind != Kind::Probe => break,
                 Fact::Learnt(_, Lesson::Failure) => failures += 1,
                 _ => {}
             }
