@@ -103,6 +103,7 @@ impl Probes {
             };
             if before.is_none() && since.is_some() {
                 telemetry::common_cause(true);
+                self.ask_the_others();
             }
             self.send_prober(upstream);
         }
@@ -122,6 +123,17 @@ impl Probes {
             for other in self.upstreams().filter(|u| u.name != upstream.name) {
                 other.retry_now(&self.clock);
             }
+        }
+    }
+
+    /// Whoever is not open may know better than those that are: one answer settles whether it is us.
+    fn ask_the_others(self: &Arc<Self>) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        for other in self.upstreams() {
+            let probes = self.clone();
+            runtime.spawn(async move { probes.check(&other).await });
         }
     }
 
@@ -150,22 +162,26 @@ impl Probes {
         }
     }
 
-    /// Probes now, whatever the breaker thinks, for whoever wants to know how an upstream is. Quarantines are obeyed.
+    /// Probes an upstream that is let through anyway, for whoever wants to know how it is. One that rests is left to its
+    /// prober, or to the end of its ban; one on probation, to real calls.
     pub(crate) async fn check(self: &Arc<Self>, upstream: &Upstream) {
-        match upstream.resting(&self.clock) {
-            // Its prober, or the end of the ban, will tell.
-            Some(_) => {}
-            None => {
-                if let Ok(permit) = upstream.admit(&self.clock) {
-                    self.probe(upstream, permit).await;
+        if upstream.is_let_through(&self.clock)
+            && let Ok(permit) = upstream.admit(&self.clock)
+        {
+            let leave = self.hold(upstream, permit);
+            match self.probed(upstream, &leave).await {
+                // That a probe passes is no evidence that real calls do; the run of their failures goes on.
+                Verdict::Success => {
+                    leave.settle(Verdict::Ignored);
+                    self.recovered(upstream);
                 }
+                verdict => leave.settle(verdict),
             }
         }
     }
 
-    /// One probe of an upstream that gave leave for it.
-    async fn probe(self: &Arc<Self>, upstream: &Upstream, permit: Permit) {
-        let leave = self.hold(upstream, permit);
+    /// One probe of an upstream that gave leave for it; what it says.
+    async fn probed(self: &Arc<Self>, upstream: &Upstream, leave: &PermitGuard<'_>) -> Verdict {
         let began = self.clock.instant();
         let mut result = self.pulse(upstream, upstream.probe_method()).await;
         if result == Ok(Pulse::MethodNotServed) && upstream.probe_method() == Method::Head {
@@ -189,13 +205,12 @@ impl Probes {
         if let Err(FetchError::Throttled { retry_after, told, why }) = &result {
             leave.quarantine(*retry_after, *told, why);
         }
-        let verdict = match &result {
+        match &result {
             Ok(()) => Verdict::Success,
             // A probe that is refused as a bad question has not found it working.
             Err(FetchError::Rejected(_) | FetchError::Refused(_)) => Verdict::Failure,
             Err(error) => error.policy().verdict,
-        };
-        leave.settle(verdict);
+        }
     }
 
     async fn pulse(&self, upstream: &Upstream, method: Method) -> Result<Pulse, FetchError> {
@@ -269,7 +284,9 @@ async fn probe_until_closed(probes: Weak<Probes>, upstream: Weak<Upstream>, cloc
             Probing::Until(at) => at.saturating_duration_since(clock.instant()),
             Probing::Now => match there.begin_probe(&clock) {
                 Ok(permit) => {
-                    probes.probe(&there, permit).await;
+                    let leave = probes.hold(&there, permit);
+                    let verdict = probes.probed(&there, &leave).await;
+                    leave.settle(verdict);
                     continue;
                 }
                 Err(_) => LOOK_AGAIN,

@@ -203,6 +203,13 @@ impl Upstream {
         }
     }
 
+    /// Whether calls go through without any doubt about it.
+    pub(crate) fn is_let_through(&self, clock: &Clock) -> bool {
+        let mut gate = self.gate.lock();
+        let look = gate.breaker.snapshot(clock.instant());
+        look.phase == Phase::Closed && !look.on_probation && self.quarantined(&mut gate, clock).is_ok()
+    }
+
     /// In how long it is worth asking again, if it rests.
     pub(crate) fn rests_for(&self, clock: &Clock) -> Option<Duration> {
         let (gate, now) = (self.gate.lock(), clock.instant());

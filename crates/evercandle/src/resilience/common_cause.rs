@@ -4,8 +4,9 @@
 //! threshold: if too many hosts look dead, stop trusting the verdict.) Then cooldowns should not be lengthened, since
 //! none of them did anything, and one alarm is better than one for each.
 //!
-//! Suspected when at least 60 % of the remote upstreams, and at least two, opened within 30 seconds of each other and
-//! none has succeeded since. One success of any of them ends it, because it proves the line. Those that are still open
+//! Suspected when at least 60 % of the remote upstreams of which anything is known, and at least two, opened within 30
+//! seconds of each other and none has succeeded since. Whoever was never asked says nothing either way; whoever suspects
+//! should ask them. One success of any of them ends it, because it proves the line. Those that are still open
 //! then are down for reasons of their own: only once they have recovered does another opening of theirs count again.
 
 use std::time::Duration;
@@ -27,7 +28,9 @@ pub(crate) struct CommonCause {
 
 #[derive(Clone, Copy, Debug)]
 enum Standing {
-    /// Not open, as far as was told.
+    /// Nothing was told of it yet.
+    Unasked,
+    /// It succeeded, and has not opened since.
     Well,
     /// Opened, and no upstream has succeeded since.
     Opened(Instant),
@@ -36,16 +39,16 @@ enum Standing {
 }
 
 impl CommonCause {
-    /// Of so many remote upstreams, all well.
+    /// Of so many remote upstreams, none of them asked yet.
     pub(crate) fn new(remotes: usize) -> CommonCause {
         CommonCause {
-            upstreams: vec![Standing::Well; remotes],
+            upstreams: vec![Standing::Unasked; remotes],
         }
     }
 
     /// An upstream's breaker opened. Opening again before it has succeeded changes nothing: it is down since the first.
     pub(crate) fn opened(&mut self, index: usize, now: Instant) {
-        if let Some(standing @ Standing::Well) = self.upstreams.get_mut(index) {
+        if let Some(standing @ (Standing::Well | Standing::Unasked)) = self.upstreams.get_mut(index) {
             *standing = Standing::Opened(now);
         }
     }
@@ -57,6 +60,7 @@ impl CommonCause {
                 _ if i == index => Standing::Well,
                 Standing::Opened(_) | Standing::DownAlone => Standing::DownAlone,
                 Standing::Well => Standing::Well,
+                Standing::Unasked => Standing::Unasked,
             };
         }
     }
@@ -68,11 +72,16 @@ impl CommonCause {
             .iter()
             .filter_map(|standing| match standing {
                 Standing::Opened(at) => Some(*at),
-                Standing::Well | Standing::DownAlone => None,
+                Standing::Unasked | Standing::Well | Standing::DownAlone => None,
             })
             .collect();
         openings.sort();
-        let enough = (self.upstreams.len() * SHARE.0).div_ceil(SHARE.1).max(AT_LEAST);
+        let known = self
+            .upstreams
+            .iter()
+            .filter(|s| !matches!(s, Standing::Unasked))
+            .count();
+        let enough = (known * SHARE.0).div_ceil(SHARE.1).max(AT_LEAST);
         let together = |group: &&[Instant]| group[enough - 1].saturating_duration_since(group[0]) <= TOGETHER;
         openings.windows(enough).find(together).map(|group| group[0])
     }
@@ -84,10 +93,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Which upstreams opened when, and since when it is suspected, in seconds.
+    /// So many upstreams that were well, and one never asked. Which of them opened when, and since when it is suspected,
+    /// in seconds.
     fn suspected(remotes: usize, openings: &[(usize, u64)]) -> Option<u64> {
         let start = Instant::now();
-        let mut cause = CommonCause::new(remotes);
+        let mut cause = CommonCause::new(remotes + 1);
+        (0..remotes).for_each(|index| cause.recovered(index));
         for (index, at) in openings {
             cause.opened(*index, start + Duration::from_secs(*at));
         }
@@ -110,11 +121,24 @@ mod tests {
             (2, &[(0, 7)], None),
             (2, &[(0, 7), (1, 8)], Some(7)),
             (1, &[(0, 7)], None),
-            (0, &[(0, 7), (1, 7)], None),
-            (2, &[(0, 7), (2, 8), (9, 8)], None),
+            (3, &[(0, 7), (9, 8)], None),
+            (0, &[(0, 7)], None),
         ] {
             assert_eq!(suspected(remotes, openings), expected, "{remotes}: {openings:?}");
         }
+    }
+
+    /// Goal: whoever uses two upstreams of five learns that it is his line all the same.
+    #[test]
+    fn who_was_never_asked_does_not_count() {
+        let now = Instant::now();
+        let mut cause = CommonCause::new(5);
+        cause.opened(3, now);
+        assert_eq!(cause.suspected(), None, "one alone proves nothing");
+        cause.opened(1, now);
+        assert_eq!(cause.suspected(), Some(now));
+        cause.recovered(4);
+        assert_eq!(cause.suspected(), None, "the first to be asked after all has answered");
     }
 
     /// Goal: an upstream that is down for weeks and fails a probe now and then does not make the next opening look like
@@ -149,6 +173,7 @@ mod tests {
         let now = Instant::now();
         let mut cause = CommonCause::new(3);
         (0..2).for_each(|index| cause.opened(index, now));
+        assert_eq!(cause.suspected(), Some(now));
         cause.recovered(2);
         assert_eq!(cause.suspected(), None);
         cause.opened(2, now);

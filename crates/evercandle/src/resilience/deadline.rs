@@ -65,6 +65,7 @@ mod tests {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let (fixed, sliding) = (Deadline::fixed(start, 3 * second), Deadline::sliding(start, 3 * second));
         for deadline in [&fixed, &sliding.clone()] {
+            assert_eq!(deadline.remaining(start + second), 2 * second);
             deadline.progress(start + 2 * second);
         }
         assert_eq!(fixed.remaining(start + 2 * second), second);

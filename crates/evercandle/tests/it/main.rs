@@ -3,11 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests read files, clocks and the environment")]
 
 mod contract;
+mod contract_latest;
 mod corruption;
 mod deadline;
 mod failover;
 mod freshness;
 mod grids;
+mod latest;
 mod oracle;
 mod recorded;
 mod support;

@@ -66,6 +66,10 @@ impl Door {
                     retry: retry || self.hosts.len() > 1,
                 }
             }
+            FetchError::TimedOut(why) => {
+                self.turn_from(used);
+                FetchError::TimedOut(why)
+            }
             other => other,
         }
     }

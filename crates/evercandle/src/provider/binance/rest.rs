@@ -648,30 +648,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_that_cannot_be_reached_is_left_for_the_next_one() {
-        let stub = Stub::start(|target| match target.starts_with("/api.binance.com") {
-            true => Act::Raw(vec![]),
-            false => Act::ok(page([0])),
-        })
-        .await;
-        let rest = rest(&stub, Market::Spot);
-        let asked = slice(Market::Spot, Interval::M1, MINUTE);
-        let error = rest.fetch(&asked).await.unwrap_err();
-        assert!(
-            matches!(error, FetchError::Unreachable { retry: true, .. }),
-            "{error:?}"
-        );
-        for _ in 0..3 {
-            rest.fetch(&asked).await.unwrap();
+        for hangs in [false, true] {
+            let stub = Stub::start(move |target| match target.starts_with("/api.binance.com") {
+                true if hangs => Act::Hang(vec![]),
+                true => Act::Raw(vec![]),
+                false => Act::ok(page([0])),
+            })
+            .await;
+            let rest = rest(&stub, Market::Spot);
+            let asked = slice(Market::Spot, Interval::M1, MINUTE);
+            let error = rest.fetch(&asked).await.unwrap_err();
+            let expected = if hangs {
+                ("timed_out", false)
+            } else {
+                ("unreachable", true)
+            };
+            assert_eq!((error.policy().kind, error.policy().retry), expected, "{error:?}");
+            for _ in 0..3 {
+                rest.fetch(&asked).await.unwrap();
+            }
+            let hosts: Vec<_> = stub
+                .targets()
+                .iter()
+                .map(|t| t.split('/').nth(1).unwrap_or_default().to_owned())
+                .collect();
+            assert_eq!(
+                hosts,
+                ["api.binance.com", MARKET_DATA_HOST, MARKET_DATA_HOST, MARKET_DATA_HOST]
+            );
         }
-        let hosts: Vec<_> = stub
-            .targets()
-            .iter()
-            .map(|t| t.split('/').nth(1).unwrap_or_default().to_owned())
-            .collect();
-        assert_eq!(
-            hosts,
-            ["api.binance.com", MARKET_DATA_HOST, MARKET_DATA_HOST, MARKET_DATA_HOST]
-        );
     }
 
     #[tokio::test]

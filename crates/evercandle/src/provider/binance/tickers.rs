@@ -117,14 +117,17 @@ impl Rest {
             });
         }
         let reply = errors::accept(reply)?;
-        parse(&reply.place, reply.text()?, asked)
+        let mut read = parse(&reply.place, reply.text()?, asked)?;
+        read.quotes.told_at = reply.date();
+        Ok(read)
     }
 
     async fn futures_prices(&self, market: Market, asked: &[Symbol]) -> Result<Quotes, FetchError> {
         let one = [("symbol", asked[0].as_str())];
         let query = if asked.len() == 1 { &one[..] } else { &[] };
         let reply = self.ask(market, "ticker/24hr", query, TICKERS_BYTES_MAX).await?;
-        let read = parse(&reply.place, reply.text()?, asked)?;
+        let mut read = parse(&reply.place, reply.text()?, asked)?;
+        read.quotes.told_at = reply.date();
         Ok(read.complete("not listed"))
     }
 }
@@ -286,8 +289,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_price_is_the_last_trade_as_printed_with_its_time_and_its_day() {
-        let stub = Stub::start(exchange).await;
+        let stub = Stub::start(|target| match exchange(target) {
+            Act::Reply(status, _, body) => Act::Reply(status, "Date: Tue, 22 Apr 2025 22:19:37 GMT\r\n", body),
+            other => other,
+        })
+        .await;
         let quotes = spot(&stub).prices(Market::Spot, &symbols(&["BTCUSDT"])).await.unwrap();
+        assert_eq!(quotes.told_at.unwrap().to_string(), "2025-04-22T22:19:37Z");
         assert_eq!(
             stub.targets(),
             ["/api.binance.com/api/v3/ticker/24hr?symbols=%5B%22BTCUSDT%22%5D&type=FULL&symbolStatus=TRADING"]

@@ -188,6 +188,10 @@ impl PriceProvider for Markets {
         COINS_MAX
     }
 
+    fn substitutes(&self) -> bool {
+        true
+    }
+
     /// Sends nothing when no symbol's coin is known.
     async fn prices(&self, market: Market, symbols: &[Symbol]) -> Result<Quotes, FetchError> {
         let count = symbols.len();
@@ -221,6 +225,7 @@ impl PriceProvider for Markets {
         let reply = self.ask(question.path, &question.query()).await?;
         let read = question.read(&reply.place, reply.text()?, &wanted)?;
         quotes.quotes = read.quotes;
+        quotes.told_at = reply.date();
         quotes.refused.extend(read.refused);
         Ok(quotes)
     }

@@ -52,3 +52,9 @@ fn failures_remembered_are_bounded() {
     (0..3_000).for_each(|_| assert_eq!(call(&mut breaker, Failure, now), None));
     assert_eq!(breaker.recent.len(), FAILURES_MAX as usize);
 }
+
+/// Goal: whoever shows "until" for what has no end shows a date that nobody waits for, and that no sum overflows.
+#[test]
+fn forever_is_a_century() {
+    assert_eq!(FOREVER, Duration::from_secs(3_153_600_000));
+}

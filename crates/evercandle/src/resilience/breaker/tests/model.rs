@@ -21,8 +21,13 @@ pub(super) struct Settings {
     pub(super) permit_expires: Nanos,
 }
 
-/// A call, in the order in which permits were given.
-pub(super) type Id = usize;
+/// A call that was given leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// In the order in which permits were given.
+    pub(super) number: usize,
+    kind: Kind,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -36,9 +41,9 @@ pub(super) enum Kind {
 
 #[derive(Clone, Copy, Debug)]
 enum Fact {
-    Gave(Id, Kind),
+    Gave(Call),
     /// A result that counts.
-    Learnt(Id, Lesson),
+    Learnt(Call, Lesson),
     Opened {
         until: Nanos,
         openings: u32,
@@ -47,6 +52,7 @@ enum Fact {
     },
     Retry,
     ForcedOpen {
+        openings: u32,
         since: Nanos,
     },
     ForcedClosed,
@@ -56,6 +62,9 @@ enum Fact {
         closed: bool,
     },
 }
+
+/// What happened when.
+type Entry = (Nanos, Fact);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -95,7 +104,7 @@ enum Standing {
 
 pub(super) struct Model {
     settings: Settings,
-    log: Vec<(Nanos, Fact)>,
+    log: Vec<Entry>,
     given: usize,
 }
 
@@ -136,7 +145,8 @@ impl Model {
     pub(super) fn view(&self, now: Nanos) -> View {
         let standing = self.standing(now);
         let out = self.out().filter(|expires| now < *expires);
-        let phase = self.phase(now);
+        let opening = self.last_opening();
+        let phase = self.phase(standing, now);
         let cools = matches!(standing, Standing::Open { .. } | Standing::Probation { .. });
         View {
             phase,
@@ -145,33 +155,34 @@ impl Model {
                 _ => None,
             },
             failure_count: self.run(),
-            opened_at: self.last_opening().filter(|_| phase != Phase::Closed).map(|o| o.since),
-            cooldown: self.last_opening().filter(|_| cools).map(|o| self.nominal(o.openings)),
+            opened_at: opening.filter(|_| phase != Phase::Closed).map(|(_, since)| since),
+            cooldown: opening.filter(|_| cools).map(|(openings, _)| self.nominal(openings)),
             retry_at: match standing {
                 Standing::Open { until } => Some(out.unwrap_or(until)),
                 _ => out,
             },
             on_probation: matches!(standing, Standing::Probation { .. }),
-            openings: self.openings(now),
+            openings: self.openings(standing, now),
         }
     }
 
     // --- events ---
 
-    pub(super) fn give(&mut self, kind: Kind, now: Nanos) -> Id {
+    pub(super) fn give(&mut self, kind: Kind, now: Nanos) -> Call {
         self.given += 1;
-        self.log.push((now, Fact::Gave(self.given, kind)));
-        self.given
+        let number = self.given;
+        self.log.push((now, Fact::Gave(Call { number, kind })));
+        Call { number, kind }
     }
 
     /// `halves` is the jitter's roll: 0, a half, 1.
-    pub(super) fn settle(&mut self, id: Id, lesson: Lesson, halves: u64, common: bool, now: Nanos) -> Option<News> {
-        let (standing, was) = (self.standing(now), self.phase(now));
-        let openings = self.openings(now);
-        if !self.counts(id) {
+    pub(super) fn settle(&mut self, call: Call, lesson: Lesson, halves: u64, common: bool, now: Nanos) -> Option<News> {
+        let standing = self.standing(now);
+        let (was, openings) = (self.phase(standing, now), self.openings(standing, now));
+        if !self.counts(call) {
             return self.tell(None, now);
         }
-        self.log.push((now, Fact::Learnt(id, lesson)));
+        self.log.push((now, Fact::Learnt(call, lesson)));
         let lengthened = if common { openings.max(1) } else { openings + 1 };
         let reopens = match (standing, lesson) {
             (Standing::Closed { .. }, Lesson::Failure) => self.enough(now).then_some(lengthened),
@@ -182,8 +193,7 @@ impl Model {
         let news = if let Some(openings) = reopens {
             let nominal = self.nominal(openings);
             let until = now + nominal + nominal * halves / 20;
-            let earlier = self.last_opening().filter(|_| was != Phase::Closed);
-            let since = earlier.map_or(now, |opening| opening.since);
+            let since = self.since(was, now);
             self.log.push((now, Fact::Opened { until, openings, since }));
             Some(News::Opened(Some((until, nominal))))
         } else if let (Standing::Open { .. }, Lesson::Success) = (standing, lesson) {
@@ -199,10 +209,12 @@ impl Model {
     }
 
     pub(super) fn force_open(&mut self, now: Nanos) -> Option<News> {
-        let was = self.phase(now);
-        let earlier = self.last_opening().filter(|_| was != Phase::Closed);
-        let since = earlier.map_or(now, |opening| opening.since);
-        self.log.push((now, Fact::ForcedOpen { since }));
+        let was = self.phase(self.standing(now), now);
+        let (openings, since) = (
+            self.last_opening().map_or(0, |(openings, _)| openings),
+            self.since(was, now),
+        );
+        self.log.push((now, Fact::ForcedOpen { openings, since }));
         self.tell((was != Phase::Open).then_some(News::Opened(None)), now)
     }
 
@@ -225,18 +237,25 @@ impl Model {
             Fact::Told { closed } => Some(*closed),
             _ => None,
         });
-        let closed = self.phase(now) == Phase::Closed;
-        self.log.push((now, Fact::Told { closed }));
-        news.or((closed && knew == Some(false)).then_some(News::Closed))
+        let (knew, closed) = (
+            knew.unwrap_or(true),
+            self.phase(self.standing(now), now) == Phase::Closed,
+        );
+        if closed != knew {
+            self.log.push((now, Fact::Told { closed }));
+        }
+        news.or((closed && !knew).then_some(News::Closed))
     }
 
     // --- what the log says ---
 
     /// What happened since it last opened, or was forced or reset, and which of these it was.
-    fn chapter(&self) -> (Option<(Nanos, Fact)>, &[(Nanos, Fact)]) {
-        let begins = self.log.iter().rposition(|(_, fact)| begins_chapter(fact));
-        let since = begins.map_or(0, |at| at + 1);
-        (begins.map(|at| self.log[at]), &self.log[since..])
+    fn chapter(&self) -> (Option<Entry>, &[Entry]) {
+        let mut since = self.log.len();
+        while since > 0 && !begins_chapter(&self.log[since - 1].1) {
+            since -= 1;
+        }
+        (since.checked_sub(1).map(|begin| self.log[begin]), &self.log[since..])
     }
 
     fn standing(&self, now: Nanos) -> Standing {
@@ -248,7 +267,7 @@ impl Model {
             Some(_) => return Standing::Forced(Phase::Closed),
         };
         let mut successes = chapter.iter().filter_map(|(at, fact)| match fact {
-            Fact::Learnt(id, Lesson::Success) => Some((*at, self.kind(*id))),
+            Fact::Learnt(call, Lesson::Success) => Some((*at, call.kind)),
             _ => None,
         });
         let Some((passed, kind)) = successes.next() else {
@@ -276,7 +295,7 @@ impl Model {
     fn ever_idle(&self, passed: Nanos, from: Nanos, to: Nanos) -> bool {
         let (_, chapter) = self.chapter();
         let out = chapter.iter().filter_map(|(at, fact)| match fact {
-            Fact::Gave(id, Kind::Trial) if *at >= passed => Some((*at, self.gone_until(*id, *at))),
+            Fact::Gave(call) if *at >= passed && call.kind == Kind::Trial => Some((*at, self.gone_until(*call, *at))),
             _ => None,
         });
         let idle = |moment: Nanos| {
@@ -287,17 +306,17 @@ impl Model {
     }
 
     /// When a trial was given up or expired.
-    fn gone_until(&self, id: Id, gone: Nanos) -> Nanos {
+    fn gone_until(&self, call: Call, gone: Nanos) -> Nanos {
         let expires = gone + self.settings.permit_expires;
         let given_up = self.log.iter().find_map(|(at, fact)| match fact {
-            Fact::Learnt(learnt, Lesson::Ignored) if *learnt == id => Some(*at),
+            Fact::Learnt(learnt, Lesson::Ignored) if *learnt == call => Some(*at),
             _ => None,
         });
         given_up.map_or(expires, |at| at.min(expires))
     }
 
-    fn phase(&self, now: Nanos) -> Phase {
-        match self.standing(now) {
+    fn phase(&self, standing: Standing, now: Nanos) -> Phase {
+        match standing {
             Standing::Forced(phase) => phase,
             Standing::Closed { .. } | Standing::Probation { idle: true, .. } => Phase::Closed,
             Standing::Open { .. } if self.out().is_none_or(|expires| expires <= now) => Phase::Open,
@@ -308,29 +327,28 @@ impl Model {
     /// When the permit of the last call that went alone expires, if there was no result of it yet.
     fn out(&self) -> Option<Nanos> {
         let (_, chapter) = self.chapter();
-        let (at, id) = chapter.iter().rev().find_map(|(at, fact)| match fact {
-            Fact::Gave(id, Kind::Trial | Kind::Probe) => Some((*at, *id)),
+        let alone = |(at, fact): &Entry| match fact {
+            Fact::Gave(call) if call.kind != Kind::Shared => Some((*at, *call)),
             _ => None,
-        })?;
+        };
+        let (at, call) = chapter.iter().rev().find_map(alone)?;
         let back = chapter
             .iter()
-            .any(|(_, fact)| matches!(fact, Fact::Learnt(learnt, _) if *learnt == id));
+            .any(|(_, fact)| matches!(fact, Fact::Learnt(learnt, _) if *learnt == call));
         (!back).then_some(at + self.settings.permit_expires)
     }
 
     /// A result counts unless something decisive happened since the permit was given, or another went alone.
-    fn counts(&self, id: Id) -> bool {
-        let later = self.log.iter().rev();
-        let mut later = later.take_while(|(_, fact)| !matches!(fact, Fact::Gave(given, _) if *given == id));
-        !later.any(|(_, fact)| begins_chapter(fact) || matches!(fact, Fact::Gave(_, Kind::Trial | Kind::Probe)))
-    }
-
-    fn kind(&self, id: Id) -> Kind {
-        let given = self.log.iter().find_map(|(_, fact)| match fact {
-            Fact::Gave(given, kind) if *given == id => Some(*kind),
-            _ => None,
-        });
-        given.expect("only permits that were given come back")
+    fn counts(&self, call: Call) -> bool {
+        for (_, fact) in self.log.iter().rev() {
+            match fact {
+                Fact::Gave(given) if *given == call => return true,
+                Fact::Gave(given) if given.kind != Kind::Shared => return false,
+                fact if begins_chapter(fact) => return false,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Failures in a row, up to the last success of a real call.
@@ -339,7 +357,7 @@ impl Model {
         for (_, fact) in self.log.iter().rev() {
             match fact {
                 Fact::Reset => break,
-                Fact::Learnt(id, Lesson::Success) if self.kind(*id) != Kind::Probe => break,
+                Fact::Learnt(call, Lesson::Success) if call.kind != Kind::Probe => break,
                 Fact::Learnt(_, Lesson::Failure) => failures += 1,
                 _ => {}
             }
@@ -372,43 +390,33 @@ impl Model {
         by_ratio || self.run() >= consecutive
     }
 
-    /// The last opening since the last reset; one by hand counts for its beginning only.
-    fn last_opening(&self) -> Option<LastOpening> {
-        let kept = self
-            .log
-            .iter()
-            .rev()
-            .take_while(|(_, fact)| !matches!(fact, Fact::Reset));
-        let mut openings = kept.filter_map(|(_, fact)| match fact {
-            Fact::Opened { openings, since, .. } => Some(LastOpening {
-                openings: *openings,
-                since: *since,
-            }),
-            Fact::ForcedOpen { since } => Some(LastOpening {
-                openings: 0,
-                since: *since,
-            }),
-            _ => None,
-        });
-        openings.next()
+    /// How many openings in a row it was at the last one since the last reset, and since when it has not been closed.
+    fn last_opening(&self) -> Option<(u32, Nanos)> {
+        for (_, fact) in self.log.iter().rev() {
+            match fact {
+                Fact::Opened { openings, since, .. } | Fact::ForcedOpen { openings, since } => {
+                    return Some((*openings, *since));
+                }
+                Fact::Reset => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
-    fn openings(&self, now: Nanos) -> u32 {
-        let kept = self
-            .log
-            .iter()
-            .rev()
-            .take_while(|(_, fact)| !matches!(fact, Fact::Reset));
-        let openings = kept.filter_map(|(_, fact)| match fact {
-            Fact::Opened { openings, .. } => Some(*openings),
-            _ => None,
-        });
-        let openings = openings.take(1).sum::<u32>();
-        let Standing::Closed { since: Some(since) } = self.standing(now) else {
+    fn openings(&self, standing: Standing, now: Nanos) -> u32 {
+        let openings = self.last_opening().map_or(0, |(openings, _)| openings);
+        let Standing::Closed { since: Some(since) } = standing else {
             return openings;
         };
         let forgiven = (now - since) / self.settings.cooldown_max;
         openings - u32::try_from(forgiven).unwrap_or(u32::MAX).min(openings)
+    }
+
+    /// Since when it has not been closed, if it opens now.
+    fn since(&self, was: Phase, now: Nanos) -> Nanos {
+        let earlier = self.last_opening().filter(|_| was != Phase::Closed);
+        earlier.map_or(now, |(_, since)| since)
     }
 
     fn nominal(&self, openings: u32) -> Nanos {
@@ -418,11 +426,6 @@ impl Model {
         }
         cooldown.min(self.settings.cooldown_max)
     }
-}
-
-struct LastOpening {
-    openings: u32,
-    since: Nanos,
 }
 
 fn begins_chapter(fact: &Fact) -> bool {
