@@ -22,7 +22,7 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Candles from the exchange's archives, its REST interface and a local cache: complete, or honest about what is missing.
+/// Candles, prices and sentiment from wherever they can be had: complete, or honest about what is missing.
 #[derive(Debug, Parser)]
 #[command(name = "evercandle", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
@@ -76,6 +76,9 @@ Examples:
   evercandle get BTC/USDT 1h --start 2024-01 --end 2024-02 --out january.parquet
   evercandle download BTCUSDT ETHUSDT 1m 1h --start 2020-01-01
   evercandle chart BTCUSDT 4h --last 30d --out btc.png
+  evercandle price BTCUSDT                          the newest price, and how far it can be trusted
+  evercandle sentiment --days 90 --chart            the Fear & Greed Index
+  evercandle status --watch                         how every upstream is doing
 
 Exit codes:
   0    complete
@@ -160,6 +163,18 @@ pub(crate) enum Command {
     /// Draw candles in the terminal, or as PNG, SVG or HTML
     #[command(after_help = CHART_EXAMPLES)]
     Chart(Chart),
+    /// Print the newest price of one instrument, and how far it can be trusted
+    #[command(after_help = PRICE_EXAMPLES)]
+    Price(Price),
+    /// Print the newest prices of many instruments, with their last 24 hours
+    #[command(after_help = PRICES_EXAMPLES)]
+    Prices(Prices),
+    /// Print how the market feels: the Fear & Greed Index, today or day by day
+    #[command(after_help = SENTIMENT_EXAMPLES)]
+    Sentiment(Sentiment),
+    /// Ask every upstream how it is, and show which are left alone and until when
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
     /// Look after the cache
     Cache(Cache),
     /// List the instruments of a market
@@ -219,6 +234,63 @@ Examples:
   evercandle chart BTCUSDT 1h --last 7d
   evercandle chart BTCUSDT 1d --last 1y --out btc.png
   evercandle chart BTCUSDT 1m --last 1d --out btc.html --theme dark";
+
+const PRICE_EXAMPLES: &str = "\
+The exchange is asked first.
+When it cannot be asked, another instrument's price stands in, labelled SUBSTITUTE; then what was known before, with its age.
+What is too old is refused: see latest.price_stale_if_error_ms in the configuration.
+
+A price is live: the exchange answered, and the price is young.
+Or stale: it answered, but nothing was traded for a while.
+Or halted: it answered that the market does not trade, with its word for why.
+Or last known: nobody answered, and this is what was known before.
+
+Examples:
+  evercandle price BTCUSDT
+  evercandle price BTC/USDT:USDT --no-substitute
+  evercandle price BTCUSDT --format json | jq -r .price
+  evercandle price BTCUSDT --explain --deadline 2s";
+
+const PRICES_EXAMPLES: &str = "\
+What could be had is printed; what could not is told on stderr, with every upstream's reason, and under missing in JSON.
+The exit code is then 3, or 4 when there is no price at all, or 2 when all that is missing is unknown to the exchange.
+A list (--file, or stdin with --file -) has one symbol a line, or several.
+
+Examples:
+  evercandle prices BTCUSDT ETHUSDT SOLUSDT
+  evercandle prices btc/usdt,eth/usdt BTC/USDT:USDT --format json
+  evercandle prices --market um --file list.txt --format csv > prices.csv";
+
+const SENTIMENT_EXAMPLES: &str = "\
+The Crypto Fear & Greed Index of alternative.me is asked first: 0 is fear, 100 is greed, one reading a day.
+When it cannot be had, and today's reading is not remembered, another measure stands in, said to be one.
+Measures are never mixed.
+Whoever shows the index must name its source: alternative.me.
+
+Examples:
+  evercandle sentiment
+  evercandle sentiment --days 90 --chart
+  evercandle sentiment --days 365 --out fear-and-greed.svg
+  evercandle sentiment --days 30 --no-secondary --format csv";
+
+const STATUS_EXAMPLES: &str = "\
+Every upstream that may be called is probed once, unless --no-probe is given; one that asked to be left alone is left alone.
+With --watch, they are probed every 30 seconds, while the table follows every change; Ctrl-C ends it.
+A circuit lives as long as its process, so that only --watch sees one open and close.
+A ban is kept on disk, beside the cache: --reset NAME lifts it, for when the upstream has forgiven you and nobody told Evercandle.
+
+An upstream is ok when it answers, and not asked when nothing is known of it yet.
+It is degraded when its last call failed or it has yet to prove itself, and down when it failed repeatedly and is not asked for a while.
+It is quarantined when it asked to be left alone.
+The quota is what was used in this minute of what we allow ourselves (of what the upstream allows).
+
+The exit code is 0 when some upstream can serve something, and 4 when none can; with --watch, it is 0.
+
+Examples:
+  evercandle status
+  evercandle status --watch 5
+  evercandle status --format json | jq '.upstreams[] | select(.status != \"ok\")'
+  evercandle status --reset binance";
 
 const EVICT_EXAMPLES: &str = "\
 Examples:
@@ -315,6 +387,27 @@ pub(crate) enum Format {
 pub(crate) enum ListFormat {
     Table,
     Csv,
+    Json,
+}
+
+/// Formats of prices and readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LatestFormat {
+    /// For people
+    Table,
+    Csv,
+    /// One object
+    Json,
+    /// One price or reading a line
+    Ndjson,
+}
+
+/// Formats of the report on upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    /// For people
+    Table,
+    /// One object; with --watch, one a line
     Json,
 }
 
@@ -436,6 +529,94 @@ pub(crate) enum Theme {
     Auto,
     Light,
     Dark,
+}
+
+/// How the newest of something is to be had and told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Latest {
+    /// Output format [default: table on a terminal, csv elsewhere]
+    #[arg(long, short)]
+    pub(crate) format: Option<LatestFormat>,
+    /// Tell on stderr what was asked of whom, and what came of it
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Take no longer than this, such as 5s [default: latest.deadline_ms of the configuration]
+    #[arg(long, value_name = "DURATION", value_parser = crate::range::duration, help_heading = "Upstreams")]
+    pub(crate) deadline: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Price {
+    /// BTCUSDT, BTC/USDT, BTC/USDT:USDT (um), BTCUSD_PERP or BTC/USD:BTC (cm)
+    pub(crate) symbol: String,
+    /// spot, um (USD-M futures) or cm (COIN-M futures) [default: as the symbol says, else spot]
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+    /// Only the exchange's own price, if need be an old one
+    #[arg(long)]
+    pub(crate) no_substitute: bool,
+    #[command(flatten)]
+    pub(crate) latest: Latest,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prices {
+    /// Symbols, with spaces or commas between them
+    #[arg(value_name = "SYMBOL", value_delimiter = ',')]
+    pub(crate) symbols: Vec<String>,
+    /// Read symbols from this file, or from stdin with -
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Market of the symbols that do not name theirs
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+    /// Only the exchange's own prices, if need be old ones
+    #[arg(long)]
+    pub(crate) no_substitute: bool,
+    #[command(flatten)]
+    pub(crate) latest: Latest,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sentiment {
+    /// How many days, today included
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) days: u32,
+    /// Only the Fear & Greed Index, if need be an old reading of it
+    #[arg(long)]
+    pub(crate) no_secondary: bool,
+    /// Draw the days in the terminal
+    #[arg(long, conflicts_with_all = ["format", "out"])]
+    pub(crate) chart: bool,
+    /// Write a picture of the days instead: a file ending in .png or .svg
+    #[arg(long, short, value_name = "FILE", conflicts_with = "format")]
+    pub(crate) out: Option<PathBuf>,
+    /// Colours of a picture; auto follows the viewer (svg) and is light in a png
+    #[arg(long, default_value = "auto", requires = "out")]
+    pub(crate) theme: Theme,
+    #[command(flatten)]
+    pub(crate) latest: Latest,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// Go on until Ctrl-C, shown anew every so many seconds [default: 2]
+    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) watch: Option<u64>,
+    /// Output format [default: table]
+    #[arg(long, short)]
+    pub(crate) format: Option<StatusFormat>,
+    /// Send nothing: show only what is known already
+    #[arg(long)]
+    pub(crate) no_probe: bool,
+    /// First lift the ban of this upstream, which is kept on disk
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reset: Option<String>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
 }
 
 #[derive(Debug, clap::Args)]

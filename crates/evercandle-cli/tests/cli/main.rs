@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 mod interrupted;
+mod latest;
 
 struct Run {
     code: Option<i32>,
@@ -47,6 +48,10 @@ fn help_of_every_command() {
         "download",
         "gaps",
         "chart",
+        "price",
+        "prices",
+        "sentiment",
+        "status",
         "cache",
         "cache ls",
         "cache evict",
@@ -107,6 +112,15 @@ fn bad_input_is_refused_with_what_was_expected() {
             "get BTCUSDT 1m --start 2024-01-01T00:00+25:00",
             "14 hours away from UTC",
         ),
+        ("price BTCUSD_PERP --market spot", "belongs to market cm"),
+        ("price BTC/USDT/X", "symbol"),
+        ("price BTCUSDT --deadline soon", "expected a number and a unit"),
+        ("prices", "no symbol was given"),
+        ("prices --file /nowhere/list.txt", "cannot be read"),
+        ("sentiment --days 0", "0 is not in 1..=10000"),
+        ("sentiment --chart --format json", "cannot be used with"),
+        ("status --watch 0", "0 is not in 1..=3600"),
+        ("status --reset binanc --simulate", "did you mean binance?"),
         ("cache path --cache-dir=", "a value is required for '--cache-dir <DIR>'"),
         ("get BTCUSDT 1m --last 1d --log-level very=loud=x", "log level"),
         (
