@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
         } else {
             Forming::Exclude
         },
-        ..Query::new(series, range, &args.upstreams)
+        ..Query::new(series, range, &args.upstreams)?
     };
     let size = args.size.unwrap_or(SIZE_DEFAULT);
     let width = args.size.map_or(screen.width, |(w, _)| w as usize);

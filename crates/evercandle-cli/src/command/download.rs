@@ -38,14 +38,14 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
     let range = args.range.resolve(session.now(), None)?;
     let progress = Progress::new(&series, range, screen);
     let begun = now();
-    let queries = series.iter().map(|series| Query {
-        priority: Priority::Bulk,
-        ..Query::new(
-            series.clone(),
-            args.range.closed(range, series.interval()),
-            &args.upstreams,
-        )
-    });
+    let query = |series: &Series| -> Result<Query, Failure> {
+        let range = args.range.closed(range, series.interval());
+        Ok(Query {
+            priority: Priority::Bulk,
+            ..Query::new(series.clone(), range, &args.upstreams)?
+        })
+    };
+    let queries: Vec<Query> = series.iter().map(query).collect::<Result<_, _>>()?;
     let mut done: Vec<Done> = Vec::new();
     let mut interrupted = false;
     {
