@@ -16,6 +16,8 @@ use evercandle::{Interval, Market};
 
 use crate::range::{Span, When};
 
+mod help;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -24,7 +26,7 @@ const STYLES: Styles = Styles::styled()
 
 /// Candles, prices and sentiment from wherever they can be had: complete, or honest about what is missing.
 #[derive(Debug, Parser)]
-#[command(name = "evercandle", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "evercandle", version, styles = STYLES, after_help = help::EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -68,26 +70,6 @@ fn contradiction(matches: &ArgMatches) -> Result<(), clap::Error> {
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  evercandle demo                                   see it work, without network
-  evercandle get BTCUSDT 1m --last 7d               a week of minutes, on the screen
-  evercandle get BTC/USDT 1h --start 2024-01 --end 2024-02 --out january.parquet
-  evercandle download BTCUSDT ETHUSDT 1m 1h --start 2020-01-01
-  evercandle chart BTCUSDT 4h --last 30d --out btc.png
-  evercandle price BTCUSDT                          the newest price, and how far it can be trusted
-  evercandle sentiment --days 90 --chart            the Fear & Greed Index
-  evercandle status --watch                         how every upstream is doing
-
-Exit codes:
-  0    complete
-  1    unexpected failure
-  2    bad input: the command line, a symbol, a range, the configuration
-  3    incomplete: something an upstream might still have is missing
-  4    unavailable: nothing at all could be had
-  5    the cache could not be used
-  130  interrupted";
 
 /// Options of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -152,38 +134,38 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the klines of one series
-    #[command(after_help = GET_EXAMPLES)]
+    #[command(after_help = help::GET_EXAMPLES)]
     Get(Get),
     /// Fill the cache: many symbols and intervals, years at a time
-    #[command(after_help = DOWNLOAD_EXAMPLES)]
+    #[command(after_help = help::DOWNLOAD_EXAMPLES)]
     Download(Download),
     /// List what is missing from a range, and why
-    #[command(after_help = GAPS_EXAMPLES)]
+    #[command(after_help = help::GAPS_EXAMPLES)]
     Gaps(Gaps),
     /// Draw candles in the terminal, or as PNG, SVG or HTML
-    #[command(after_help = CHART_EXAMPLES)]
+    #[command(after_help = help::CHART_EXAMPLES)]
     Chart(Chart),
     /// Print the newest price of one instrument, and how far it can be trusted
-    #[command(after_help = PRICE_EXAMPLES)]
+    #[command(after_help = help::PRICE_EXAMPLES)]
     Price(Price),
     /// Print the newest prices of many instruments, with their last 24 hours
-    #[command(after_help = PRICES_EXAMPLES)]
+    #[command(after_help = help::PRICES_EXAMPLES)]
     Prices(Prices),
     /// Print how the market feels: the Fear & Greed Index, today or day by day
-    #[command(after_help = SENTIMENT_EXAMPLES)]
+    #[command(after_help = help::SENTIMENT_EXAMPLES)]
     Sentiment(Sentiment),
     /// Ask every upstream how it is, and show which are left alone and until when
-    #[command(after_help = STATUS_EXAMPLES)]
+    #[command(after_help = help::STATUS_EXAMPLES)]
     Status(Status),
     /// Look after the cache
     Cache(Cache),
     /// List the instruments of a market
-    #[command(after_help = SYMBOLS_EXAMPLES)]
+    #[command(after_help = help::SYMBOLS_EXAMPLES)]
     Symbols(Symbols),
     /// Show the configuration in force
     Config(Config),
     /// Run the simulated exchange
-    #[command(after_help = SIMULATE_EXAMPLES)]
+    #[command(after_help = help::SIMULATE_EXAMPLES)]
     Simulate(Simulate),
     /// See the failover at work on a simulated exchange: no network, no account, nothing left behind
     Demo(Demo),
@@ -193,120 +175,6 @@ pub(crate) enum Command {
     )]
     Completions(Completions),
 }
-
-const GET_EXAMPLES: &str = "\
-Ranges are half-open and UTC: --end 2024-02-01 stops before that day begins.
-An open end is now.
-Without a range: the newest 100 klines.
-
-Unless --best-effort is given, an incomplete answer prints no kline and exits with 3.
-With it, what was found is printed, and the exit code is still 3.
-
-Examples:
-  evercandle get BTCUSDT 1m --last 7d
-  evercandle get BTC/USDT:USDT 1h --start 2024-01-01 --end 2024-02-01 --format csv > um.csv
-  evercandle get BTCUSD_PERP 1d --start 2023 --out btc.parquet --decimals exact
-  evercandle get ETHUSDT 5m --last 2d --explain
-  evercandle get BTCUSDT 1m --last 1d --columns open_time,close --format ndjson | jq .close";
-
-const DOWNLOAD_EXAMPLES: &str = "\
-Whatever reads as an interval is one, the rest are symbols; every symbol is fetched at every interval.
-A list (--file, or stdin with --file -) has one symbol a line, with its own intervals after it if need be.
-Ctrl-C keeps what is stored; the same command again goes on from there.
-
-Examples:
-  evercandle download BTCUSDT 1m --start 2017-08
-  evercandle download BTCUSDT ETHUSDT SOLUSDT 1m 1h 1d --last 1y --jobs 4
-  evercandle symbols --market um --format csv | tail -n +2 | cut -d, -f1 |
-    evercandle download --file - 1d --last 2y";
-
-const GAPS_EXAMPLES: &str = "\
-Examples:
-  evercandle gaps BTCUSDT 1m --start 2018-01 --end 2019-01
-  evercandle gaps BTCUSDT 1m --last 30d --offline --format json";
-
-const CHART_EXAMPLES: &str = "\
-Without a range: the newest 120 klines.
-Longer ranges are aggregated: each column takes the first open, the last close, the highest high, the lowest low and the \
-sum of the volumes of the klines it stands for.
-
-Examples:
-  evercandle chart BTCUSDT 1h --last 7d
-  evercandle chart BTCUSDT 1d --last 1y --out btc.png
-  evercandle chart BTCUSDT 1m --last 1d --out btc.html --theme dark";
-
-const PRICE_EXAMPLES: &str = "\
-The exchange is asked first.
-When it cannot be asked, another instrument's price stands in, labelled SUBSTITUTE; then what was known before, with its age.
-What is too old is refused: see latest.price_stale_if_error_ms in the configuration.
-
-A price is live: the exchange answered, and the price is young.
-Or stale: it answered, but nothing was traded for a while.
-Or halted: it answered that the market does not trade, with its word for why.
-Or last known: nobody answered, and this is what was known before.
-
-Examples:
-  evercandle price BTCUSDT
-  evercandle price BTC/USDT:USDT --no-substitute
-  evercandle price BTCUSDT --format json | jq -r .price
-  evercandle price BTCUSDT --explain --deadline 2s";
-
-const PRICES_EXAMPLES: &str = "\
-What could be had is printed; what could not is told on stderr, with every upstream's reason, and under missing in JSON.
-The exit code is then 3, or 4 when there is no price at all, or 2 when all that is missing is unknown to the exchange.
-A list (--file, or stdin with --file -) has one symbol a line, or several.
-
-Examples:
-  evercandle prices BTCUSDT ETHUSDT SOLUSDT
-  evercandle prices btc/usdt,eth/usdt BTC/USDT:USDT --format json
-  evercandle prices --market um --file list.txt --format csv > prices.csv";
-
-const SENTIMENT_EXAMPLES: &str = "\
-The Crypto Fear & Greed Index of alternative.me is asked first: 0 is fear, 100 is greed, one reading a day.
-When it cannot be had, and today's reading is not remembered, another measure stands in, said to be one.
-Measures are never mixed.
-Whoever shows the index must name its source: alternative.me.
-
-Examples:
-  evercandle sentiment
-  evercandle sentiment --days 90 --chart
-  evercandle sentiment --days 365 --out fear-and-greed.svg
-  evercandle sentiment --days 30 --no-secondary --format csv";
-
-const STATUS_EXAMPLES: &str = "\
-Every upstream that may be called is probed once, unless --no-probe is given; one that asked to be left alone is left alone.
-With --watch, they are probed every 30 seconds, while the table follows every change; Ctrl-C ends it.
-A circuit lives as long as its process, so that only --watch sees one open and close.
-A ban is kept on disk, beside the cache: --reset NAME lifts it, for when the upstream has forgiven you and nobody told Evercandle.
-
-An upstream is ok when it answers, and not asked when nothing is known of it yet.
-It is degraded when its last call failed or it has yet to prove itself, and down when it failed repeatedly and is not asked for a while.
-It is quarantined when it asked to be left alone.
-The quota is what was used in this minute of what we allow ourselves (of what the upstream allows).
-
-The exit code is 0 when some upstream can serve something, and 4 when none can; with --watch, it is 0.
-
-Examples:
-  evercandle status
-  evercandle status --watch 5
-  evercandle status --format json | jq '.upstreams[] | select(.status != \"ok\")'
-  evercandle status --reset binance";
-
-const EVICT_EXAMPLES: &str = "\
-Examples:
-  evercandle cache evict BTCUSDT 1s
-  evercandle cache evict --to 20G
-  evercandle cache evict --all";
-
-const SYMBOLS_EXAMPLES: &str = "\
-Examples:
-  evercandle symbols usdt
-  evercandle symbols --market cm --format csv";
-
-const SIMULATE_EXAMPLES: &str = "\
-Example:
-  evercandle simulate --listen 127.0.0.1:9000 &
-  evercandle get BTCUSDT 1m --last 1d --internet http://127.0.0.1:9000 --cache-dir /tmp/simulated";
 
 /// How the klines are to be had.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -640,7 +508,7 @@ pub(crate) enum CacheAction {
     /// Check every file; damaged ones are set aside and fetched again when next wanted
     Verify,
     /// Delete klines: of some series, those read longest ago, or all
-    #[command(after_help = EVICT_EXAMPLES)]
+    #[command(after_help = help::EVICT_EXAMPLES)]
     Evict(Evict),
     /// Print the folder
     Path,
