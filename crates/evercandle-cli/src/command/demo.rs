@@ -1,4 +1,4 @@
-//! `demo`: the failover at work, in four acts, on a simulated exchange behind a real socket.
+//! `demo`: the failover at work, in five acts, on a simulated exchange behind a real socket.
 //!
 //! Seed and clock are fixed, so that everything but the timings is the same each time. The cache is temporary: the
 //! user's own is neither read nor written. Every kline of every act is compared with the simulated exchange's truth.
@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use evercandle::config::parse_internet;
 use evercandle::{
-    Batch, Client, Clock, Completeness, Config, Error, GapReason, Interval, Outcome, Request, Series, TimeRange,
-    Timestamp, Via,
+    Batch, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Outcome, Request, Series,
+    TimeRange, Timestamp, Via,
 };
 use evercandle_simulator as sim;
 use evercandle_simulator::{Effect, Fault, Halt, HaltKind, Handle, Simulator, Upstream};
 
-use crate::args::Demo;
+use crate::args::{Demo, LatestFormat};
 use crate::chart::{Plot, terminal};
 use crate::exit::{Exit, Failure};
 use crate::output::list::{Column, left, right, table};
+use crate::output::price;
 use crate::screen::{Ink, Screen, paint};
 use crate::story::Story;
 use crate::text;
@@ -116,6 +117,8 @@ pub(crate) async fn run(args: &Demo, screen: &Screen) -> Result<Exit, Failure> {
             false,
         )
         .await?;
+    handle.faults().clear_all();
+    stage.price(&second).await?;
     stage.closing()?;
     match stage.unequal {
         0 => Ok(Exit::Complete),
@@ -178,14 +181,7 @@ impl Stage<'_> {
         cache: &Path,
         draw: bool,
     ) -> Result<(), Failure> {
-        let rule = "─".repeat(self.width().saturating_sub(title.chars().count() + number.len() + 7));
-        let heading = format!("── {number}  {title} ");
-        self.write(&format!(
-            "\n{}{}\n",
-            self.ink(Ink::Title, &heading),
-            self.ink(Ink::Faint, &rule)
-        ))?;
-        self.fact("scene", scene)?;
+        self.heading(number, title, scene)?;
         let slots = Story::new(self.series.clone(), range).grid.count(range);
         self.fact(
             "asked",
@@ -197,12 +193,7 @@ impl Stage<'_> {
             ),
         )?;
 
-        let mut config = Config {
-            internet: Some(parse_internet(&self.handle.base_url())?),
-            ..Config::default()
-        };
-        config.cache.dir = Some(cache.to_owned());
-        let client = Client::with_clock(config, Clock::held(self.now))?;
+        let client = Client::with_clock(self.config(cache)?, Clock::held(self.now))?;
         let request = Request {
             completeness: Completeness::Required,
             ..Request::new(self.series.clone(), range)
@@ -227,6 +218,60 @@ impl Stage<'_> {
             ))?;
         }
         Ok(())
+    }
+
+    /// The last act: a price while the exchange, and then everybody, goes away.
+    async fn price(&mut self, cache: &Path) -> Result<(), Failure> {
+        let scene = "one client asks three times: all is up; the exchange refuses connections; everybody does";
+        self.heading("5", "A price through an outage", scene)?;
+        let mut config = self.config(cache)?;
+        config.latest.price_fresh_ms = 0;
+        let client = Client::with_clock(config, Clock::held(self.now))?;
+        let mut prices = vec![client.price(Market::Spot, self.series.symbol()).await?];
+        for host in [Upstream::BinanceSpot, Upstream::BinanceMarketData] {
+            self.handle.inject(Fault::down(host));
+        }
+        prices.push(client.price(Market::Spot, self.series.symbol()).await?);
+        self.handle.inject(Fault::new(Effect::Refuse));
+        prices.push(client.price(Market::Spot, self.series.symbol()).await?);
+        let screen = Screen {
+            stdout_limit: Some(self.width()),
+            ..*self.screen
+        };
+        self.write(&format!(
+            "\n{}\n",
+            price::many(&prices, &[], LatestFormat::Table, &screen)
+        ))?;
+        let truth = self
+            .handle
+            .market()
+            .ticker(sim::ExchangeMarket::Spot, "BTCUSDT", self.now.as_micros());
+        let same = truth.is_some_and(|t| t.last_price_text() == prices[0].price.as_str());
+        self.unequal += u64::from(!same);
+        match same {
+            true => self.fact("checked", "the exchange's price is its own, digit for digit"),
+            false => self.fact("checked", &self.ink(Ink::Bad, "the exchange's price is not its own")),
+        }
+    }
+
+    fn config(&self, cache: &Path) -> Result<Config, Failure> {
+        let mut config = Config {
+            internet: Some(parse_internet(&self.handle.base_url())?),
+            ..Config::default()
+        };
+        config.cache.dir = Some(cache.to_owned());
+        Ok(config)
+    }
+
+    fn heading(&self, number: &str, title: &str, scene: &str) -> Result<(), Failure> {
+        let rule = "─".repeat(self.width().saturating_sub(title.chars().count() + number.len() + 7));
+        let heading = format!("── {number}  {title} ");
+        self.write(&format!(
+            "\n{}{}\n",
+            self.ink(Ink::Title, &heading),
+            self.ink(Ink::Faint, &rule)
+        ))?;
+        self.fact("scene", scene)
     }
 
     fn report(
@@ -346,6 +391,10 @@ impl Stage<'_> {
             (
                 "evercandle chart BTCUSDT 1h --last 30d --out btc.html",
                 "candles to look at",
+            ),
+            (
+                "evercandle price BTCUSDT",
+                "the newest price, and how far it can be trusted",
             ),
             ("evercandle simulate", "this exchange, to break yourself"),
         ];
