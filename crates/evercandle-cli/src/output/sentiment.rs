@@ -12,8 +12,10 @@ use crate::text;
 
 /// Whoever shows the index must name its source.
 pub(crate) const ATTRIBUTION: &str = "Data: alternative.me";
-/// Characters of the bar beside a value.
+/// Characters of the bar beside a value, where there is room.
 const BAR: usize = 40;
+/// Characters of a row that are not its bar.
+const BESIDE_BAR: usize = 34;
 
 const SHOWN: [Column; 4] = [left("day"), right("value"), left("class"), left("0 … 100")];
 const SHOWN_BARE: [Column; 2] = [left("day"), right("value")];
@@ -130,8 +132,11 @@ fn shown(sentiment: &Sentiment, screen: &Screen) -> String {
     let color = screen.stdout_color;
     let mut out = format!("{}\n{}\n", title(sentiment, color), summary(sentiment));
     let scaled = is_percentage(&sentiment.measure);
+    let width = screen
+        .stdout_limit
+        .map_or(BAR, |limit| limit.saturating_sub(BESIDE_BAR).clamp(8, BAR));
     if let ([one], true) = (sentiment.readings.as_slice(), scaled) {
-        out += &format!("  0 {} 100\n", bar(one.value, color));
+        out += &format!("  0 {} 100\n", bar(one.value, width, color));
         return out;
     }
     let day = |at: Timestamp| at.as_micros().div_euclid(DAY);
@@ -147,10 +152,9 @@ fn shown(sentiment: &Sentiment, screen: &Screen) -> String {
                 Some(r) => {
                     row.push(number(r.value));
                     row.push(r.classification.clone().unwrap_or_default());
-                    // The bar is painted where it is made: it is the last column, so nothing is aligned after it.
-                    row.push(bar(r.value, false).trim_end_matches('░').to_owned());
+                    row.push(bar(r.value, width, false).trim_end_matches('░').to_owned());
                 }
-                None => row.extend(["–".to_owned(), "missing".to_owned(), "none was published".to_owned()]),
+                None => row.extend(["–".to_owned(), "missing".to_owned(), "none published".to_owned()]),
             }
             row
         })
@@ -162,9 +166,9 @@ fn shown(sentiment: &Sentiment, screen: &Screen) -> String {
     out
 }
 
-fn bar(value: f64, color: bool) -> String {
-    let filled = ((value / 100.0).clamp(0.0, 1.0) * BAR as f64).round() as usize;
-    let (full, empty) = ("█".repeat(filled), "░".repeat(BAR - filled));
+fn bar(value: f64, width: usize, color: bool) -> String {
+    let filled = ((value / 100.0).clamp(0.0, 1.0) * width as f64).round() as usize;
+    let (full, empty) = ("█".repeat(filled), "░".repeat(width - filled));
     format!(
         "{}{}",
         paint(color, ink(value), &full),
@@ -223,6 +227,8 @@ mod tests {
     fn days_without_a_reading_are_shown_as_such() {
         let text = text(&fixture::sentiment(), LatestFormat::Table, &fixture::screen(Some(100)));
         insta::assert_snapshot!("sentiment", text);
+        let narrow = super::text(&fixture::sentiment(), LatestFormat::Table, &fixture::screen(Some(50)));
+        assert_eq!(narrow.lines().count(), text.lines().count(), "{narrow}");
     }
 
     #[test]
