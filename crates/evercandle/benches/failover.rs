@@ -15,8 +15,8 @@
 use std::time::{Duration, Instant};
 
 use evercandle::{
-    CircuitState, Client, Clock, Completeness, Config, Interval, Market, PriceRequest, Request, Series, Sources, Symbol,
-    TimeRange, Timestamp,
+    CircuitState, Client, Clock, Completeness, Config, Interval, Market, PriceRequest, Priority, Request, Series,
+    Sources, Symbol, TimeRange, Timestamp,
 };
 use evercandle_simulator as sim;
 use evercandle_simulator::{DoorBehaviour, Effect, Fault};
@@ -35,7 +35,7 @@ async fn main() {
     prices().await;
     by_hand().await;
     println!();
-    println!("ten minutes of the clock, one question a second     calls   probes  while down   open");
+    println!("ten minutes, one question a second            calls   probes    refused  in quarantine   open");
     flapping().await;
     quarantined().await;
 }
@@ -102,6 +102,8 @@ fn day(number: i64, sources: Sources) -> Request {
     let range = TimeRange::new(start, start.plus(86_400_000_000)).unwrap();
     Request {
         sources,
+        // Nobody waits, so archives are preferred.
+        priority: Priority::Bulk,
         completeness: Completeness::BestEffort,
         ..Request::new(series, range)
     }
@@ -193,7 +195,8 @@ async fn quarantined() {
     let world = World::new().await;
     let client = world.client();
     let fault = Fault::new(Effect::RateLimited {
-        retry_after: OUTAGE as i64,
+        // The clock is moved by the second and runs a little by itself, hence the minute.
+        retry_after: OUTAGE as i64 + 60,
     });
     world.sim.inject(fault.on("binance-spot").times(1));
     count(&world, &client, "429 with Retry-After for all of it").await;
@@ -207,7 +210,11 @@ async fn count(world: &World, client: &Client, what: &str) {
     for second in 0..OUTAGE as i64 {
         let _ = client.get_data(day(second, only.clone())).await;
         let health = client.health();
-        let rest = health.upstreams.iter().find(|u| u.provider.as_str() == "binance").unwrap();
+        let rest = health
+            .upstreams
+            .iter()
+            .find(|u| u.provider.as_str() == "binance")
+            .unwrap();
         open += u32::from(rest.state == CircuitState::Open || rest.quarantine.is_some());
         world.pass(1);
         // Lets a prober that is due have its turn.
@@ -217,7 +224,9 @@ async fn count(world: &World, client: &Client, what: &str) {
     let probes = seen.iter().filter(|e| e.method == "HEAD").count();
     let failed = seen.iter().filter(|e| e.status >= 400).count();
     let share = f64::from(open) / OUTAGE as f64 * 100.0;
-    println!("{what:50} {:>6} {probes:>8} {failed:>11} {share:>5.0} %", seen.len());
+    let breaches = world.sim.calls_in_quarantine();
+    let all = seen.len();
+    println!("{what:44} {all:>6} {probes:>8} {failed:>11} {breaches:>14} {share:>5.0} %");
 }
 
 fn row(what: &str, took: &[Duration]) {
