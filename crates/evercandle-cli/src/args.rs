@@ -16,15 +16,17 @@ use evercandle::{Interval, Market};
 
 use crate::range::{Span, When};
 
+mod help;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Candles from the exchange's archives, its REST interface and a local cache: complete, or honest about what is missing.
+/// Candles, prices and sentiment from wherever they can be had: complete, or honest about what is missing.
 #[derive(Debug, Parser)]
-#[command(name = "evercandle", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "evercandle", version, styles = STYLES, after_help = help::EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -68,23 +70,6 @@ fn contradiction(matches: &ArgMatches) -> Result<(), clap::Error> {
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  evercandle demo                                   see it work, without network
-  evercandle get BTCUSDT 1m --last 7d               a week of minutes, on the screen
-  evercandle get BTC/USDT 1h --start 2024-01 --end 2024-02 --out january.parquet
-  evercandle download BTCUSDT ETHUSDT 1m 1h --start 2020-01-01
-  evercandle chart BTCUSDT 4h --last 30d --out btc.png
-
-Exit codes:
-  0    complete
-  1    unexpected failure
-  2    bad input: the command line, a symbol, a range, the configuration
-  3    incomplete: something an upstream might still have is missing
-  4    unavailable: nothing at all could be had
-  5    the cache could not be used
-  130  interrupted";
 
 /// Options of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -149,26 +134,38 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the klines of one series
-    #[command(after_help = GET_EXAMPLES)]
+    #[command(after_help = help::GET_EXAMPLES)]
     Get(Get),
     /// Fill the cache: many symbols and intervals, years at a time
-    #[command(after_help = DOWNLOAD_EXAMPLES)]
+    #[command(after_help = help::DOWNLOAD_EXAMPLES)]
     Download(Download),
     /// List what is missing from a range, and why
-    #[command(after_help = GAPS_EXAMPLES)]
+    #[command(after_help = help::GAPS_EXAMPLES)]
     Gaps(Gaps),
     /// Draw candles in the terminal, or as PNG, SVG or HTML
-    #[command(after_help = CHART_EXAMPLES)]
+    #[command(after_help = help::CHART_EXAMPLES)]
     Chart(Chart),
+    /// Print the newest price of one instrument, and how far it can be trusted
+    #[command(after_help = help::PRICE_EXAMPLES)]
+    Price(Price),
+    /// Print the newest prices of many instruments, with their last 24 hours
+    #[command(after_help = help::PRICES_EXAMPLES)]
+    Prices(Prices),
+    /// Print how the market feels: the Fear & Greed Index, today or day by day
+    #[command(after_help = help::SENTIMENT_EXAMPLES)]
+    Sentiment(Sentiment),
+    /// Ask every upstream how it is, and show which are left alone and until when
+    #[command(after_help = help::STATUS_EXAMPLES)]
+    Status(Status),
     /// Look after the cache
     Cache(Cache),
     /// List the instruments of a market
-    #[command(after_help = SYMBOLS_EXAMPLES)]
+    #[command(after_help = help::SYMBOLS_EXAMPLES)]
     Symbols(Symbols),
     /// Show the configuration in force
     Config(Config),
     /// Run the simulated exchange
-    #[command(after_help = SIMULATE_EXAMPLES)]
+    #[command(after_help = help::SIMULATE_EXAMPLES)]
     Simulate(Simulate),
     /// See the failover at work on a simulated exchange: no network, no account, nothing left behind
     Demo(Demo),
@@ -178,63 +175,6 @@ pub(crate) enum Command {
     )]
     Completions(Completions),
 }
-
-const GET_EXAMPLES: &str = "\
-Ranges are half-open and UTC: --end 2024-02-01 stops before that day begins.
-An open end is now.
-Without a range: the newest 100 klines.
-
-Unless --best-effort is given, an incomplete answer prints no kline and exits with 3.
-With it, what was found is printed, and the exit code is still 3.
-
-Examples:
-  evercandle get BTCUSDT 1m --last 7d
-  evercandle get BTC/USDT:USDT 1h --start 2024-01-01 --end 2024-02-01 --format csv > um.csv
-  evercandle get BTCUSD_PERP 1d --start 2023 --out btc.parquet --decimals exact
-  evercandle get ETHUSDT 5m --last 2d --explain
-  evercandle get BTCUSDT 1m --last 1d --columns open_time,close --format ndjson | jq .close";
-
-const DOWNLOAD_EXAMPLES: &str = "\
-Whatever reads as an interval is one, the rest are symbols; every symbol is fetched at every interval.
-A list (--file, or stdin with --file -) has one symbol a line, with its own intervals after it if need be.
-Ctrl-C keeps what is stored; the same command again goes on from there.
-
-Examples:
-  evercandle download BTCUSDT 1m --start 2017-08
-  evercandle download BTCUSDT ETHUSDT SOLUSDT 1m 1h 1d --last 1y --jobs 4
-  evercandle symbols --market um --format csv | tail -n +2 | cut -d, -f1 |
-    evercandle download --file - 1d --last 2y";
-
-const GAPS_EXAMPLES: &str = "\
-Examples:
-  evercandle gaps BTCUSDT 1m --start 2018-01 --end 2019-01
-  evercandle gaps BTCUSDT 1m --last 30d --offline --format json";
-
-const CHART_EXAMPLES: &str = "\
-Without a range: the newest 120 klines.
-Longer ranges are aggregated: each column takes the first open, the last close, the highest high, the lowest low and the \
-sum of the volumes of the klines it stands for.
-
-Examples:
-  evercandle chart BTCUSDT 1h --last 7d
-  evercandle chart BTCUSDT 1d --last 1y --out btc.png
-  evercandle chart BTCUSDT 1m --last 1d --out btc.html --theme dark";
-
-const EVICT_EXAMPLES: &str = "\
-Examples:
-  evercandle cache evict BTCUSDT 1s
-  evercandle cache evict --to 20G
-  evercandle cache evict --all";
-
-const SYMBOLS_EXAMPLES: &str = "\
-Examples:
-  evercandle symbols usdt
-  evercandle symbols --market cm --format csv";
-
-const SIMULATE_EXAMPLES: &str = "\
-Example:
-  evercandle simulate --listen 127.0.0.1:9000 &
-  evercandle get BTCUSDT 1m --last 1d --internet http://127.0.0.1:9000 --cache-dir /tmp/simulated";
 
 /// How the klines are to be had.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -315,6 +255,27 @@ pub(crate) enum Format {
 pub(crate) enum ListFormat {
     Table,
     Csv,
+    Json,
+}
+
+/// Formats of prices and readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LatestFormat {
+    /// For people
+    Table,
+    Csv,
+    /// One object
+    Json,
+    /// One price or reading a line
+    Ndjson,
+}
+
+/// Formats of the report on upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    /// For people
+    Table,
+    /// One object; with --watch, one a line
     Json,
 }
 
@@ -438,6 +399,94 @@ pub(crate) enum Theme {
     Dark,
 }
 
+/// How the newest of something is to be had and told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Latest {
+    /// Output format [default: table on a terminal, csv elsewhere]
+    #[arg(long, short)]
+    pub(crate) format: Option<LatestFormat>,
+    /// Tell on stderr what was asked of whom, and what came of it
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Take no longer than this, such as 5s [default: latest.deadline_ms of the configuration]
+    #[arg(long, value_name = "DURATION", value_parser = crate::range::duration, help_heading = "Upstreams")]
+    pub(crate) deadline: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Price {
+    /// BTCUSDT, BTC/USDT, BTC/USDT:USDT (um), BTCUSD_PERP or BTC/USD:BTC (cm)
+    pub(crate) symbol: String,
+    /// spot, um (USD-M futures) or cm (COIN-M futures) [default: as the symbol says, else spot]
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+    /// Only the exchange's own price, if need be an old one
+    #[arg(long)]
+    pub(crate) no_substitute: bool,
+    #[command(flatten)]
+    pub(crate) latest: Latest,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prices {
+    /// Symbols, with spaces or commas between them
+    #[arg(value_name = "SYMBOL", value_delimiter = ',')]
+    pub(crate) symbols: Vec<String>,
+    /// Read symbols from this file, or from stdin with -
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Market of the symbols that do not name theirs
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+    /// Only the exchange's own prices, if need be old ones
+    #[arg(long)]
+    pub(crate) no_substitute: bool,
+    #[command(flatten)]
+    pub(crate) latest: Latest,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sentiment {
+    /// How many days, today included
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) days: u32,
+    /// Only the Fear & Greed Index, if need be an old reading of it
+    #[arg(long)]
+    pub(crate) no_secondary: bool,
+    /// Draw the days in the terminal
+    #[arg(long, conflicts_with_all = ["format", "out"])]
+    pub(crate) chart: bool,
+    /// Write a picture of the days instead: a file ending in .png or .svg
+    #[arg(long, short, value_name = "FILE", conflicts_with = "format")]
+    pub(crate) out: Option<PathBuf>,
+    /// Colours of a picture; auto follows the viewer (svg) and is light in a png
+    #[arg(long, default_value = "auto", requires = "out")]
+    pub(crate) theme: Theme,
+    #[command(flatten)]
+    pub(crate) latest: Latest,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// Go on until Ctrl-C, shown anew every so many seconds [default: 2]
+    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) watch: Option<u64>,
+    /// Output format [default: table]
+    #[arg(long, short)]
+    pub(crate) format: Option<StatusFormat>,
+    /// Send nothing: show only what is known already
+    #[arg(long)]
+    pub(crate) no_probe: bool,
+    /// First lift the ban of this upstream, which is kept on disk
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reset: Option<String>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cache {
     #[command(subcommand)]
@@ -459,7 +508,7 @@ pub(crate) enum CacheAction {
     /// Check every file; damaged ones are set aside and fetched again when next wanted
     Verify,
     /// Delete klines: of some series, those read longest ago, or all
-    #[command(after_help = EVICT_EXAMPLES)]
+    #[command(after_help = help::EVICT_EXAMPLES)]
     Evict(Evict),
     /// Print the folder
     Path,

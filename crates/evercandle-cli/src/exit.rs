@@ -138,7 +138,23 @@ impl From<Error> for Failure {
                 story.add(*answer);
                 missing(&story)
             }
-            Error::NoUpstream { .. } => Failure::new(Exit::Unavailable, message),
+            Error::NoUpstream {
+                what,
+                reasons,
+                retry_after,
+            } => {
+                let mut failure = Failure::new(Exit::Unavailable, format!("no upstream could tell the {what}"));
+                for (name, why) in &reasons {
+                    failure = failure.detail(format!("{name}: {why}"));
+                }
+                if reasons.is_empty() {
+                    failure = failure.detail("none serves it, or none is enabled");
+                }
+                match retry_after {
+                    Some(wait) => failure.hint(format!("the first of them is asked again in {}", text::age(wait))),
+                    None => failure,
+                }
+            }
             Error::Cache(_) => {
                 Failure::new(Exit::Cache, message).hint("--cache-dir or EVERCANDLE_CACHE_DIR puts the cache elsewhere")
             }

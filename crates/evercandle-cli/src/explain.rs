@@ -15,22 +15,8 @@ const LINES_MAX: usize = 40;
 /// Everything, as text for stderr.
 pub(crate) fn story(story: &Story, screen: &Screen) -> String {
     let color = screen.stderr_color;
-    let sent = story.trail.iter().filter(|a| a.number > 0).count() as u64;
-    let passed = story.trail.len() as u64 - sent;
-    let heading = |title: &str, about: &str| {
-        format!(
-            "{}  {}\n",
-            paint(color, Ink::Title, title),
-            paint(color, Ink::Faint, about)
-        )
-    };
-    let mut out = String::new();
-    let asked = match (sent, passed) {
-        (0, 0) => "nobody: everything was held".to_owned(),
-        (sent, 0) => text::count(sent, "call"),
-        (sent, passed) => format!("{}, {} not sent", text::count(sent, "call"), text::thousands(passed)),
-    };
-    out += &heading("asked", &asked);
+    let heading = |title: &str, about: &str| heading(title, about, color);
+    let mut out = heading("asked", &asked(&story.trail, "everything was held"));
     if !story.trail.is_empty() {
         out += &list(&TRAIL, &story.trail, screen, attempt);
     }
@@ -54,6 +40,48 @@ pub(crate) fn story(story: &Story, screen: &Screen) -> String {
     out.trim_end().to_owned()
 }
 
+/// Who was asked for something newest, and what came of it.
+pub(crate) fn latest(trail: &[Attempt], screen: &Screen) -> String {
+    let mut out = heading(
+        "asked",
+        &asked(trail, "it was fetched a moment ago"),
+        screen.stderr_color,
+    );
+    if !trail.is_empty() {
+        out += &list(&LATEST, trail, screen, |a| {
+            let mut cells = attempt(a);
+            cells.remove(3);
+            cells
+        });
+    }
+    out.trim_end().to_owned()
+}
+
+fn heading(title: &str, about: &str, color: bool) -> String {
+    format!(
+        "{}  {}\n",
+        paint(color, Ink::Title, title),
+        paint(color, Ink::Faint, about)
+    )
+}
+
+/// How many calls there were; `held`: why there may be none.
+fn asked(trail: &[Attempt], held: &str) -> String {
+    let sent = trail.iter().filter(|a| a.number > 0).count() as u64;
+    match (sent, trail.len() as u64 - sent) {
+        (0, 0) => format!("nobody: {held}"),
+        (sent, 0) => text::count(sent, "call"),
+        (sent, passed) => format!("{}, {} not sent", text::count(sent, "call"), text::thousands(passed)),
+    }
+}
+
+const LATEST: [Column; 5] = [
+    left("at (UTC)").spare(),
+    left("upstream"),
+    left("form").spare(),
+    right("took"),
+    left("result"),
+];
 const TRAIL: [Column; 6] = [
     left("at (UTC)").spare(),
     left("upstream"),
@@ -134,14 +162,7 @@ fn segment(segment: &Segment, grid: Grid) -> Vec<String> {
         text::thousands(grid.count(segment.range)),
         segment.origin.provider.to_string(),
         via(segment.via).to_owned(),
-        segment
-            .origin
-            .fetched_at
-            .to_string()
-            .replace('T', " ")
-            .chars()
-            .take(19)
-            .collect(),
+        text::second(segment.origin.fetched_at),
         verified,
     ]
 }

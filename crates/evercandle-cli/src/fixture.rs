@@ -1,11 +1,17 @@
-//! Klines made up for tests, without engine or network.
+//! Klines, prices, readings and health made up for tests, without engine or network.
+
+use std::time::Duration;
 
 use evercandle::model::builder::{BatchBuilder, Row};
 use evercandle::model::decimals::Printed;
 use evercandle::{
-    Answer, Attempt, Batch, Gap, GapReason, Grid, Interval, Origin, Outcome, ProviderName, Segment, Series, TimeRange,
-    Timestamp, Verification, Via,
+    Answer, Attempt, Batch, CircuitState, DayStatistics, Decimal, Gap, GapReason, Grid, Health, Interval, Latency,
+    Market, Measure, Nature, Origin, Outcome, Price, PriceState, ProviderName, QuotaUse, Reading, Segment, Sentiment,
+    SentimentState, Series, Status, Symbol, TimeRange, Timestamp, UpstreamHealth, Verification, Via,
 };
+
+use crate::args::Global;
+use crate::screen::Screen;
 
 pub(crate) fn at(text: &str) -> Timestamp {
     let text = if text.len() == 10 {
@@ -119,5 +125,186 @@ pub(crate) fn answer() -> Answer {
             attempt("binance", parts[3], "page", 1, 21, Outcome::Rows(1)),
         ],
         notices: vec!["the cache could not be written: disk full".into()],
+    }
+}
+
+/// Without colours; `limit`: the columns of a terminal, or none.
+pub(crate) fn screen(limit: Option<usize>) -> Screen {
+    Screen {
+        stdout_limit: limit,
+        stdout_color: false,
+        stderr_color: false,
+        ..Screen::detect(&Global::default())
+    }
+}
+
+/// One of each kind: live, substitute, stale, halted, last known.
+pub(crate) fn prices() -> Vec<Price> {
+    let price = |symbol: &str, price: &str, nature, state, age: u64| Price {
+        market: Market::Spot,
+        symbol: Symbol::new(symbol).unwrap(),
+        price: Decimal::positive(price).unwrap(),
+        nature,
+        state,
+        as_of: Timestamp::from_micros(at("2024-01-06T12:00:00Z").as_micros() - age as i64 * 1_000_000),
+        age: Duration::from_secs(age),
+        day: Some(DayStatistics {
+            volume: Some(47_512.25),
+            quote_volume: Some(2_672_564_066.5),
+            change_percent: Some(-0.826),
+            high: Some(61_500.0),
+            low: Some(60_100.5),
+        }),
+        provider: ProviderName::new("binance"),
+        fetched_at: at("2024-01-06T12:00:00Z"),
+        via: Via::Upstream,
+    };
+    let bitcoin = "bitcoin in usd, an index over venues; not BTCUSDT: usd stands for USDT";
+    vec![
+        price("ETHUSDT", "3100.10000000", Nature::Exchange, PriceState::Live, 1),
+        Price {
+            provider: ProviderName::new("coingecko"),
+            day: None,
+            ..price(
+                "BTCUSDT",
+                "61250.5",
+                Nature::Substitute(bitcoin.to_owned()),
+                PriceState::Live,
+                45,
+            )
+        },
+        price("XYZUSDT", "0.00001230", Nature::Exchange, PriceState::Stale, 3_900),
+        price(
+            "LUNAUSDT",
+            "26.40",
+            Nature::Exchange,
+            PriceState::Halted("BREAK".to_owned()),
+            90_000,
+        ),
+        Price {
+            via: Via::Cache,
+            ..price("SOLUSDT", "142.51000000", Nature::Exchange, PriceState::LastKnown, 312)
+        },
+    ]
+}
+
+/// Five days of the index, one of which was not published.
+pub(crate) fn sentiment() -> Sentiment {
+    let reading = |day: &str, value, class: &str, until: Option<&str>| Reading {
+        value,
+        classification: Some(class.to_owned()),
+        at: at(day),
+        valid_until: until.map(at),
+    };
+    Sentiment {
+        measure: Measure::FearAndGreed,
+        readings: vec![
+            reading("2024-10-28", 72.0, "Greed", Some("2024-10-29")),
+            reading("2024-10-27", 74.0, "Greed", None),
+            reading("2024-10-25", 48.0, "Neutral", None),
+            reading("2024-10-24", 19.0, "Extreme Fear", None),
+        ],
+        missing: vec![at("2024-10-26")],
+        state: SentimentState::Current,
+        age: Duration::from_secs(37_800),
+        provider: ProviderName::new("alternative-me"),
+        fetched_at: at("2024-10-28T10:30:00Z"),
+        via: Via::Upstream,
+    }
+}
+
+/// Another measure.
+pub(crate) fn votes() -> Sentiment {
+    Sentiment {
+        measure: Measure::Votes {
+            coin: "bitcoin".to_owned(),
+        },
+        readings: vec![Reading {
+            value: 81.25,
+            classification: None,
+            at: at("2024-10-28T10:30:00Z"),
+            valid_until: None,
+        }],
+        missing: Vec::new(),
+        age: Duration::from_secs(2),
+        provider: ProviderName::new("coingecko"),
+        ..sentiment()
+    }
+}
+
+/// One upstream well, one failed once, one down, one banned, one not asked; and the whole line doubted.
+pub(crate) fn health() -> Health {
+    let now = at("2024-01-06T12:00:00Z");
+    let well = |name: &str, serves: Vec<&'static str>| UpstreamHealth {
+        provider: ProviderName::new(name),
+        serves,
+        status: Status::Ok,
+        state: CircuitState::Closed,
+        circuit_open: false,
+        forced: false,
+        failure_count: 0,
+        success_count: 0,
+        failures_total: 0,
+        skipped_total: 0,
+        opened_at: None,
+        cooldown: None,
+        retry_at: None,
+        quarantine: None,
+        last_error: None,
+        last_success_at: None,
+        last_probe: None,
+        latency: None,
+        quota: None,
+    };
+    let ago = |seconds: i64| now.plus(-seconds * 1_000_000);
+    Health {
+        at: now,
+        upstreams: vec![
+            UpstreamHealth {
+                success_count: 12,
+                last_success_at: Some(ago(2)),
+                last_probe: Some((ago(2), "answered".to_owned())),
+                last_error: Some((ago(600), "connection refused".to_owned())),
+                latency: Some(Latency {
+                    calls: 12,
+                    p50: Duration::from_millis(38),
+                    p90: Duration::from_millis(60),
+                    p99: Duration::from_millis(1240),
+                }),
+                quota: Some(QuotaUse {
+                    group: "binance-spot",
+                    used: 120,
+                    allowed: 4_800,
+                    limit: 6_000,
+                }),
+                ..well("binance", vec!["klines", "prices"])
+            },
+            UpstreamHealth {
+                status: Status::Degraded,
+                failure_count: 1,
+                last_probe: Some((ago(2), "no answer within 3000 ms".to_owned())),
+                ..well("binance-vision", vec!["klines"])
+            },
+            UpstreamHealth {
+                status: Status::Down,
+                state: CircuitState::Open,
+                circuit_open: true,
+                failure_count: 3,
+                failures_total: 3,
+                opened_at: Some(ago(20)),
+                cooldown: Some(Duration::from_secs(30)),
+                retry_at: Some(now.plus(9_500_000)),
+                last_error: Some((ago(20), "connection refused".to_owned())),
+                ..well("coingecko", vec!["prices", "sentiment"])
+            },
+            UpstreamHealth {
+                status: Status::Quarantined,
+                quarantine: Some("HTTP 418, asked again in 600 s".to_owned()),
+                retry_at: Some(now.plus(600_000_000)),
+                ..well("alternative-me", vec!["sentiment"])
+            },
+        ],
+        common_cause_since: Some(ago(19)),
+        cache_readonly: Some("the disk is full".to_owned()),
     }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests"))]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -32,10 +33,19 @@ mod fixture;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the end waits for what is being written to disk.
+const WRITING_MAX: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let args = args::Args::read();
     let screen = screen::Screen::detect(&args.global);
-    if let Err(failure) = log(&args.global, &screen) {
+    // The outages of a demonstration are meant, and told by it in its own words.
+    let level = match (&args.command, args.global.log_level.as_str()) {
+        (args::Command::Demo(_), "error") => "off",
+        (_, "") => "error",
+        (_, level) => level,
+    };
+    if let Err(failure) = log(level, args.global.log_format, &screen) {
         screen.insist(&format!("{} {failure}", screen.ink(screen::Ink::Bad, "error:")));
         return failure.exit.into();
     }
@@ -46,18 +56,17 @@ fn main() -> ExitCode {
             return exit::Exit::Unexpected.into();
         }
     };
-    let code = runtime.block_on(command::run(args, &screen));
-    // Whatever is still under way was abandoned: waiting for it would make Ctrl-C slow.
-    runtime.shutdown_background();
-    code
+    let exit = runtime.block_on(command::run(args, &screen));
+    match exit {
+        // Whatever is still under way was abandoned: waiting for it would make Ctrl-C slow.
+        exit::Exit::Interrupted => runtime.shutdown_background(),
+        // What was learnt is still being written down, for the next run.
+        _ => runtime.shutdown_timeout(WRITING_MAX),
+    }
+    exit.into()
 }
 
-fn log(global: &args::Global, screen: &screen::Screen) -> Result<(), exit::Failure> {
-    let level = if global.log_level.is_empty() {
-        "error"
-    } else {
-        &global.log_level
-    };
+fn log(level: &str, format: args::LogFormat, screen: &screen::Screen) -> Result<(), exit::Failure> {
     let filter = EnvFilter::builder().parse(level).map_err(|e| {
         exit::Failure::bad_input(format!("log level {level:?}: {e}"))
             .hint("expected off, error, warn, info, debug or trace, or filters such as evercandle=debug")
@@ -66,7 +75,7 @@ fn log(global: &args::Global, screen: &screen::Screen) -> Result<(), exit::Failu
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(screen.stderr_color);
-    match global.log_format {
+    match format {
         args::LogFormat::Text => builder.init(),
         args::LogFormat::Json => builder.json().init(),
     }

@@ -53,6 +53,19 @@ pub(crate) fn span(micros: i64) -> String {
     }
 }
 
+/// How long ago something was: `0.3 s`, `42 s`, `3 d 4 h`.
+pub(crate) fn age(age: Duration) -> String {
+    match age.as_secs_f64() {
+        s if s < 10.0 => format!("{s:.1} s"),
+        _ => span(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)),
+    }
+}
+
+/// An instant to the second: `2024-01-01 12:30:15`.
+pub(crate) fn second(at: Timestamp) -> String {
+    at.to_string().replace('T', " ").chars().take(19).collect()
+}
+
 /// `1.2 MiB`.
 pub(crate) fn bytes(n: u64) -> String {
     let mut value = n as f64;
@@ -70,6 +83,23 @@ pub(crate) fn bytes(n: u64) -> String {
     } else {
         format!("{value:.1} {unit}")
     }
+}
+
+/// `1.23 M`.
+pub(crate) fn short(value: f64) -> String {
+    let (value, unit) = match value {
+        v if v >= 1e12 => (v / 1e12, " T"),
+        v if v >= 1e9 => (v / 1e9, " B"),
+        v if v >= 1e6 => (v / 1e6, " M"),
+        v if v >= 1e4 => (v / 1e3, " K"),
+        v => (v, ""),
+    };
+    let digits = match value {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$}{unit}")
 }
 
 /// An instant without what is not needed: `2024-01-01`, `2024-01-01 12:30`, `2024-01-01 12:30:15`.
@@ -142,5 +172,18 @@ mod tests {
             Some("binance-vision")
         );
         assert_eq!(nearest("zzz", ["open", "close"]), None);
+    }
+
+    #[test]
+    fn volumes_are_short() {
+        for (value, text) in [
+            (0.0, "0.00"),
+            (7.25, "7.25"),
+            (9_999.0, "9999"),
+            (12_345.0, "12.3 K"),
+            (1.5e9, "1.50 B"),
+        ] {
+            assert_eq!(short(value), text);
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn draw(plot: &Plot, size: (u32, u32), theme: Theme) -> String {
                     price(b.high),
                     price(b.low),
                     price(b.close),
-                    ticks::short(b.volume)
+                    crate::text::short(b.volume)
                 ])
             });
             json!([

@@ -8,6 +8,7 @@ use evercandle::{Batch, GapReason, Grid, Segment, Series, TimeRange, Timestamp, 
 
 use crate::story::Story;
 
+pub(crate) mod days;
 pub(crate) mod html;
 pub(crate) mod png;
 pub(crate) mod svg;

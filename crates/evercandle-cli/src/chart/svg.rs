@@ -129,6 +129,35 @@ const COLORS: [(&str, &str, &str, &str); 16] = [
     (".g-not_yet_closed", "fill", "#1c7ed6", "#4dabf7"),
 ];
 
+/// How a document begins: its size, title and colours, and the paper.
+pub(super) fn head((w, h): (f64, f64), title: &str, theme: Theme) -> String {
+    let rules = |dark: bool| -> String {
+        let rule = |(class, property, light, night): &(&str, &str, &str, &str)| {
+            format!("{class}{{{property}:{}}}", if dark { night } else { light })
+        };
+        COLORS.iter().map(rule).collect()
+    };
+    let base = "text{font-family:system-ui,-apple-system,'Segoe UI',Ubuntu,sans-serif}\
+        .title{font-weight:600}.wide{opacity:.16}.hollow{fill-opacity:.25}.bar{fill-opacity:.45}";
+    let style = match theme {
+        Theme::Light => format!("{base}{}", rules(false)),
+        Theme::Dark => format!("{base}{}", rules(true)),
+        Theme::Auto => format!(
+            "{base}{}@media (prefers-color-scheme:dark){{{}}}",
+            rules(false),
+            rules(true)
+        ),
+    };
+    let title = escape(title);
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img" aria-label="{title}">
+<title>{title}</title>
+<style>{style}</style>
+<rect class="paper" width="{w}" height="{h}"/>
+"#
+    )
+}
+
 impl Picture<'_> {
     fn push(&mut self, line: std::fmt::Arguments<'_>) {
         self.out
@@ -139,29 +168,7 @@ impl Picture<'_> {
 
     fn open(&mut self, theme: Theme) {
         let (w, h) = (self.layout.width, self.layout.height);
-        let rules = |dark: bool| -> String {
-            let rule = |(class, property, light, night): &(&str, &str, &str, &str)| {
-                format!("{class}{{{property}:{}}}", if dark { night } else { light })
-            };
-            COLORS.iter().map(rule).collect()
-        };
-        let base = "text{font-family:system-ui,-apple-system,'Segoe UI',Ubuntu,sans-serif}\
-            .title{font-weight:600}.wide{opacity:.16}.hollow{fill-opacity:.25}.bar{fill-opacity:.45}";
-        let style = match theme {
-            Theme::Light => format!("{base}{}", rules(false)),
-            Theme::Dark => format!("{base}{}", rules(true)),
-            Theme::Auto => format!(
-                "{base}{}@media (prefers-color-scheme:dark){{{}}}",
-                rules(false),
-                rules(true)
-            ),
-        };
-        let title = escape(&self.plot.title());
-        self.push(format_args!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img" aria-label="{title}">"#
-        ));
-        self.push(format_args!("<title>{title}</title>\n<style>{style}</style>"));
-        self.push(format_args!(r#"<rect class="paper" width="{w}" height="{h}"/>"#));
+        self.out.push_str(&head((w, h), &self.plot.title(), theme));
     }
 
     fn text(&mut self, class: &str, x: f64, y: f64, size: f64, anchor: &str, text: &str) {
@@ -274,7 +281,7 @@ impl Picture<'_> {
             );
         }
         let unit = plot.series.market().volume_unit().as_str();
-        let volume = format!("{} {unit}", ticks::short(plot.volume_max()));
+        let volume = format!("{} {unit}", crate::text::short(plot.volume_max()));
         self.text(
             "text",
             right + 10.0 * s,

@@ -9,8 +9,8 @@ use crate::screen::{Ink, paint};
 /// Lines of the volume bars.
 const VOLUME_ROWS: usize = 3;
 /// Characters between two labels of the time axis.
-const LABEL_SPACE: usize = 14;
-const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub(super) const LABEL_SPACE: usize = 14;
+pub(super) const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Half {
@@ -135,7 +135,7 @@ impl Canvas<'_> {
             }
             let unit = self.plot.series.market().volume_unit().as_str();
             line.end(&match row + 1 {
-                VOLUME_ROWS => format!(" ┤ {} {unit}", ticks::short(max)),
+                VOLUME_ROWS => format!(" ┤ {} {unit}", crate::text::short(max)),
                 _ => " │".to_owned(),
             });
             lines.push(line.text);
@@ -145,30 +145,16 @@ impl Canvas<'_> {
     fn times(&self, lines: &mut Vec<String>) {
         let width = self.plot.columns.len() * self.pitch;
         let ticks = ticks::times(self.plot, (width / LABEL_SPACE).max(1));
-        let mut axis: Vec<char> = vec!['─'; width + 1];
-        let mut labels = String::new();
-        for tick in &ticks {
-            let at = tick.column * self.pitch;
-            let used = labels.chars().count();
-            if at < used || at > width {
-                continue;
+        let from = lines.len();
+        axis(lines, &ticks, self.plot.columns.len(), self.pitch, self.color);
+        let partial = |c: &super::Column| c.bar.is_some() && c.gap.is_some();
+        if self.plot.columns.iter().any(partial) {
+            let mut axis: Vec<char> = lines[from].chars().collect();
+            for (i, _) in self.plot.columns.iter().enumerate().filter(|(_, c)| partial(c)) {
+                axis[i * self.pitch] = '┆';
             }
-            axis[at] = '┬';
-            labels.push_str(&" ".repeat(at - used));
-            labels.push_str(&tick.label);
-            labels.push(' ');
+            lines[from] = axis.into_iter().collect();
         }
-        for (i, _) in self
-            .plot
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.bar.is_some() && c.gap.is_some())
-        {
-            axis[i * self.pitch] = '┆';
-        }
-        lines.push(format!("{}╯", axis.into_iter().collect::<String>()));
-        lines.push(paint(self.color, Ink::Faint, labels.trim_end()));
         if self.plot.columns.iter().any(|c| c.unsettled) {
             let marks = self
                 .plot
@@ -178,6 +164,26 @@ impl Canvas<'_> {
             lines.push(paint(self.color, Ink::Accent, marks.collect::<String>().trim_end()));
         }
     }
+}
+
+/// The time axis and its labels.
+pub(super) fn axis(lines: &mut Vec<String>, ticks: &[ticks::TimeTick], columns: usize, pitch: usize, color: bool) {
+    let width = columns * pitch;
+    let mut axis: Vec<char> = vec!['─'; width + 1];
+    let mut labels = String::new();
+    for tick in ticks {
+        let at = tick.column * pitch;
+        let used = labels.chars().count();
+        if at < used || at > width {
+            continue;
+        }
+        axis[at] = '┬';
+        labels.push_str(&" ".repeat(at - used));
+        labels.push_str(&tick.label);
+        labels.push(' ');
+    }
+    lines.push(format!("{}╯", axis.into_iter().collect::<String>()));
+    lines.push(paint(color, Ink::Faint, labels.trim_end()));
 }
 
 fn legend(plot: &Plot, color: bool, lines: &mut Vec<String>) {
@@ -226,14 +232,14 @@ fn candle(bar: &Bar, row: usize, half: &impl Fn(f64) -> usize, color: bool) -> (
 }
 
 /// One line, colours changed only where they change.
-struct Line {
-    text: String,
+pub(super) struct Line {
+    pub(super) text: String,
     color: bool,
     ink: Option<Ink>,
 }
 
 impl Line {
-    fn new(color: bool) -> Line {
+    pub(super) fn new(color: bool) -> Line {
         Line {
             text: String::new(),
             color,
@@ -241,7 +247,7 @@ impl Line {
         }
     }
 
-    fn push(&mut self, glyph: char, ink: Option<Ink>) {
+    pub(super) fn push(&mut self, glyph: char, ink: Option<Ink>) {
         if self.color && ink != self.ink {
             if self.ink.is_some() {
                 self.text.push_str("\x1b[0m");
@@ -254,13 +260,13 @@ impl Line {
         self.text.push(glyph);
     }
 
-    fn pad(&mut self, n: usize) {
+    pub(super) fn pad(&mut self, n: usize) {
         for _ in 0..n {
             self.push(' ', self.ink);
         }
     }
 
-    fn end(&mut self, text: &str) {
+    pub(super) fn end(&mut self, text: &str) {
         if self.color && self.ink.take().is_some() {
             self.text.push_str("\x1b[0m");
         }

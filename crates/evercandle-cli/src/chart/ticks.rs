@@ -49,23 +49,6 @@ pub(super) fn price(value: f64, digits: usize) -> String {
     }
 }
 
-/// `1.23 M`.
-pub(super) fn short(value: f64) -> String {
-    let (value, unit) = match value {
-        v if v >= 1e12 => (v / 1e12, " T"),
-        v if v >= 1e9 => (v / 1e9, " B"),
-        v if v >= 1e6 => (v / 1e6, " M"),
-        v if v >= 1e4 => (v / 1e3, " K"),
-        v => (v, ""),
-    };
-    let digits = match value {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 => 1,
-        _ => 2,
-    };
-    format!("{value:.digits$}{unit}")
-}
-
 /// A label on the time axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TimeTick {
@@ -106,15 +89,21 @@ const STEPS: [Step; 22] = [
 
 /// At most `count` instants at which a unit begins, each at the column that holds it.
 pub(super) fn times(plot: &Plot, count: usize) -> Vec<TimeTick> {
+    let column = |start: Timestamp| plot.columns.partition_point(|c| c.range.end() <= start);
+    times_at(plot.range, column, count)
+}
+
+/// The same for columns of any kind; `column` says which holds an instant.
+pub(super) fn times_at(range: TimeRange, column: impl Fn(Timestamp) -> usize, count: usize) -> Vec<TimeTick> {
     let steps = STEPS.into_iter();
     let (step, starts) = steps
-        .map(|step| (step, starts(step, plot.range, count)))
+        .map(|step| (step, starts(step, range, count)))
         .find(|(_, starts)| starts.len() <= count)
         .unwrap_or((Step::Months(1200), Vec::new()));
     let mut ticks: Vec<TimeTick> = Vec::new();
     let mut day = None;
     for start in starts {
-        let column = plot.columns.partition_point(|c| c.range.end() <= start);
+        let column = column(start);
         if ticks.last().is_some_and(|t| t.column == column) {
             continue;
         }
@@ -196,18 +185,5 @@ mod tests {
         }
         assert_eq!(price(42_000.5, 2), "42,000.50");
         assert_eq!(prices(5.0, 5.0, 4).0, vec![5.0]);
-    }
-
-    #[test]
-    fn volumes_are_short() {
-        for (value, text) in [
-            (0.0, "0.00"),
-            (7.25, "7.25"),
-            (9_999.0, "9999"),
-            (12_345.0, "12.3 K"),
-            (1.5e9, "1.50 B"),
-        ] {
-            assert_eq!(short(value), text);
-        }
     }
 }

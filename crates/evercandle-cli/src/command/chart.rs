@@ -11,7 +11,6 @@ use crate::chart::{Plot, html, png, svg, terminal};
 use crate::exit::{Exit, Failure, missing};
 use crate::explain;
 use crate::gather::{Gathered, Query};
-use crate::output::place::Place;
 use crate::screen::Screen;
 use crate::session::Session;
 
@@ -57,7 +56,7 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
         } else {
             Forming::Exclude
         },
-        ..Query::new(series, range, &args.upstreams)
+        ..Query::new(series, range, &args.upstreams)?
     };
     let size = args.size.unwrap_or(SIZE_DEFAULT);
     let width = args.size.map_or(screen.width, |(w, _)| w as usize);
@@ -144,12 +143,5 @@ async fn draw(kind: Picture, plot: &Plot, size: (u32, u32), theme: Theme, path: 
             png::render(&svg::draw(plot, size, theme))?
         }
     };
-    let place = Place::file(path)?;
-    let write = || -> std::io::Result<()> {
-        let mut out = place.writer()?;
-        out.write_all(&bytes)?;
-        out.flush()
-    };
-    write().map_err(|e| place.named(e.into()))?;
-    place.publish().await
+    super::save(path, &bytes).await
 }

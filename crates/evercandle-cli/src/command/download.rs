@@ -3,7 +3,7 @@
 //! There is no state of its own: what is stored is not asked for again, so running the same command again goes on where
 //! the last run stopped, however it stopped.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via};
@@ -38,14 +38,14 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
     let range = args.range.resolve(session.now(), None)?;
     let progress = Progress::new(&series, range, screen);
     let begun = now();
-    let queries = series.iter().map(|series| Query {
-        priority: Priority::Bulk,
-        ..Query::new(
-            series.clone(),
-            args.range.closed(range, series.interval()),
-            &args.upstreams,
-        )
-    });
+    let query = |series: &Series| -> Result<Query, Failure> {
+        let range = args.range.closed(range, series.interval());
+        Ok(Query {
+            priority: Priority::Bulk,
+            ..Query::new(series.clone(), range, &args.upstreams)?
+        })
+    };
+    let queries: Vec<Query> = series.iter().map(query).collect::<Result<_, _>>()?;
     let mut done: Vec<Done> = Vec::new();
     let mut interrupted = false;
     {
@@ -148,7 +148,7 @@ fn now() -> Instant {
 fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
     let mut lines: Vec<Vec<String>> = Vec::new();
     if let Some(path) = &args.file {
-        lines = read(path)?;
+        lines = super::list(path)?;
     }
     let (intervals, symbols): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|w| is_interval(w));
     let intervals: Vec<Interval> = intervals.into_iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
@@ -190,39 +190,6 @@ fn is_interval(word: &str) -> bool {
 
 fn interval(word: &str) -> Result<Interval, Failure> {
     range::interval(word).map_err(Failure::bad_input)
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a list of symbols is the command line's own input"
-)]
-fn read(path: &std::path::Path) -> Result<Vec<Vec<String>>, Failure> {
-    let cannot = |e: std::io::Error| Failure::bad_input(format!("{}: cannot be read: {e}", path.display()));
-    let reader: Box<dyn BufRead> = if path == std::path::Path::new("-") {
-        let stdin = std::io::stdin();
-        if stdin.is_terminal() {
-            return Err(Failure::bad_input(
-                "--file - reads a list from stdin, and stdin is a terminal",
-            ));
-        }
-        Box::new(stdin.lock())
-    } else {
-        Box::new(std::io::BufReader::new(std::fs::File::open(path).map_err(cannot)?))
-    };
-    let mut lines = Vec::new();
-    for line in reader.lines() {
-        let line = line.map_err(cannot)?;
-        let text = line.split('#').next().unwrap_or_default();
-        let words: Vec<String> = text
-            .split([' ', '\t', ',', ';'])
-            .filter(|w| !w.is_empty())
-            .map(str::to_owned)
-            .collect();
-        if !words.is_empty() {
-            lines.push(words);
-        }
-    }
-    Ok(lines)
 }
 
 /// Bars on a terminal; elsewhere a line per finished series.
@@ -311,10 +278,16 @@ fn result(done: &Done) -> String {
         Ok(story) if story.rows == 0 => "nothing could be had".to_owned(),
         Ok(_) => "incomplete".to_owned(),
         // The series stands beside it already.
-        Err(failure) => match failure.message().strip_prefix(&format!("{}: ", done.series)) {
-            Some(message) => message.to_owned(),
-            None => failure.message().to_owned(),
-        },
+        Err(failure) => {
+            let (message, named) = (
+                failure.message(),
+                [done.series.to_string(), done.series.symbol().to_string()],
+            );
+            let bare = named
+                .iter()
+                .find_map(|name| message.strip_prefix(name)?.strip_prefix(": "));
+            bare.unwrap_or(message).to_owned()
+        }
     }
 }
 

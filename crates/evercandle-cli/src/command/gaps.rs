@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &Gaps, global: &Global, screen: &Screen) -> Result
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args.range.resolve(session.now(), None)?;
     let range = args.range.closed(range, series.interval());
-    let query = Query::new(series, range, &args.upstreams);
+    let query = Query::new(series, range, &args.upstreams)?;
     let mut gathered = crate::gather::Gathered::new(&query);
     {
         use futures::StreamExt;

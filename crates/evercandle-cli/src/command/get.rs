@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         } else {
             Forming::Exclude
         },
-        ..Query::new(series, range, &args.upstreams)
+        ..Query::new(series, range, &args.upstreams)?
     };
     let place = match (&args.out, args.best_effort) {
         (Some(path), _) => Place::file(path)?,

@@ -1,9 +1,11 @@
 //! What each command does: one file each.
 
-use std::process::ExitCode;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 
 use crate::args::{Args, Command, SeriesArgs};
 use crate::exit::{Exit, Failure};
+use crate::output::place::Place;
 use crate::screen::{Ink, Screen};
 
 mod cache;
@@ -14,11 +16,15 @@ mod demo;
 mod download;
 mod gaps;
 mod get;
+mod price;
+mod prices;
+mod sentiment;
 mod simulate;
+mod status;
 mod symbols;
 
 /// Runs a command to its end, or to Ctrl-C.
-pub(crate) async fn run(args: Args, screen: &Screen) -> ExitCode {
+pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
     let global = &args.global;
     let work = async {
         match &args.command {
@@ -26,6 +32,10 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> ExitCode {
             Command::Download(download) => download::run(download, global, screen).await,
             Command::Gaps(gaps) => gaps::run(gaps, global, screen).await,
             Command::Chart(chart) => chart::run(chart, global, screen).await,
+            Command::Price(price) => price::run(price, global, screen).await,
+            Command::Prices(prices) => prices::run(prices, global, screen).await,
+            Command::Sentiment(sentiment) => sentiment::run(sentiment, global, screen).await,
+            Command::Status(status) => status::run(status, global, screen).await,
             Command::Cache(cache) => cache::run(cache, global, screen),
             Command::Symbols(symbols) => symbols::run(symbols, global, screen).await,
             Command::Config(config) => config::run(config, global),
@@ -34,8 +44,12 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> ExitCode {
             Command::Completions(completions) => completions::run(completions),
         }
     };
-    // Dropping the work removes what is half written; `download` and `simulate` have more to say and listen themselves.
-    let listens = matches!(args.command, Command::Download(_) | Command::Simulate(_));
+    // Dropping the work removes what is half written; those for which an interruption is no accident listen themselves.
+    let listens = match &args.command {
+        Command::Download(_) | Command::Simulate(_) => true,
+        Command::Status(status) => status.watch.is_some(),
+        _ => false,
+    };
     let result = tokio::select! {
         // Listening begins before anything is done.
         biased;
@@ -43,12 +57,12 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> ExitCode {
         result = work => result,
     };
     match result {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             if !failure.is_silent() {
                 screen.insist(&format!("{} {failure}", screen.ink(Ink::Bad, "error:")));
             }
-            failure.exit.into()
+            failure.exit
         }
     }
 }
@@ -73,9 +87,55 @@ impl SeriesArgs {
     }
 }
 
+/// Writes a file, whole or not at all.
+async fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let place = Place::file(path)?;
+    let write = || -> std::io::Result<()> {
+        let mut out = place.writer()?;
+        out.write_all(bytes)?;
+        out.flush()
+    };
+    write().map_err(|e| place.named(e.into()))?;
+    place.publish().await
+}
+
 /// Says a story's notices on stderr.
 fn notices(story: &crate::story::Story, screen: &Screen) {
     for notice in &story.notices {
         screen.say(&format!("{} {notice}", screen.ink(Ink::Warning, "note:")));
     }
+}
+
+/// The words of a list, line by line; `#` begins a remark.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a list of symbols is the command line's own input"
+)]
+fn list(path: &Path) -> Result<Vec<Vec<String>>, Failure> {
+    let cannot = |e: std::io::Error| Failure::bad_input(format!("{}: cannot be read: {e}", path.display()));
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            return Err(Failure::bad_input(
+                "--file - reads a list from stdin, and stdin is a terminal",
+            ));
+        }
+        Box::new(stdin.lock())
+    } else {
+        Box::new(std::io::BufReader::new(std::fs::File::open(path).map_err(cannot)?))
+    };
+    let mut lines = Vec::new();
+    for line in reader.lines() {
+        let line = line.map_err(cannot)?;
+        let text = line.split('#').next().unwrap_or_default();
+        let words: Vec<String> = text
+            .split([' ', '\t', ',', ';'])
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if !words.is_empty() {
+            lines.push(words);
+        }
+    }
+    Ok(lines)
 }

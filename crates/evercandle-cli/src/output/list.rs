@@ -6,7 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::Value;
 
 use crate::args::ListFormat;
-use crate::screen::Screen;
+use crate::screen::{Ink, Screen, paint};
 
 /// One column of a list.
 pub(crate) struct Column {
@@ -106,13 +106,34 @@ impl List<'_> {
     }
 }
 
-fn csv_cell(value: &Value) -> String {
+pub(super) fn csv_cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// Colours one column of a table that was made by [`table`]: `ink` is told what each cell says.
+pub(crate) fn tinted(text: &str, column: &str, ink: impl Fn(&str) -> Option<Ink>) -> String {
+    let Some(at) = text
+        .lines()
+        .next()
+        .and_then(|header| header.find(column).map(|byte| header[..byte].chars().count()))
+    else {
+        return text.to_owned();
+    };
+    let line = |line: &str| {
+        let start = line.char_indices().nth(at).map_or(line.len(), |(byte, _)| byte);
+        let (before, rest) = line.split_at(start);
+        let cell = rest.find("  ").map_or(rest, |end| &rest[..end]);
+        match ink(cell) {
+            Some(ink) => format!("{before}{}{}\n", paint(true, ink, cell), &rest[cell.len()..]),
+            None => format!("{line}\n"),
+        }
+    };
+    text.lines().map(line).collect()
 }
 
 /// Characters the last column is given at the least before spare columns are kept.

@@ -1,4 +1,4 @@
-//! Klines for the outside: the only place that serialises them.
+//! Klines, prices, readings and health for the outside: the only place that serialises them.
 //!
 //! A format is a [`Sink`] that takes batches as they come, so that a long range needs no more memory than one window of
 //! it. What is only known at the end (gaps, segments) is written at the end where the format allows it.
@@ -11,18 +11,22 @@ use std::io;
 use evercandle::model::batch::COLUMN_NAMES;
 use evercandle::{Batch, Series, TimeRange};
 
-use crate::args::{DecimalFormat, Format, TimeFormat};
+use crate::args::{DecimalFormat, Format, LatestFormat, TimeFormat};
 use crate::exit::Failure;
+use crate::screen::Screen;
 use crate::story::Story;
 use crate::text;
 
 mod arrow;
 mod cell;
 mod csv;
+pub(crate) mod health;
 mod json;
 pub(crate) mod list;
 mod parquet;
 pub(crate) mod place;
+pub(crate) mod price;
+pub(crate) mod sentiment;
 pub(crate) mod table;
 
 /// How klines are written, whatever the format.
@@ -94,6 +98,27 @@ pub(crate) fn columns(names: &[String]) -> Result<Vec<usize>, Failure> {
         columns.push(column);
     }
     Ok(columns)
+}
+
+/// A duration as a number, to the millisecond.
+fn seconds(duration: std::time::Duration) -> f64 {
+    duration.as_millis() as f64 / 1e3
+}
+
+/// As asked for, else for whoever reads stdout.
+pub(crate) fn latest_format(asked: Option<LatestFormat>, screen: &Screen) -> LatestFormat {
+    asked.unwrap_or(match screen.stdout_is_terminal {
+        true => LatestFormat::Table,
+        false => LatestFormat::Csv,
+    })
+}
+
+/// Text on stdout, out at once.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    use std::io::Write;
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// Errors of the columnar writers, the underlying I/O error restored so that a closed pipe is recognised.

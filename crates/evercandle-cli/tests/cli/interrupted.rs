@@ -132,7 +132,7 @@ fn a_closed_pipe_is_quiet_success() {
 }
 
 #[cfg(unix)]
-fn signal(process: u32, signal: &str) {
+pub(super) fn signal(process: u32, signal: &str) {
     assert!(
         Command::new("kill")
             .args([signal, &process.to_string()])

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 mod interrupted;
+mod latest;
 
 struct Run {
     code: Option<i32>,
@@ -47,6 +48,10 @@ fn help_of_every_command() {
         "download",
         "gaps",
         "chart",
+        "price",
+        "prices",
+        "sentiment",
+        "status",
         "cache",
         "cache ls",
         "cache evict",
@@ -107,6 +112,19 @@ fn bad_input_is_refused_with_what_was_expected() {
             "get BTCUSDT 1m --start 2024-01-01T00:00+25:00",
             "14 hours away from UTC",
         ),
+        (
+            "get BTCUSDT 1h --market um --source binance --simulate",
+            "has no klines of market um\n  hint: those that have are binance-vision (archives) and binance-futures (REST)",
+        ),
+        ("price BTCUSD_PERP --market spot", "belongs to market cm"),
+        ("price BTC/USDT/X", "symbol"),
+        ("price BTCUSDT --deadline soon", "expected a number and a unit"),
+        ("prices", "no symbol was given"),
+        ("prices --file /nowhere/list.txt", "cannot be read"),
+        ("sentiment --days 0", "0 is not in 1..=10000"),
+        ("sentiment --chart --format json", "cannot be used with"),
+        ("status --watch 0", "0 is not in 1..=3600"),
+        ("status --reset binanc --simulate", "did you mean binance?"),
         ("cache path --cache-dir=", "a value is required for '--cache-dir <DIR>'"),
         ("get BTCUSDT 1m --last 1d --log-level very=loud=x", "log level"),
         (
@@ -604,4 +622,28 @@ fn the_configuration_shown_can_be_used() {
     assert_eq!((again.code, again.stdout), (Some(0), shown.stdout), "{}", again.stderr);
     let path = run_in(dir.path(), &["cache", "path"]);
     assert_eq!(path.stdout.trim(), dir.path().to_str().unwrap());
+}
+
+/// Goal: a key never leaves the environment, whatever is printed and however much is logged.
+#[test]
+fn a_key_is_said_to_be_set_and_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |variable: &str, args: &[&str]| {
+        let mut command = command(dir.path());
+        finished(command.env(variable, "CG-secret-123").args(args).output().unwrap())
+    };
+    let none = run_in(dir.path(), &["config", "show"]);
+    assert!(none.stdout.contains("# key: none, "), "{}", none.stdout);
+    for variable in ["EVERCANDLE_KEY_COINGECKO", "EVERCANDLE_KEY_COINGECKO_PRO"] {
+        let shown = with(variable, &["config", "show"]);
+        assert!(
+            shown.stdout.contains(&format!("# key: {variable} is set")),
+            "{}",
+            shown.stdout
+        );
+        let asked = with(variable, &["status", "--simulate", "--log-level", "trace"]);
+        for text in [&shown.stdout, &shown.stderr, &asked.stdout, &asked.stderr] {
+            assert!(!text.contains("secret"), "{variable}: {text}");
+        }
+    }
 }
