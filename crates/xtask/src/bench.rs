@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: builds the benchmark in release mode and lets it print its table.
+//! `cargo xtask bench`: builds a benchmark in release mode and lets it print its table. `cargo xtask bench failover` is
+//! the one about outages; without that word, the one about klines.
 
 use std::process::ExitCode;
 
@@ -7,7 +8,11 @@ use anyhow::{Context, Result};
 use crate::step::cargo;
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let mut command = cargo(["bench", "--quiet", "--package", "evercandle", "--bench", "klines", "--"]);
+    let (bench, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "failover" => ("failover", rest),
+        _ => ("klines", arguments),
+    };
+    let mut command = cargo(["bench", "--quiet", "--package", "evercandle", "--bench", bench, "--"]);
     let status = command.args(arguments).status().context("cargo cannot be started")?;
     Ok(if status.success() {
         ExitCode::SUCCESS

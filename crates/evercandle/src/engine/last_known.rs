@@ -80,12 +80,15 @@ fn micros(micros: i64) -> Duration {
 /// The exchange's own prices and the substitutes, apart.
 type PriceKey = (Market, Symbol, bool);
 
-/// What was known last.
+type PricesByKey = HashMap<PriceKey, Known<Quote>>;
+type ReadingsByMeasure = Vec<(Measure, Known<Vec<Reading>>)>;
+
+/// What was known last; read from disk when it is first wanted.
 #[derive(Clone)]
 pub(crate) struct LastKnown {
     store: Store,
-    prices: Arc<Mutex<Option<HashMap<PriceKey, Known<Quote>>>>>,
-    readings: Arc<Mutex<Option<Vec<(Measure, Known<Vec<Reading>>)>>>>,
+    prices: Arc<Mutex<Option<PricesByKey>>>,
+    readings: Arc<Mutex<Option<ReadingsByMeasure>>>,
     /// One writer at a time, so that an older state cannot replace a newer one.
     saving: Arc<Mutex<()>>,
 }
@@ -181,7 +184,7 @@ impl LastKnown {
         let _ = self.store.save_state(PRICES_FILE, &all);
     }
 
-    fn load_prices(&self) -> HashMap<PriceKey, Known<Quote>> {
+    fn load_prices(&self) -> PricesByKey {
         let stored: Vec<LastPrice> = self.store.load_state(PRICES_FILE).unwrap_or_default();
         stored.into_iter().take(PRICES_MAX).filter_map(read_price).collect()
     }
@@ -198,7 +201,7 @@ impl LastKnown {
         let _ = self.store.save_state(READINGS_FILE, &all);
     }
 
-    fn load_readings(&self) -> Vec<(Measure, Known<Vec<Reading>>)> {
+    fn load_readings(&self) -> ReadingsByMeasure {
         let stored: Vec<LastReadings> = self.store.load_state(READINGS_FILE).unwrap_or_default();
         stored.into_iter().filter_map(read_readings).collect()
     }

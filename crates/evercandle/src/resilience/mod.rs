@@ -3,14 +3,6 @@
 //! Nothing here waits, does I/O or reads a clock: time and randomness are passed in, so each is tested as a table. They
 //! are composed in one place, `engine/attempt.rs`. Independent of the rest of the crate.
 
-#![cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        reason = "the engine takes up probes, classes of quota and records of bans one by one"
-    )
-)]
-
 pub(crate) mod backoff;
 pub(crate) mod breaker;
 pub(crate) mod common_cause;

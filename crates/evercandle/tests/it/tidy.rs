@@ -167,7 +167,14 @@ fn an_upstreams_hosts_appear_only_in_its_folder() {
     check(
         search(
             outside,
-            &[".binance.", "binance.com", "amazonaws.com", "\"binance-vision\""],
+            &[
+                ".binance.",
+                "binance.com",
+                "amazonaws.com",
+                "\"binance-vision\"",
+                "coingecko.com",
+                "api.alternative.me",
+            ],
         ),
         "something peculiar to an upstream outside its folder",
         "move it to provider/<upstream>/, behind the role it plays",
