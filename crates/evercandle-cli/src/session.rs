@@ -35,12 +35,6 @@ impl Session {
         })
     }
 
-    /// Returns when what was learnt is being written down: the end of the program waits for what has begun. The last
-    /// known values are written behind the caller's back, and the threads for that begin in the order they were asked.
-    pub(crate) async fn remembers(&self) {
-        let _ = tokio::task::spawn_blocking(|| ()).await;
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.client.clock().now()
     }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::health::{Control, Health};
 use crate::model::series::Market;
 use crate::model::symbol::Symbol;
-use crate::price::{Price, PriceRequest, Prices};
+use crate::price::{MissingPrice, Price, PriceRequest, Prices};
 use crate::provider::http::Http;
 use crate::provider::{CATALOG, Instrument};
 use crate::request::Request;
@@ -135,23 +135,22 @@ impl Client {
     /// [`Error::UnknownSymbol`] when the exchange says so; [`Error::NoUpstream`], with every upstream's reason, when
     /// nobody answered and nothing young enough was known.
     pub async fn price(&self, market: Market, symbol: &Symbol) -> Result<Price, Error> {
-        let mut prices = self
-            .prices(PriceRequest::new(market, vec![symbol.clone()]))
-            .await?
-            .prices;
-        let none = || Error::NoUpstream {
-            what: format!("price of {market} {symbol}"),
+        let mut answer = self.prices(PriceRequest::new(market, vec![symbol.clone()])).await?;
+        let none = || MissingPrice {
+            symbol: symbol.clone(),
+            unknown: false,
             reasons: Vec::new(),
             retry_after: None,
         };
-        prices.pop().ok_or_else(none)
+        let missing = |missing: Option<MissingPrice>| missing.unwrap_or_else(none).into_error(market);
+        answer.prices.pop().ok_or_else(|| missing(answer.missing.pop()))
     }
 
     /// The newest prices of several instruments of one market, in as few calls as possible; see [`Client::price`].
     /// Those that cannot be had are in [`Prices::missing`], with every upstream's reason.
     ///
     /// # Errors
-    /// As [`Client::price`], when not one of them could be had.
+    /// [`Error::BadRequest`] for no symbol at all, or thousands too many.
     pub async fn prices(&self, request: PriceRequest) -> Result<Prices, Error> {
         self.engine.prices(&request).await
     }
@@ -174,6 +173,12 @@ impl Client {
     pub async fn check(&self) -> Health {
         self.engine.check().await;
         self.engine.health()
+    }
+
+    /// Returns when everything that was learnt so far is on disk. Last known values are written behind callers' backs;
+    /// a program that ends right after an answer should wait for this first.
+    pub async fn flush(&self) {
+        self.engine.flush().await;
     }
 
     /// Sets the circuit breaker of an upstream by hand.

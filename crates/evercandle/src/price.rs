@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::answer::{Attempt, ProviderName, Via};
+use crate::error::Error;
 use crate::model::range::Timestamp;
 use crate::model::series::Market;
 use crate::model::symbol::Symbol;
@@ -66,6 +67,35 @@ pub struct MissingPrice {
     pub unknown: bool,
     /// What each upstream said.
     pub reasons: Vec<(ProviderName, String)>,
+    /// In how long the first upstream is asked again, when all of them rest.
+    pub retry_after: Option<Duration>,
+}
+
+impl MissingPrice {
+    /// The same as an error, for whoever asked for this one alone: [`Error::UnknownSymbol`] or [`Error::NoUpstream`].
+    pub fn into_error(self, market: Market) -> Error {
+        let MissingPrice {
+            symbol,
+            unknown,
+            reasons,
+            retry_after,
+        } = self;
+        match unknown {
+            true => Error::UnknownSymbol {
+                market,
+                symbol,
+                why: reasons
+                    .first()
+                    .map(|(name, why)| format!("{name}: {why}"))
+                    .unwrap_or_default(),
+            },
+            false => Error::NoUpstream {
+                what: format!("price of {market} {symbol}"),
+                reasons,
+                retry_after,
+            },
+        }
+    }
 }
 
 /// One instrument's newest known price.

@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &Price, global: &Global, screen: &Screen) -> Resul
         ..PriceRequest::new(market, vec![symbol])
     };
     let answer = session.client.prices(request).await?;
-    session.remembers().await;
+    session.client.flush().await;
     if args.latest.explain {
         screen.say(&crate::explain::latest(&answer.trail, screen));
     }
@@ -26,7 +26,10 @@ pub(crate) async fn run(args: &Price, global: &Global, screen: &Screen) -> Resul
         warn(found, screen);
         output::print(&price::one(found, format, screen))?;
     }
-    Ok(Exit::Complete)
+    match answer.missing.into_iter().next() {
+        None => Ok(Exit::Complete),
+        Some(missing) => Err(missing.into_error(market).into()),
+    }
 }
 
 pub(super) fn substitutes(refused: bool) -> Substitutes {

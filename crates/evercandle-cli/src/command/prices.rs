@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use evercandle::{Client, Error, Market, MissingPrice, PriceRequest, Prices, ProviderName, Symbol};
+use evercandle::{Error, Market, PriceRequest, Prices, Symbol};
 use futures::future::join_all;
 
 use super::price::{substitutes, warn};
@@ -12,9 +12,6 @@ use crate::output::{self, price};
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::text;
-
-/// Times a market is asked again without a symbol that it does not know.
-const ROUNDS_MAX: usize = 8;
 
 pub(crate) async fn run(args: &args::Prices, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let wanted = wanted(args)?;
@@ -29,8 +26,8 @@ pub(crate) async fn run(args: &args::Prices, global: &Global, screen: &Screen) -
         )
     };
     let markets = Market::ALL.into_iter().filter(|m| wanted.iter().any(|w| w.0 == *m));
-    let answers = join_all(markets.map(|market| ask(&session.client, request(market)))).await;
-    session.remembers().await;
+    let answers = join_all(markets.map(|market| session.client.prices(request(market)))).await;
+    session.client.flush().await;
     let mut whole = Prices {
         prices: Vec::new(),
         missing: Vec::new(),
@@ -56,50 +53,6 @@ pub(crate) async fn run(args: &args::Prices, global: &Global, screen: &Screen) -
         true => Ok(Exit::Complete),
         false => Err(missing(&whole)),
     }
-}
-
-/// The prices of one market. That there is none at all is an answer here: other markets may have some.
-async fn ask(client: &Client, request: PriceRequest) -> Result<Prices, Failure> {
-    let mut request = request;
-    let mut unknown = Vec::new();
-    let none = |symbol: &Symbol, unknown: bool, reasons: Vec<(ProviderName, String)>| MissingPrice {
-        symbol: symbol.clone(),
-        unknown,
-        reasons,
-    };
-    for round in 1.. {
-        match client.prices(request.clone()).await {
-            Ok(mut prices) => {
-                prices.missing.extend(unknown);
-                return Ok(prices);
-            }
-            Err(Error::UnknownSymbol { symbol, why, .. }) => {
-                request.symbols.retain(|s| *s != symbol);
-                // Who said so comes first in what was said.
-                let (name, why) = why.split_once(": ").unwrap_or(("exchange", &why));
-                unknown.push(none(&symbol, true, vec![(ProviderName::new(name), why.to_owned())]));
-                if round == ROUNDS_MAX {
-                    let engine = ProviderName::new("engine");
-                    let why = "asked together with too many symbols that the exchange does not know".to_owned();
-                    let rest = request.symbols.drain(..);
-                    unknown.extend(rest.map(|s| none(&s, false, vec![(engine.clone(), why.clone())])));
-                }
-            }
-            Err(Error::NoUpstream { reasons, .. }) => {
-                let rest = request.symbols.drain(..);
-                unknown.extend(rest.map(|s| none(&s, false, reasons.clone())));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        if request.symbols.is_empty() {
-            break;
-        }
-    }
-    Ok(Prices {
-        prices: Vec::new(),
-        missing: unknown,
-        trail: Vec::new(),
-    })
 }
 
 /// Symbols with their markets, in the order written, each once.

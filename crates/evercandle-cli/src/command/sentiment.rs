@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &args::Sentiment, global: &Global, screen: &Screen
         deadline: args.latest.deadline,
     };
     let answer = session.client.sentiment(request).await?;
-    session.remembers().await;
+    session.client.flush().await;
     if args.latest.explain {
         screen.say(&crate::explain::latest(&answer.trail, screen));
     }

@@ -243,6 +243,7 @@ mod tests {
     fn programs_get_every_field() {
         let (prices, screen) = (fixture::prices(), fixture::screen(None));
         let missing = [MissingPrice {
+            retry_after: None,
             symbol: evercandle::Symbol::new("NOSUCHUSDT").unwrap(),
             unknown: true,
             reasons: vec![(evercandle::ProviderName::new("binance"), "code -1121".to_owned())],

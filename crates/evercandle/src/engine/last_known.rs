@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::answer::ProviderName;
 use crate::clock::Clock;
@@ -91,6 +92,7 @@ pub(crate) struct LastKnown {
     readings: Arc<Mutex<Option<ReadingsByMeasure>>>,
     /// One writer at a time, so that an older state cannot replace a newer one.
     saving: Arc<Mutex<()>>,
+    writing: TaskTracker,
 }
 
 impl LastKnown {
@@ -100,6 +102,7 @@ impl LastKnown {
             prices: Arc::default(),
             readings: Arc::default(),
             saving: Arc::default(),
+            writing: TaskTracker::new(),
         }
     }
 
@@ -162,7 +165,14 @@ impl LastKnown {
 
     /// The disk may be slow, and nobody waits for it.
     fn in_background(&self, save: impl FnOnce() + Send + 'static) {
-        drop(tokio::task::spawn_blocking(save));
+        drop(self.writing.spawn_blocking(save));
+    }
+
+    /// Waits until what was kept so far is saved, as far as the disk allows.
+    pub(crate) async fn flush(&self) {
+        self.writing.close();
+        self.writing.wait().await;
+        self.writing.reopen();
     }
 
     fn save_prices(&self) {

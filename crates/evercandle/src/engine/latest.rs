@@ -121,10 +121,7 @@ impl Engine {
             answer.prices.extend(prices.remove(symbol));
             answer.missing.extend(missing.remove(symbol));
         }
-        match answer.missing.first() {
-            Some(first) if answer.prices.is_empty() => Err(self.no_price(market, first, &answer.missing)),
-            _ => Ok(answer),
-        }
+        Ok(answer)
     }
 
     /// A price that was fetched a moment ago.
@@ -304,6 +301,7 @@ impl Engine {
             symbol: symbol.clone(),
             unknown,
             reasons,
+            retry_after: self.retry_after(|u| u.prices().is_some_and(|p| p.symbols_max(market) > 0)),
         })
     }
 
@@ -328,27 +326,6 @@ impl Engine {
             fetched_at: known.fetched_at,
             via,
         })
-    }
-
-    fn no_price(&self, market: Market, first: &MissingPrice, all: &[MissingPrice]) -> Error {
-        if first.unknown {
-            let why = first
-                .reasons
-                .first()
-                .map(|(name, why)| format!("{name}: {why}"))
-                .unwrap_or_default();
-            return Error::UnknownSymbol {
-                market,
-                symbol: first.symbol.clone(),
-                why,
-            };
-        }
-        let symbols: Vec<Symbol> = all.iter().map(|m| m.symbol.clone()).collect();
-        Error::NoUpstream {
-            what: format!("price of {market} {}", listed(&symbols)),
-            reasons: first.reasons.clone(),
-            retry_after: self.retry_after(|u| u.prices().is_some()),
-        }
     }
 
     // --- sentiment ---------------------------------------------------------------------------------------------------

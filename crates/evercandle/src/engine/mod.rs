@@ -429,6 +429,11 @@ impl Engine {
         futures::future::join_all(self.upstreams.iter().map(|u| self.probes.check(u))).await;
     }
 
+    /// Waits for what is being written behind callers' backs.
+    pub(crate) async fn flush(&self) {
+        self.last_known.flush().await;
+    }
+
     /// Sets an upstream's breaker by hand.
     pub(crate) fn control(&self, name: &str, how: Control) -> Result<(), Error> {
         let Some(upstream) = self.upstreams.iter().find(|u| u.name.as_str() == name) else {

@@ -43,15 +43,20 @@ impl Outcomes {
         {
             self.last_error = Some((now, error.to_string()));
         }
+        self.remember(took);
+    }
+
+    /// A probe ended.
+    pub(crate) fn probed(&mut self, what: String, took: Duration, now: Timestamp) {
+        self.last_probe = Some((now, what));
+        self.remember(took);
+    }
+
+    fn remember(&mut self, took: Duration) {
         if self.took.len() == TOOK_MAX {
             self.took.pop_front();
         }
         self.took.push_back(took);
-    }
-
-    /// A probe ended.
-    pub(crate) fn probed(&mut self, what: String, now: Timestamp) {
-        self.last_probe = Some((now, what));
     }
 
     /// Quantiles of the last calls, by nearest rank.

@@ -201,7 +201,7 @@ impl Probes {
         let what = result
             .as_ref()
             .map_or_else(ToString::to_string, |()| "answered".to_owned());
-        upstream.note_probe(what, self.clock.now());
+        upstream.note_probe(what, took, self.clock.now());
         if let Err(FetchError::Throttled { retry_after, told, why }) = &result {
             leave.quarantine(*retry_after, *told, why);
         }

@@ -310,8 +310,8 @@ impl Upstream {
     }
 
     /// What came of a probe, for the health report.
-    pub(crate) fn note_probe(&self, what: String, now: Timestamp) {
-        self.outcomes.lock().probed(what, now);
+    pub(crate) fn note_probe(&self, what: String, took: Duration, now: Timestamp) {
+        self.outcomes.lock().probed(what, took, now);
     }
 
     /// Others recovered: if it is open, it is probed at once.

@@ -149,7 +149,9 @@ async fn whoever_refuses_substitutes_gets_none() {
     };
     let client = world.client();
     price(&client, Market::Spot, "BTCUSDT").await.unwrap();
-    assert!(matches!(client.prices(request()).await, Err(Error::NoUpstream { .. })));
+    let refused = client.prices(request()).await.unwrap();
+    assert_eq!((refused.prices.len(), refused.missing.len()), (0, 1));
+    assert!(!refused.missing[0].unknown && !refused.missing[0].reasons.is_empty());
 }
 
 #[tokio::test]

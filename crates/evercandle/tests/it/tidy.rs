@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("answer", &["model"]),
     ("error", &["answer", "model"]),
     ("request", &["answer", "model"]),
-    ("price", &["answer", "model"]),
+    ("price", &["answer", "error", "model"]),
     ("sentiment", &["answer", "model"]),
     ("health", &["answer", "model"]),
     ("telemetry", &["answer", "model"]),
