@@ -216,6 +216,8 @@ pub struct LatestConfig {
     pub deadline_ms: u64,
     /// A price fetched so recently is not asked for again.
     pub price_fresh_ms: u64,
+    /// A substitute fetched so recently is not asked for again: indices are cached that long on their side.
+    pub substitute_fresh_ms: u64,
     /// A price whose last trade is older than this is not called live.
     pub price_live_ms: u64,
     /// A remembered price older than this is refused rather than served.
@@ -231,6 +233,7 @@ impl Default for LatestConfig {
         LatestConfig {
             deadline_ms: 10_000,
             price_fresh_ms: 1_000,
+            substitute_fresh_ms: 20_000,
             // A major trades every second; five minutes of silence is news that the caller must see.
             price_live_ms: 300_000,
             // Enough to bridge a restart of everything, too short to trade on.

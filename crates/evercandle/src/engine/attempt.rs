@@ -42,8 +42,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) deadline: &'a Deadline,
     pub(crate) tries: Tries,
     pub(crate) class: Class,
-    /// How long to wait for a call that is finding out whether the upstream works.
-    pub(crate) trial_patience: Duration,
+    /// How long to wait for a quota, or for a call that is finding out whether the upstream works.
+    pub(crate) patience: Duration,
 }
 
 /// What is asked, for the trail.
@@ -221,7 +221,7 @@ async fn admitted<'a>(
         .ok_or_else(Skipped::out_of_time)?;
     if let Some(spec) = quota {
         while let Err(wait) = terms.quotas.charge(spec, terms.class) {
-            if wait >= deadline.remaining(clock.instant()) {
+            if wait >= deadline.remaining(clock.instant()).min(terms.patience) {
                 let (group, wait) = (spec.group, wait.as_secs() + 1);
                 return Err(Skipped {
                     reason: "quota",
@@ -231,7 +231,7 @@ async fn admitted<'a>(
             clock.sleep(wait.max(Duration::from_millis(1))).await;
         }
     }
-    let patience = clock.instant() + terms.trial_patience;
+    let patient_until = clock.instant() + terms.patience;
     loop {
         if deadline.cuts() && deadline.has_passed(clock.instant()) {
             return Err(Skipped::out_of_time());
@@ -242,11 +242,8 @@ async fn admitted<'a>(
                 return Ok(Leave { _slot: slot, permit });
             }
             // One call is finding out whether it works; what it finds holds for us too.
-            Err(Refusal::Busy(_)) if clock.instant() < patience => {
-                let until = Deadline::fixed(
-                    clock.instant(),
-                    deadline.remaining(clock.instant()).min(terms.trial_patience),
-                );
+            Err(Refusal::Busy(_)) if clock.instant() < patient_until => {
+                let until = Deadline::fixed(clock.instant(), deadline.remaining(clock.instant()).min(terms.patience));
                 wait_for_trial(upstream, clock, &until).await;
             }
             Err(refusal) => return Err(Skipped::resting(&refusal)),

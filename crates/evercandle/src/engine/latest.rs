@@ -37,8 +37,8 @@ const READINGS_MAX: u32 = 10_000;
 const SPLITS_MAX: usize = 64;
 /// Pages read to find the symbols an upstream does not know yet.
 const RESOLVE_MAX: usize = 40;
-/// How long to wait for a call that is finding out whether an upstream works, before asking the next.
-const TRIAL_PATIENCE: Duration = Duration::from_millis(250);
+/// How long to wait for a quota, or for a call that is finding out whether an upstream works, before asking the next.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What may be shared while it is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ pub(crate) enum Shared {
 /// What the upstreams said about some prices.
 #[derive(Default)]
 pub(crate) struct Asked {
-    found: HashMap<Symbol, Known<Quote>>,
+    found: HashMap<Symbol, (Known<Quote>, Via)>,
     unknown: HashSet<Symbol>,
     reasons: HashMap<Symbol, Vec<(ProviderName, String)>>,
     trail: Vec<Attempt>,
@@ -73,7 +73,7 @@ pub(crate) struct Asked {
 /// What the upstreams said about sentiment.
 #[derive(Default)]
 pub(crate) struct Read {
-    found: Option<(Measure, Known<Vec<Reading>>)>,
+    found: Option<(Measure, Known<Vec<Reading>>, Via)>,
     reasons: Vec<(ProviderName, String)>,
     trail: Vec<Attempt>,
 }
@@ -132,6 +132,13 @@ impl Engine {
         (since < fresh).then(|| self.price(market, &known, Via::Cache))?
     }
 
+    /// A substitute that was fetched so recently that asking again would bring the same one.
+    fn fresh_substitute(&self, market: Market, symbol: &Symbol) -> Option<Known<Quote>> {
+        let known = self.last_known.price(market, symbol, true)?;
+        let fresh = Duration::from_millis(self.latest_config.substitute_fresh_ms);
+        (known.since_told(&self.clock)? < fresh).then_some(known)
+    }
+
     async fn ask_or_join(self: &Arc<Self>, request: &PriceRequest, symbols: BTreeSet<Symbol>) -> Arc<Asked> {
         let (market, substitutes) = (request.market, request.substitutes == Substitutes::Allow);
         let key = Wanted::Prices {
@@ -163,8 +170,18 @@ impl Engine {
         for upstream in &self.upstreams {
             let Some(provider) = upstream.prices() else { continue };
             let symbols_max = provider.symbols_max(market);
-            if open.is_empty() || symbols_max == 0 || (provider.substitutes() && !substitutes) {
+            if symbols_max == 0 || (provider.substitutes() && !substitutes) {
                 continue;
+            }
+            if provider.substitutes() {
+                let fresh = open.iter().filter_map(|symbol| self.fresh_substitute(market, symbol));
+                asked
+                    .found
+                    .extend(fresh.map(|known| (known.value.symbol.clone(), (known, Via::Cache))));
+                open.retain(|symbol| !asked.found.contains_key(symbol));
+            }
+            if open.is_empty() {
+                break;
             }
             self.mind_limit(upstream);
             let questions = open.chunks(symbols_max).map(<[Symbol]>::to_vec).collect::<Vec<_>>();
@@ -174,12 +191,11 @@ impl Engine {
             while let Some(part) = running.next().await {
                 asked.merge(part);
             }
-            let told: Vec<Known<Quote>> = asked
+            let told = asked
                 .found
                 .values()
-                .filter(|k| k.provider == upstream.name)
-                .cloned()
-                .collect();
+                .filter(|(k, via)| k.provider == upstream.name && *via == Via::Upstream);
+            let told: Vec<Known<Quote>> = told.map(|(known, _)| known.clone()).collect();
             self.last_known.keep_prices(market, told);
             open.retain(|symbol| !asked.found.contains_key(symbol) && !asked.unknown.contains(symbol));
         }
@@ -259,11 +275,8 @@ impl Engine {
     /// The best price there is after everybody was asked, or why there is none.
     fn conclude(&self, request: &PriceRequest, symbol: &Symbol, asked: &Asked) -> Result<Price, MissingPrice> {
         let market = request.market;
-        if let Some(price) = asked
-            .found
-            .get(symbol)
-            .and_then(|k| self.price(market, k, Via::Upstream))
-        {
+        let found = asked.found.get(symbol);
+        if let Some(price) = found.and_then(|(known, via)| self.price(market, known, *via)) {
             return Ok(price);
         }
         let mut reasons = asked.reasons.get(symbol).cloned().unwrap_or_default();
@@ -353,8 +366,8 @@ impl Engine {
             _ => Arc::default(),
         };
         let trail = read.trail.clone();
-        if let Some((measure, known)) = &read.found
-            && let Some(sentiment) = self.told_sentiment(measure, known, count, Via::Upstream)
+        if let Some((measure, known, via)) = &read.found
+            && let Some(sentiment) = self.told_sentiment(measure, known, count, *via)
         {
             if !measure.is_primary() {
                 telemetry::substitute_served(&known.provider);
@@ -390,10 +403,14 @@ impl Engine {
     fn fresh_readings(&self, count: u32) -> Option<Sentiment> {
         let measure = Measure::FearAndGreed;
         let known = self.last_known.readings(&measure)?;
+        self.is_fresh(&known, count)
+            .then(|| self.told_sentiment(&measure, &known, count, Via::Cache))?
+    }
+
+    fn is_fresh(&self, known: &Known<Vec<Reading>>, count: u32) -> bool {
         let fresh = Duration::from_millis(self.latest_config.sentiment_fresh_ms);
-        let enough = known.value.len() >= count as usize;
-        let young = known.since_told(&self.clock)? < fresh;
-        (enough && young).then(|| self.told_sentiment(&measure, &known, count, Via::Cache))?
+        let young = known.since_told(&self.clock).is_some_and(|since| since < fresh);
+        young && known.value.len() >= count as usize
     }
 
     /// Asks for the primary measure, then, if today's reading of it is not known either, for the others.
@@ -413,6 +430,14 @@ impl Engine {
             if !measure.is_primary() && (!secondary || self.knows_todays()) {
                 continue;
             }
+            // Another measure changes even less often than the primary one.
+            if !measure.is_primary()
+                && let Some(known) = self.last_known.readings(&measure)
+                && self.is_fresh(&known, count)
+            {
+                read.found = Some((measure, known, Via::Cache));
+                break;
+            }
             let subject = measure.as_str();
             let errand = Errand {
                 subject: &subject,
@@ -427,7 +452,7 @@ impl Engine {
                     let now = self.clock.now();
                     let known = Known::new(readings.clone(), &upstream.name, readings[0].at, now, &self.clock);
                     self.last_known.keep_readings(&measure, known.clone());
-                    read.found = Some((measure, known));
+                    read.found = Some((measure, known, Via::Upstream));
                     break;
                 }
                 Ok(_) => read
@@ -491,7 +516,7 @@ impl Engine {
 
     fn latest_terms<'a>(&'a self, deadline: &'a Deadline) -> Terms<'a> {
         Terms {
-            trial_patience: TRIAL_PATIENCE,
+            patience: PATIENCE,
             ..self.terms(deadline, Class::Interactive)
         }
     }
@@ -533,7 +558,7 @@ impl Asked {
         for quote in quotes.quotes {
             let (symbol, as_of) = (quote.symbol.clone(), quote.as_of);
             let known = Known::new(quote, &upstream.name, as_of, told_at, &engine.clock);
-            self.found.insert(symbol, known);
+            self.found.insert(symbol, (known, Via::Upstream));
         }
         for (symbol, why) in quotes.refused {
             self.refuse(vec![symbol], &upstream.name, &why);

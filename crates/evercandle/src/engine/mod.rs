@@ -72,6 +72,9 @@ const ROUNDS_MAX: usize = 64;
 /// How long a bulk download waits without progress: the exchange's quota comes back every minute.
 const BULK_PATIENCE: Duration = Duration::from_secs(180);
 
+/// How long klines are worth waiting for, within the deadline: beyond any minute of quota and any trial.
+const LONG_PATIENCE: Duration = Duration::from_secs(3_600);
+
 /// The engine. Shared by everything that asks.
 pub(crate) struct Engine {
     config: EngineConfig,
@@ -401,7 +404,7 @@ impl Engine {
             deadline,
             tries,
             class,
-            trial_patience: Duration::from_secs(60),
+            patience: LONG_PATIENCE,
         }
     }
 

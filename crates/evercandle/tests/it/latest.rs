@@ -260,7 +260,13 @@ async fn without_the_index_other_measures_then_what_was_known_then_an_explicit_e
     let votes = client.sentiment(ask()).await.unwrap().sentiment;
     assert!(matches!(votes.measure, Measure::Votes { .. }), "{votes:?}");
     down("coingecko");
-    pass(&world, 5);
+    let again = client.sentiment(ask()).await.unwrap().sentiment;
+    assert_eq!(
+        (again.measure, again.via),
+        (votes.measure, Via::Cache),
+        "votes change slowly"
+    );
+    pass(&world, 660);
     let ratio = client.sentiment(ask()).await.unwrap().sentiment;
     assert!(
         matches!(ratio.measure, Measure::LongShortRatio { .. }) && ratio.readings[0].value > 0.0,
@@ -354,4 +360,43 @@ async fn ages_are_told_by_the_exchanges_clock() {
 /// Prices are remembered for a second; a new client would otherwise take the other's from disk.
 fn pass_real(world: &World) {
     world.clock.advance(Duration::from_secs(5));
+}
+
+/// Goal: an outage of the exchange does not become an attack on the index. Method: a price a second for two minutes.
+#[tokio::test]
+async fn a_substitute_is_asked_for_no_oftener_than_it_changes() {
+    let world = World::new().await;
+    exchange_down(&world);
+    let client = world.client();
+    for _ in 0..120 {
+        let price = price(&client, Market::Spot, "BTCUSDT").await.unwrap();
+        assert!(matches!(price.nature, Nature::Substitute(_)));
+        pass(&world, 1);
+    }
+    assert!(
+        (5..=8).contains(&world.requests("simple/price")),
+        "{}",
+        world.requests("simple/price")
+    );
+    assert!(world.sim.peak_weights().iter().all(|p| p.share() <= 0.8));
+}
+
+/// Goal: when the index's own limit is spent, what is known is served at once, not after the minute.
+#[tokio::test]
+async fn a_spent_limit_of_the_index_keeps_nobody_waiting() {
+    let mut world = World::new().await;
+    let coingecko = world.config.providers.entry("coingecko".into()).or_default();
+    coingecko.limits.insert("calls_per_minute".into(), 2);
+    world.config.latest.substitute_fresh_ms = 0;
+    let client = world.client();
+    price(&client, Market::Spot, "BTCUSDT").await.unwrap();
+    exchange_down(&world);
+    let began = std::time::Instant::now();
+    let mut last_known = 0;
+    for _ in 0..5 {
+        pass(&world, 2);
+        last_known += u32::from(price(&client, Market::Spot, "BTCUSDT").await.unwrap().state == PriceState::LastKnown);
+    }
+    assert!(last_known >= 3, "{last_known}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
