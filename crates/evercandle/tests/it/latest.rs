@@ -273,6 +273,7 @@ async fn without_the_index_other_measures_then_what_was_known_then_an_explicit_e
         "{ratio:?}"
     );
     down("");
+    pass(&world, 660);
     let Err(Error::NoUpstream { reasons, .. }) = client.sentiment(ask()).await else {
         panic!("nothing primary was ever known")
     };
