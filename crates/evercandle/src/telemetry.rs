@@ -91,6 +91,7 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         Unit::Count,
         "Values of another instrument or measure served, labelled."
     );
+    metrics::gauge!(COMMON_CAUSE).set(0.0);
     for provider in providers {
         for name in [FAILURES, SUCCESSES] {
             metrics::counter!(name, "provider" => provider.to_string()).absolute(0);

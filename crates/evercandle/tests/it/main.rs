@@ -13,4 +13,5 @@ mod latest;
 mod oracle;
 mod recorded;
 mod support;
+mod telemetry;
 mod tidy;
