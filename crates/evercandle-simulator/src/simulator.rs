@@ -18,7 +18,7 @@ use crate::journal::{Entry, Journal};
 use crate::market::{ExchangeMarket, Halt, Market, SymbolStatus};
 use crate::message::{Delivery, Reply, Request, Response};
 use crate::politeness::{PeakWeight, Politeness};
-use crate::time::SECOND;
+use crate::time::{SECOND, http_date};
 use crate::upstream::alternative_me::AlternativeMe;
 use crate::upstream::binance_rest::{BinanceRest, error, quota};
 use crate::upstream::binance_vision::BinanceVision;
@@ -195,6 +195,11 @@ impl Simulator {
             halved(response)
         } else {
             response
+        };
+        // Whoever serves anything says what time it is there.
+        let response = match response.header("Date") {
+            Some(_) => response,
+            None => response.with("Date", http_date(now)),
         };
         let reply = deliver(compressed(request, upstream, response), &effects);
         if let Some(seconds) = wait(&reply) {
