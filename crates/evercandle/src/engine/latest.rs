@@ -347,7 +347,8 @@ impl Engine {
         Error::NoUpstream {
             what: format!("price of {market} {}", listed(&symbols)),
             reasons: first.reasons.clone(),
-            retry_after: self.retry_after(|u| u.prices().is_some()),
+            // Whoever does not serve this market is not waited for.
+            retry_after: self.retry_after(|u| u.prices().is_some_and(|p| p.symbols_max(market) > 0)),
         }
     }
 
