@@ -1,14 +1,15 @@
 //! What must be known beside the klines themselves: what time it is at the exchange, when the series began, and the
 //! kline in progress.
 //!
-//! Each is asked for only when the answer depends on it, once, and remembered: the time for minutes, the beginning for
-//! ever. Not knowing is survivable, and said in a notice where it matters.
+//! Each is asked for only when the answer depends on it, once however many want to know, and remembered: the time for
+//! minutes, the beginning for ever. Not knowing is survivable, and said in a notice where it matters.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::answer::{Attempt, ProviderName};
 use crate::engine::Engine;
 use crate::engine::assembly::Assembly;
 use crate::engine::attempt::{Errand, attempt};
@@ -25,6 +26,27 @@ const CLOCK_TRUSTED: Duration = Duration::from_secs(600);
 /// Missing slots from which it pays to ask first when the series began.
 const LISTING_PAYS: u64 = 1_000;
 
+/// What is asked beside klines; the same question is under way once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// A market's time, of the first of these that tells.
+    Time(Market, Vec<ProviderName>),
+    FirstOpen(Series, ProviderName),
+}
+
+/// What came of such a question, and how.
+#[derive(Default)]
+pub(crate) struct Learnt {
+    told: Option<Told>,
+    trail: Vec<Attempt>,
+}
+
+enum Told {
+    /// Microseconds the exchange's clock is ahead of ours.
+    Offset(i64),
+    FirstOpen(Result<Option<Timestamp>, FetchError>),
+}
+
 impl Engine {
     pub(crate) fn exchange_time_believed(&self, market: Market) -> Timestamp {
         let offset = self.clock_offsets.lock().get(&market).map_or(0, |(offset, _)| *offset);
@@ -33,7 +55,7 @@ impl Engine {
 
     /// Asks the exchange what time it is, when that matters and is not known.
     pub(crate) async fn learn_time(
-        &self,
+        self: &Arc<Self>,
         request: &Request,
         upstreams: &[(Arc<Upstream>, Offer)],
         assembly: &mut Assembly,
@@ -45,37 +67,23 @@ impl Engine {
         if known {
             return;
         }
-        for (upstream, offer) in upstreams.iter().filter(|(_, o)| o.serves_pages()) {
-            if !offer.authoritative || upstream.resting(&self.clock).is_some() {
-                continue;
+        let tells = |(_, offer): &&(Arc<Upstream>, Offer)| offer.serves_pages() && offer.authoritative;
+        let askable: Vec<Arc<Upstream>> = upstreams.iter().filter(tells).map(|(u, _)| u.clone()).collect();
+        let key = Question::Time(market, askable.iter().map(|u| u.name.clone()).collect());
+        let (engine, subject, deadline) = (self.clone(), request.series.clone(), deadline.clone());
+        let work = || async move { Arc::new(engine.ask_time(&subject, &askable, &deadline).await) };
+        let learnt = self.learning.share(key, work).await.unwrap_or_default();
+        assembly.trail_mut().extend(learnt.trail.iter().cloned());
+        if let Some(Told::Offset(offset)) = learnt.told {
+            assembly.set_now(self.clock.now().plus(offset));
+            if offset.abs() > MINUTE {
+                let apart = jiff::SignedDuration::from_secs(offset.abs() / 1_000_000);
+                let side = if offset > 0 { "behind" } else { "ahead of" };
+                assembly.notice(format!(
+                    "this machine's clock is {apart:#} {side} the exchange's clock; the exchange's is used"
+                ));
             }
-            let errand = Errand {
-                subject: &request.series,
-                range: None,
-                form: "time",
-                call: Call::Time(market),
-            };
-            let Some(klines) = upstream.klines() else { continue };
-            let ask = || klines.server_time(market);
-            let sent = self.clock.now();
-            let mut once = self.terms(deadline, Class::Interactive);
-            once.tries.max = 1;
-            let result = attempt(upstream, once, errand, assembly.trail_mut(), ask).await;
-            if let Ok(Some(theirs)) = result {
-                // Half the round trip has passed since they looked at their clock.
-                let ours = sent.plus(self.clock.now().since(sent) / 2);
-                let offset = theirs.since(ours);
-                self.clock_offsets.lock().insert(market, (offset, self.clock.instant()));
-                assembly.set_now(self.clock.now().plus(offset));
-                if offset.abs() > MINUTE {
-                    let apart = jiff::SignedDuration::from_secs(offset.abs() / 1_000_000);
-                    let side = if offset > 0 { "behind" } else { "ahead of" };
-                    assembly.notice(format!(
-                        "this machine's clock is {apart:#} {side} the exchange's clock; the exchange's is used"
-                    ));
-                }
-                return;
-            }
+            return;
         }
         if request.range.end() > self.clock.now().plus(-MINUTE) {
             assembly.notice(
@@ -84,10 +92,41 @@ impl Engine {
         }
     }
 
+    async fn ask_time(&self, subject: &Series, upstreams: &[Arc<Upstream>], deadline: &Deadline) -> Learnt {
+        let market = subject.market();
+        let mut learnt = Learnt::default();
+        for upstream in upstreams {
+            let Some(klines) = upstream.klines() else { continue };
+            if upstream.resting(&self.clock).is_some() {
+                continue;
+            }
+            let errand = Errand {
+                subject,
+                range: None,
+                form: "time",
+                call: Call::Time(market),
+            };
+            let ask = || klines.server_time(market);
+            let sent = self.clock.now();
+            let mut once = self.terms(deadline, Class::Interactive);
+            once.tries.max = 1;
+            let result = attempt(upstream, once, errand, &mut learnt.trail, ask).await;
+            if let Ok(Some(theirs)) = result {
+                // Half the round trip has passed since they looked at their clock.
+                let ours = sent.plus(self.clock.now().since(sent) / 2);
+                let offset = theirs.since(ours);
+                self.clock_offsets.lock().insert(market, (offset, self.clock.instant()));
+                learnt.told = Some(Told::Offset(offset));
+                return learnt;
+            }
+        }
+        learnt
+    }
+
     /// Asks when the series began, when a lot is missing and it is not known: archives and pages before that need not
     /// be tried one by one. What the exchange said if it does not know the symbol.
     pub(crate) async fn learn_listing(
-        &self,
+        self: &Arc<Self>,
         series: &Series,
         upstreams: &[(Arc<Upstream>, Offer)],
         assembly: &mut Assembly,
@@ -101,7 +140,7 @@ impl Engine {
     }
 
     pub(crate) async fn ask_listing(
-        &self,
+        self: &Arc<Self>,
         series: &Series,
         upstreams: &[(Arc<Upstream>, Offer)],
         assembly: &mut Assembly,
@@ -137,7 +176,7 @@ impl Engine {
 
     /// Whether archives know a symbol that the exchange no longer does: delisted ones live on there.
     pub(crate) async fn is_archived(
-        &self,
+        self: &Arc<Self>,
         series: &Series,
         upstreams: &[(Arc<Upstream>, Offer)],
         assembly: &mut Assembly,
@@ -158,33 +197,45 @@ impl Engine {
     }
 
     async fn first_open(
-        &self,
+        self: &Arc<Self>,
         series: &Series,
-        upstream: &Upstream,
+        upstream: &Arc<Upstream>,
         assembly: &mut Assembly,
         deadline: &Deadline,
     ) -> Result<Option<Timestamp>, FetchError> {
         if let Some(refusal) = upstream.resting(&self.clock) {
             return Err(FetchError::Refused(refusal.why()));
         }
+        let key = Question::FirstOpen(series.clone(), upstream.name.clone());
+        let (engine, series, deadline) = (self.clone(), series.clone(), deadline.clone());
+        let upstream = upstream.clone();
+        let work = || async move { Arc::new(engine.ask_first_open(&series, &upstream, &deadline).await) };
+        let learnt = self.learning.share(key, work).await.unwrap_or_default();
+        assembly.trail_mut().extend(learnt.trail.iter().cloned());
+        match &learnt.told {
+            Some(Told::FirstOpen(result)) => result.clone(),
+            _ => Err(FetchError::Panicked("internal fault: the call panicked".to_owned())),
+        }
+    }
+
+    async fn ask_first_open(&self, series: &Series, upstream: &Upstream, deadline: &Deadline) -> Learnt {
+        let mut learnt = Learnt::default();
         let errand = Errand {
             subject: series,
             range: None,
             form: "listing",
             call: Call::FirstOpen(series.market()),
         };
-        let Some(klines) = upstream.klines() else {
-            return Ok(None);
+        let told = match upstream.klines() {
+            None => Ok(None),
+            Some(klines) => {
+                let ask = || klines.first_open(series);
+                let terms = self.terms(deadline, Class::Interactive);
+                attempt(upstream, terms, errand, &mut learnt.trail, ask).await
+            }
         };
-        let ask = || klines.first_open(series);
-        attempt(
-            upstream,
-            self.terms(deadline, Class::Interactive),
-            errand,
-            assembly.trail_mut(),
-            ask,
-        )
-        .await
+        learnt.told = Some(Told::FirstOpen(told));
+        learnt
     }
 
     /// The kline in progress, from whoever serves pages; never stored.

@@ -87,6 +87,7 @@ pub(crate) struct Engine {
     last_known: LastKnown,
     in_flight: InFlight<Slice, Arc<Settled>>,
     latest_in_flight: InFlight<latest::Wanted, latest::Shared>,
+    learning: InFlight<learn::Question, Arc<learn::Learnt>>,
     clock_offsets: Mutex<HashMap<Market, (i64, Instant)>>,
 }
 
@@ -108,6 +109,7 @@ impl Engine {
             quotas,
             in_flight: InFlight::default(),
             latest_in_flight: InFlight::default(),
+            learning: InFlight::default(),
             clock_offsets: Mutex::default(),
         }
     }

@@ -49,7 +49,7 @@ async fn a_good_checksum_over_a_bad_archive_falls_down_the_ladder() {
         Effect::CorruptZip,
         Effect::TwoMembers,
         Effect::EvilMemberName,
-        Effect::ZipBomb { mebibytes: 600 },
+        Effect::ZipBomb { mebibytes: 64 },
         Effect::Html,
         Effect::Forbidden,
         Effect::MissingChecksum,

@@ -1,12 +1,15 @@
 //! A world to test in: a simulated internet on a real socket, an empty cache, a clock that stands still.
 
 use evercandle::model::batch::DECIMAL_COLUMNS;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use evercandle::{
-    Answer, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Request, Series, TimeRange,
-    Timestamp,
+    Answer, CircuitState, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Nature, Price,
+    Request, Series, TimeRange, Timestamp, UpstreamHealth,
 };
 use evercandle_simulator as sim;
-use std::collections::BTreeMap;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 /// When it is, unless a test says otherwise: long after every archive of 2024 was published.
 pub(crate) const NOW: &str = "2024-06-12T10:30:20Z";
@@ -17,6 +20,21 @@ pub(crate) struct World {
     _dir: tempfile::TempDir,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
+    /// Why limits do not hold here, if they do not; see [`World::no_limits`].
+    without_limits: Option<&'static str>,
+}
+
+/// Goal: in every test, whatever it is about, upstreams' limits and bans are kept.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.without_limits.is_some() {
+            return;
+        }
+        let peaks = self.sim.peak_weights();
+        let over: Vec<_> = peaks.iter().filter(|peak| peak.share() > 0.8).collect();
+        assert!(over.is_empty(), "more than 80 % of a limit was used: {over:?}");
+        assert_eq!(self.sim.calls_in_quarantine(), 0, "an upstream was called during a ban");
+    }
 }
 
 impl World {
@@ -45,7 +63,44 @@ impl World {
             _dir: dir,
             clock: Clock::held(now),
             config,
+            without_limits: None,
         }
+    }
+
+    /// Limits are not checked when the world ends, for this reason.
+    #[allow(dead_code, reason = "a way out for whoever has a reason")]
+    pub(crate) fn no_limits(&mut self, reason: &'static str) {
+        self.without_limits = Some(reason);
+    }
+
+    /// The exchange's clock goes on by itself, as our monotonic one does, so that cooldowns and bans end for both at
+    /// the same time.
+    pub(crate) fn let_time_flow(&self) {
+        let clock = self.sim.clock();
+        let machine = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let offset = clock.now() - machine.as_micros() as i64;
+        clock.set_mode(sim::ClockMode::Real { offset });
+    }
+
+    /// So much time passes, here and there.
+    pub(crate) fn pass(&self, by: Duration) {
+        self.sim.clock().advance(by.as_micros() as i64);
+        self.clock.advance(by);
+    }
+
+    /// From now on an upstream is reached through a door of its own. To be called before [`World::client`].
+    pub(crate) async fn door(&mut self, provider: &str) -> sim::Door {
+        let door = self.sim.open_door().await.unwrap();
+        self.reach(provider, &door);
+        door
+    }
+
+    /// From now on an upstream is reached through this door. To be called before [`World::client`].
+    pub(crate) fn reach(&mut self, provider: &str, door: &sim::Door) {
+        let settings = self.config.providers.entry(provider.to_owned()).or_default();
+        settings.internet = Some(door.url().parse().unwrap());
     }
 
     /// Gives up on silence after so long.
@@ -94,6 +149,32 @@ impl World {
         rows.into_iter()
             .map(|k| (k.open_time, k.fields(sim::TimeUnit::Microseconds)))
             .collect()
+    }
+
+    /// Goal: a price is the truth of a moment at which the upstream was asked, to the digit, and says whose it is.
+    #[track_caller]
+    pub(crate) fn check_price(&self, price: &Price) {
+        let market = self.sim.market();
+        let venue = match price.market {
+            Market::Spot => sim::ExchangeMarket::Spot,
+            Market::Um => sim::ExchangeMarket::UsdM,
+            Market::Cm => sim::ExchangeMarket::CoinM,
+        };
+        let requests = self.sim.journal().requests();
+        let told = |at: i64| match &price.nature {
+            Nature::Exchange => {
+                let truth = market.ticker(venue, price.symbol.as_str(), at);
+                truth.is_some_and(|t| t.last_price_text() == price.price.as_str())
+            }
+            Nature::Substitute(label) => {
+                let words: Vec<&str> = label.split([' ', ',']).collect();
+                let truth = market.index_price(words[0], words[2], at);
+                truth.is_some_and(|t| (t - price.price.value()).abs() <= t * 1e-6)
+            }
+        };
+        assert!(requests.iter().rev().any(|r| told(r.at)), "never true: {price:?}");
+        let ours = matches!(price.nature, Nature::Exchange);
+        assert_eq!(ours, price.provider.as_str().starts_with("binance"), "{price:?}");
     }
 
     /// Goal: the promise of every answer. Every row is the truth, to the digit; every slot without a row is in exactly
@@ -252,4 +333,76 @@ pub(crate) fn suppliers(answer: &Answer) -> Vec<String> {
         }
     }
     names
+}
+
+/// What a client's health says of one upstream.
+pub(crate) fn health(client: &Client, provider: &str) -> UpstreamHealth {
+    let all = client.health().upstreams;
+    all.into_iter().find(|u| u.provider.as_str() == provider).unwrap()
+}
+
+/// Waits, within bounds, until something has happened. Looks often, so that nothing depends on how fast a machine is.
+#[track_caller]
+pub(crate) fn until(what: &str, mut happened: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        let began = Instant::now();
+        while !happened() {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "{place}: waited in vain for {what}"
+            );
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// Waits until an upstream's prober has done what is due, so that it can be seen what came of it.
+pub(crate) async fn probed(client: &Client, provider: &str) {
+    let quiet = || {
+        let (now, look) = (client.clock().now(), health(client, provider));
+        match look.state {
+            CircuitState::Closed => true,
+            CircuitState::Open => look.retry_at.is_none_or(|at| at > now),
+            CircuitState::HalfOpen => look.retry_at.is_none(),
+        }
+    };
+    until("the prober", quiet).await;
+}
+
+/// What this thread's calls count from now on.
+pub(crate) struct Counters {
+    snapshotter: Snapshotter,
+    _here: metrics::LocalRecorderGuard<'static>,
+}
+
+impl Counters {
+    /// Counts what happens on this thread, where a test's client and its tasks run.
+    pub(crate) fn new() -> Counters {
+        // A test's recorder lives as long as the test, which is as long as anybody looks.
+        let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
+        Counters {
+            snapshotter: recorder.snapshotter(),
+            _here: metrics::set_default_local_recorder(recorder),
+        }
+    }
+
+    /// Everything since the last look, as `name{label=value,…}`. Looking resets it.
+    pub(crate) fn look(&self) -> BTreeMap<String, f64> {
+        let metrics = self.snapshotter.snapshot().into_vec().into_iter();
+        let line = |(key, _, _, value): (metrics_util::CompositeKey, _, _, DebugValue)| {
+            let labels: Vec<String> = key
+                .key()
+                .labels()
+                .map(|l| format!("{}={}", l.key(), l.value()))
+                .collect();
+            let value = match value {
+                DebugValue::Counter(count) => count as f64,
+                DebugValue::Gauge(level) => level.into_inner(),
+                DebugValue::Histogram(values) => values.len() as f64,
+            };
+            (format!("{}{{{}}}", key.key().name(), labels.join(",")), value)
+        };
+        metrics.map(line).collect()
+    }
 }
