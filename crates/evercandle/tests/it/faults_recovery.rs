@@ -32,8 +32,8 @@ async fn ask_for(world: &World, client: &Client, minutes: u64) -> Vec<UpstreamHe
         probed(client, EXCHANGE).await;
         let mut request = PriceRequest::new(Market::Um, vec![Symbol::new("BTCUSDT").unwrap()]);
         request.substitutes = Substitutes::Refuse;
-        if let Ok(asked) = client.prices(request).await {
-            world.check_price(&asked.prices[0]);
+        if let Some(price) = client.prices(request).await.unwrap().prices.first() {
+            world.check_price(price);
         }
         seen.push(health(client, EXCHANGE));
     }
