@@ -226,6 +226,7 @@ impl Stage<'_> {
         self.heading("5", "A price through an outage", scene)?;
         let mut config = self.config(cache)?;
         config.latest.price_fresh_ms = 0;
+        config.latest.substitute_fresh_ms = 0;
         let client = Client::with_clock(config, Clock::held(self.now))?;
         let mut prices = vec![client.price(Market::Spot, self.series.symbol()).await?];
         for host in [Upstream::BinanceSpot, Upstream::BinanceMarketData] {

@@ -11,6 +11,7 @@ use super::{Run, command, finished};
 const SETTINGS: &str = "\
 [latest]
 price_fresh_ms = 0
+substitute_fresh_ms = 0
 sentiment_fresh_ms = 0
 [engine]
 backoff_ms = 1
