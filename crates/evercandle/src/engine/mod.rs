@@ -55,6 +55,9 @@ mod latest;
 
 pub(crate) mod in_flight;
 
+#[cfg(test)]
+mod tests;
+
 use assembly::{Assembly, origin};
 use attempt::{Errand, Terms, Tries, attempt};
 use in_flight::InFlight;

@@ -209,7 +209,9 @@ impl Engine {
     }
 }
 
-/// Klines that share a slot answer a question about another interval, or contradict each other about this one.
+/// Klines that share a slot, or are much longer or shorter than one, answer a question about another interval (or
+/// contradict each other about this one). One that is short is none of that: around the exchange's halts klines close
+/// early.
 fn one_kline_a_slot(grid: Grid, batch: &Batch) -> Result<(), FetchError> {
     let grid = match batch.open_times().first() {
         Some(first) if grid.is_provisional() => {
@@ -218,6 +220,24 @@ fn one_kline_a_slot(grid: Grid, batch: &Batch) -> Result<(), FetchError> {
         _ => grid,
     };
     let opens = || batch.open_times().iter().map(|micros| Timestamp::from_micros(*micros));
+    let lasts = |open: Timestamp, close: i64| (close - open.as_micros(), grid.next(open).since(grid.floor(open)));
+    let spans = || {
+        opens()
+            .zip(batch.close_times())
+            .map(|(open, close)| lasts(open, *close))
+    };
+    let long = spans()
+        .filter(|(lasts, slot)| lasts.saturating_mul(2) > slot.saturating_mul(3))
+        .count();
+    let short = spans().filter(|(lasts, slot)| lasts.saturating_mul(2) < *slot).count();
+    if long * 2 > batch.len() || (batch.len() > 1 && short * 2 > batch.len()) {
+        return Err(FetchError::Corrupt(format!(
+            "{} of {} klines do not last as long as {}",
+            long.max(short),
+            batch.len(),
+            batch.series().interval()
+        )));
+    }
     let shared = opens().zip(opens().skip(1)).find(|(one, next)| *next < grid.next(*one));
     match shared {
         Some((one, next)) => Err(FetchError::Corrupt(format!(

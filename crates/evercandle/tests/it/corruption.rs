@@ -24,26 +24,6 @@ async fn month_with(effect: Effect, path: &str) -> (World, evercandle::Answer) {
 const MONTH: &str = "*monthly*";
 
 #[tokio::test]
-async fn a_wrong_checksum_is_fetched_again_once_and_then_the_days_are_asked() {
-    for effect in [Effect::WrongChecksum, Effect::StaleChecksum, Effect::TornPair] {
-        let (world, answer) = month_with(effect.clone(), MONTH).await;
-        let zips = world
-            .sim
-            .journal()
-            .requests()
-            .iter()
-            .filter(|r| r.path.ends_with("2024-04.zip"))
-            .count();
-        assert_eq!(zips, 2, "{effect:?}: both files are fetched again once, never more");
-        assert_eq!(
-            suppliers(&answer),
-            ["binance-vision"],
-            "{effect:?}: daily files are good"
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_good_checksum_over_a_bad_archive_falls_down_the_ladder() {
     for effect in [
         Effect::CorruptZip,
@@ -235,18 +215,4 @@ async fn short_and_empty_pages_prove_nothing_that_outlives_them() {
         world.check(&healed, Upstreams::TellTheTruth);
         assert!(healed.gaps.is_empty(), "{effect:?}: {:?}", healed.gaps);
     }
-}
-
-#[tokio::test]
-async fn klines_of_another_interval_are_no_answer() {
-    let world = World::new().await;
-    world.sim.inject(
-        Fault::new(Effect::WrongInterval { interval: "1m".into() })
-            .on("api")
-            .path("*klines*"),
-    );
-    let request = best_effort(series("BTCUSDT", "5m", Market::Spot), range("2024-06-05", "2024-06-06"));
-    let answer = any_answer(world.client().get_data(request).await);
-    world.check(&answer, Upstreams::TellTheTruth);
-    assert_eq!(suppliers(&answer), ["binance-vision"]);
 }

@@ -43,7 +43,7 @@ fn put(path: &Path, bytes: &[u8]) {
 }
 
 #[test]
-fn a_flip_of_any_bit_of_any_byte_is_noticed_before_parsing() {
+fn f26_a_flip_of_any_bit_of_any_byte_is_noticed_before_parsing() {
     let (_dir, _store, series, path) = small();
     let name: ChunkName = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let sound = fs::read(&path).unwrap();
@@ -154,7 +154,7 @@ fn a_file_in_another_series_folder_is_not_that_series() {
 
 /// Goal: what is not ours is neither believed nor touched.
 #[test]
-fn foreign_files_links_and_later_versions_are_left_alone() {
+fn f29_foreign_files_links_and_later_versions_are_left_alone() {
     let (dir, _, series, path) = small();
     let folder = path.parent().unwrap().to_owned();
     let outside = tempfile::tempdir().unwrap();

@@ -16,6 +16,9 @@ use crate::store::{Eviction, Store, StoreError};
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
 const EROFS: i32 = 30;
+const EACCES: i32 = 13;
+const EDQUOT: i32 = 122;
+const EMFILE: i32 = 24;
 
 fn minutes() -> (Series, Grid) {
     (series(Interval::M1), Grid::new(Interval::M1, None))
@@ -36,7 +39,21 @@ fn drafts(store: &Store, series: &Series) -> usize {
 /// Goal: whichever operation of a write fails, and with what, the outcome is one of two: stored, or as before.
 /// Method: count the operations of a write that replaces a file, then let each of them fail in turn.
 #[test]
-fn whichever_operation_fails_the_klines_are_stored_or_all_is_as_before() {
+fn f21_whichever_operation_finds_the_disk_full_the_klines_are_stored_or_all_is_as_before() {
+    whichever_operation_fails(&[ENOSPC]);
+}
+
+#[test]
+fn f22_whichever_operation_fails_for_good_the_klines_are_stored_or_all_is_as_before() {
+    whichever_operation_fails(&[EIO]);
+}
+
+#[test]
+fn f23_whichever_operation_is_refused_the_klines_are_stored_or_all_is_as_before() {
+    whichever_operation_fails(&[EROFS, EACCES, EDQUOT, EMFILE]);
+}
+
+fn whichever_operation_fails(reasons: &[i32]) {
     let (series, grid) = minutes();
     let prepared = || {
         let dir = quick_folder();
@@ -57,7 +74,7 @@ fn whichever_operation_fails_the_klines_are_stored_or_all_is_as_before() {
         operations,
         ["mkdir", "open", "write", "fsync", "rename", "fsync folder", "unlink"]
     );
-    for errno in [ENOSPC, EIO, EROFS] {
+    for &errno in reasons {
         for (number, operation) in operations.iter().enumerate() {
             let (dir, store) = prepared();
             fault::plan(number, usize::MAX, errno);
@@ -79,7 +96,7 @@ fn whichever_operation_fails_the_klines_are_stored_or_all_is_as_before() {
 }
 
 #[test]
-fn a_flush_that_fails_once_is_not_repeated_but_the_bytes_are_written_anew() {
+fn f22_a_flush_that_fails_once_is_not_repeated_but_the_bytes_are_written_anew() {
     let (series, grid) = minutes();
     let dir = quick_folder();
     let store = open(dir.path());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::fixture::*;
 use crate::model::interval::{Grid, Interval};
 use crate::model::range::{DAY, HOUR, MINUTE, TimeRange, Timestamp};
-use crate::store::Store;
+use crate::store::{Eviction, Store};
 
 const FOLDER: &str = "EVERCANDLE_TEST_STORE";
 const SEED: &str = "EVERCANDLE_TEST_SEED";
@@ -58,9 +58,10 @@ fn writes_every_hour_of_two_days() {
 }
 
 /// Goal: eight writers of the same klines lose nothing and see nothing torn.
-/// Method: each writes all hours in its own order and reads each back; the folder must then hold all of them.
+/// Method: each writes all hours in its own order and reads each back, while somebody writes another series there and
+/// evicts it again; the folder must then hold all of them.
 #[test]
-fn eight_processes_write_and_read_one_folder() {
+fn f28_eight_processes_write_read_and_evict_in_one_folder() {
     let dir = folder();
     let store = open(dir.path());
     let mut children: Vec<Child> = (0..8)
@@ -79,7 +80,12 @@ fn eight_processes_write_and_read_one_folder() {
             assert!(batch.counts().iter().all(|c| truth.contains(c)));
             reads += 1;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        let (other, minutes) = (self::series(Interval::M1), Grid::new(Interval::M1, None));
+        let hour = hours_in_order(reads as u64).next().unwrap();
+        store
+            .write(&other, minutes, vec![parcel(every(&other, minutes, hour, 1))])
+            .unwrap();
+        store.evict(Eviction::Range(other, two_days())).unwrap();
     }
     for child in children {
         let output = child.wait_with_output().unwrap();
