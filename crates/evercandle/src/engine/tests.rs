@@ -221,7 +221,7 @@ async fn f37_a_probe_that_panics_is_a_probe_that_failed() {
     let (_dir, engine) = engine(&clock, &[&only]);
     let request = PriceRequest::new(Market::Spot, vec![Symbol::new("BTCUSDT").unwrap()]);
     for _ in 0..3 {
-        assert!(engine.prices(&request).await.is_err());
+        assert!(engine.prices(&request).await.unwrap().prices.is_empty());
     }
     for probes in 1..=2 {
         clock.advance(Duration::from_secs(40));
