@@ -203,7 +203,6 @@ impl Engine {
         if assembly.missing().is_empty() && request.forming == Forming::Exclude {
             return Ok(());
         }
-        upstreams.iter().for_each(|(u, _)| self.mind_limit(u));
         self.learn_time(request, &upstreams, assembly, deadline).await;
         if request.forming == Forming::Include {
             self.fetch_forming(series, &upstreams, assembly, deadline).await;

@@ -14,8 +14,9 @@ use crate::resilience::quota::{Class, Quota};
 
 /// How long a published limit is believed.
 const LIMIT_TRUSTED: Duration = Duration::from_secs(24 * 3_600);
-/// Share of the allowance, in percent, from which on the limit matters enough to be asked for.
-const LIMIT_MATTERS: u64 = 25;
+/// Share of the allowance, in percent, from which on the limit matters enough to be asked for: well before a limit that
+/// is a fifth of what we believe could be broken.
+const LIMIT_MATTERS: u64 = 5;
 
 /// The quotas of all groups.
 pub(crate) struct Quotas {

@@ -54,6 +54,7 @@ impl Engine {
         deadline: &Deadline,
         class: Class,
     ) -> Option<Arc<Settled>> {
+        self.mind_limit(&upstream);
         let (engine, key) = (self.clone(), slice.clone());
         let work = || {
             // The work may outlive this caller, so it has a deadline of its own.

@@ -16,6 +16,7 @@ mod faults_transport;
 mod freshness;
 mod grids;
 mod latest;
+mod limits;
 mod oracle;
 mod recorded;
 mod support;

@@ -43,10 +43,13 @@ impl World {
     }
 
     pub(crate) async fn at(now: &str, seed: u64) -> World {
+        World::of(now, sim::Config::default().seed(seed)).await
+    }
+
+    /// Of a pretend internet that is set up otherwise.
+    pub(crate) async fn of(now: &str, config: sim::Config) -> World {
         let now = time(now);
-        let sim = sim::Simulator::start(sim::Config::default().seed(seed).at(now.as_micros()))
-            .await
-            .unwrap();
+        let sim = sim::Simulator::start(config.at(now.as_micros())).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config {
             internet: Some(sim.base_url().parse().unwrap()),
@@ -68,7 +71,6 @@ impl World {
     }
 
     /// Limits are not checked when the world ends, for this reason.
-    #[allow(dead_code, reason = "a way out for whoever has a reason")]
     pub(crate) fn no_limits(&mut self, reason: &'static str) {
         self.without_limits = Some(reason);
     }

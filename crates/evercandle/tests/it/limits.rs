@@ -1,0 +1,99 @@
+//! What an upstream lets us use in a minute, and who may use it. (That no test uses more than 80 % of any limit is
+//! checked wherever a `World` ends.)
+
+use std::time::Duration;
+
+use evercandle::{Client, Market, Priority, Request, Sources};
+use evercandle_simulator as sim;
+
+use crate::support::{NOW, Upstreams, World, any_answer, range, series};
+
+/// Futures of an exchange that allows so much weight in a minute.
+async fn allowing(weight: u32) -> World {
+    let quotas = sim::Quotas {
+        futures: weight,
+        ..sim::Quotas::default()
+    };
+    let config = sim::Config {
+        quotas,
+        ..sim::Config::default()
+    };
+    let mut world = World::of(NOW, config).await;
+    world.config.engine.deadline_ms = 4_000;
+    world
+}
+
+fn used(world: &World) -> u32 {
+    let peaks = world.sim.peak_weights();
+    peaks
+        .iter()
+        .filter(|p| p.pool == "binance-futures")
+        .map(|p| p.used)
+        .max()
+        .unwrap_or(0)
+}
+
+fn limit(client: &Client) -> (u32, u32) {
+    let health = client.health();
+    let futures = health
+        .upstreams
+        .iter()
+        .find(|u| u.provider.as_str() == "binance-futures")
+        .unwrap();
+    let quota = futures.quota.clone().unwrap();
+    (quota.allowed, quota.limit)
+}
+
+/// More than a minute's worth of pages, from REST alone.
+fn much(priority: Priority) -> Request {
+    Request {
+        priority,
+        deadline: Some(Duration::from_secs(4)),
+        sources: Sources::Named(vec![evercandle::ProviderName::new("binance-futures")]),
+        ..Request::new(series("BTCUSDT", "1m", Market::Um), range("2024-03-01", "2024-06-01"))
+    }
+}
+
+/// Goal: an exchange that allows an eighth of what we believe is not overrun, and nobody had to tell us.
+#[tokio::test]
+async fn the_published_limit_is_learnt_before_it_could_be_broken() {
+    let world = allowing(300).await;
+    let client = world.client();
+    assert_eq!(limit(&client).1, 2_400, "what we believe");
+    let answer = any_answer(client.get_data(much(Priority::Interactive)).await);
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert_eq!(limit(&client), (240, 300), "what it publishes");
+    assert!((200..=240).contains(&used(&world)), "{}", used(&world));
+    let why = answer.gaps.iter().map(|g| g.reason.to_string()).collect::<String>();
+    assert!(why.contains("quota of binance-futures is spent"), "{why}");
+}
+
+/// Goal: a backfill leaves something for somebody who waits. Method: a backfill that takes all it may have, then a
+/// question of one page in the same minute.
+#[tokio::test]
+async fn bulk_leaves_a_reserve_for_those_who_wait() {
+    let world = allowing(300).await;
+    let client = world.client();
+    any_answer(client.get_data(much(Priority::Bulk)).await);
+    let bulk = used(&world);
+    assert!(bulk <= 204, "{bulk} of 240 is more than 85 %");
+    let page = Request::new(
+        series("ETHUSDT", "1m", Market::Um),
+        range("2024-06-12T09:00:00Z", "2024-06-12T10:00:00Z"),
+    );
+    assert_eq!(client.get_data(page).await.unwrap().len(), 60);
+    assert!(used(&world) > bulk);
+}
+
+/// Goal: where the configuration names a limit, the operator knows better. Method: the same with a smaller one.
+#[tokio::test]
+async fn a_configured_limit_is_not_asked_for() {
+    let mut world = allowing(2_400).await;
+    let futures = world.config.providers.entry("binance-futures".into()).or_default();
+    futures.limits.insert("weight_per_minute".into(), 100);
+    let client = world.client();
+    any_answer(client.get_data(much(Priority::Interactive)).await);
+    assert_eq!(limit(&client), (80, 100));
+    assert!(used(&world) <= 80, "{}", used(&world));
+    assert_eq!(world.requests("exchangeInfo"), 0);
+}
