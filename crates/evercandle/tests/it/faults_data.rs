@@ -314,7 +314,10 @@ async fn f20_a_body_without_end_is_given_up_at_its_cap() {
         if !matches!(effect, Effect::EndlessBody) {
             any_answer(world.client().get_data(another).await);
         }
-        forget_memory_peak();
+        if matches!(effect, Effect::EndlessBody) {
+            // Bombs are made in this process, too; what is poured out endlessly is not.
+            forget_memory_peak();
+        }
         let before = memory_peak();
         let third = Request {
             series: series("SOLUSDT", "15m", Market::Spot),
