@@ -62,6 +62,11 @@ pub(crate) struct Errand<'a> {
 pub(crate) trait Reply {
     /// For the trail.
     fn outcome(&self) -> Outcome;
+
+    /// What it says about the upstream. An answer that was given without asking anybody says nothing.
+    fn verdict(&self) -> Verdict {
+        Verdict::Success
+    }
 }
 
 impl Reply for Fetched {
@@ -73,6 +78,13 @@ impl Reply for Fetched {
 impl Reply for Quotes {
     fn outcome(&self) -> Outcome {
         Outcome::Answered
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self.quotes.is_empty() && self.told_at.is_none() {
+            true => Verdict::Ignored,
+            false => Verdict::Success,
+        }
     }
 }
 
@@ -91,6 +103,13 @@ impl<T> Reply for Vec<T> {
 impl<T> Reply for Option<T> {
     fn outcome(&self) -> Outcome {
         Outcome::Answered
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self {
+            Some(_) => Verdict::Success,
+            None => Verdict::Ignored,
+        }
     }
 }
 
@@ -251,7 +270,7 @@ async fn admitted<'a>(
     }
 }
 
-async fn ask_once<'a, T>(
+async fn ask_once<'a, T: Reply>(
     leave: Leave<'_>,
     terms: Terms<'_>,
     ask: &(impl Fn() -> BoxFuture<'a, Result<T, FetchError>> + Sync),
@@ -268,7 +287,7 @@ async fn ask_once<'a, T>(
         )),
     };
     let verdict = match &result {
-        Ok(_) => Verdict::Success,
+        Ok(reply) => reply.verdict(),
         Err(error) => error.policy().verdict,
     };
     if let Err(FetchError::Throttled { retry_after, told, why }) = &result {

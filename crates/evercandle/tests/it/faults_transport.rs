@@ -265,7 +265,6 @@ async fn f04_with_no_line_at_all_the_last_known_is_served_and_the_first_answer_f
         let klines = Request::new(old, range("2024-04-01", "2024-05-01"));
         assert!(matches!(client.get_data(klines).await, Err(Error::Unavailable(_))));
         assert!(client.price(Market::Um, &symbol("BTCUSDT")).await.is_err());
-        assert!(client.sentiment(Default::default()).await.is_err());
         client.price(Market::Spot, &symbol("BTCUSDT")).await.unwrap()
     };
     line.behave(DoorBehaviour::Refused).unwrap();
@@ -273,6 +272,15 @@ async fn f04_with_no_line_at_all_the_last_known_is_served_and_the_first_answer_f
         let served = ask_everybody().await;
         assert_eq!((served.state.as_str(), &served.price), ("last_known", &known.price));
         world.pass(Duration::from_secs(2));
+    }
+    assert!(
+        client.health().common_cause_since.is_some(),
+        "four of five have failed, and nobody has answered"
+    );
+    // One more fails later than the others, so that it is due later, too.
+    world.pass(Duration::from_secs(10));
+    for _ in 0..3 {
+        assert!(client.sentiment(Default::default()).await.is_err());
     }
     let names = [
         "binance-vision",
@@ -302,23 +310,35 @@ async fn f04_with_no_line_at_all_the_last_known_is_served_and_the_first_answer_f
         (still.since(since)).abs() < 60_000_000,
         "one finding, not several: {since} and {still}"
     );
-    // The line is back. Within one cooldown somebody is probed, and that one's answer has everybody probed.
-    line.behave(DoorBehaviour::Open).unwrap();
-    let answered = |name| {
+    // Wait for a moment at which one of them is about to be probed, and another not for long.
+    let rest = |name: &&str| {
         health(&client, name)
-            .last_probe
-            .is_some_and(|(_, what)| what == "answered")
+            .retry_at
+            .map_or(0, |at| at.since(client.clock().now()))
     };
-    for _ in 0..34 {
-        if names.iter().any(|name| answered(name)) {
+    for second in 0.. {
+        let rests: Vec<i64> = names.iter().map(rest).collect();
+        let (first, last) = (rests.iter().min().unwrap(), rests.iter().max().unwrap());
+        if *first < 2_500_000 && *last > 10_000_000 {
             break;
         }
+        assert!(second < 300, "their rests differ: {rests:?}");
         world.pass(Duration::from_secs(1));
         for name in names {
             crate::support::probed(&client, name).await;
         }
     }
+    // The line is back: the first is probed on schedule, and its answer has everybody probed at once.
+    line.behave(DoorBehaviour::Open).unwrap();
+    let began = Instant::now();
+    world.pass(Duration::from_secs(3));
+    let answered = |name| {
+        health(&client, name)
+            .last_probe
+            .is_some_and(|(_, what)| what == "answered")
+    };
     until("all of them to be probed", || names.iter().all(|name| answered(name))).await;
+    assert!(began.elapsed() < Duration::from_secs(6), "not by their own schedule");
     assert_eq!(client.health().common_cause_since, None);
     let price = client.price(Market::Spot, &symbol("BTCUSDT")).await.unwrap();
     world.check_price(&price);
