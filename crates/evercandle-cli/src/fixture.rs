@@ -243,6 +243,7 @@ pub(crate) fn health() -> Health {
         circuit_open: false,
         forced: false,
         failure_count: 0,
+        answered_last: Some(true),
         success_count: 0,
         failures_total: 0,
         skipped_total: 0,
@@ -282,6 +283,7 @@ pub(crate) fn health() -> Health {
             UpstreamHealth {
                 status: Status::Degraded,
                 failure_count: 1,
+                answered_last: Some(false),
                 last_probe: Some((ago(2), "no answer within 3000 ms".to_owned())),
                 ..well("binance-vision", vec!["klines"])
             },
@@ -290,6 +292,7 @@ pub(crate) fn health() -> Health {
                 state: CircuitState::Open,
                 circuit_open: true,
                 failure_count: 3,
+                answered_last: Some(false),
                 failures_total: 3,
                 opened_at: Some(ago(20)),
                 cooldown: Some(Duration::from_secs(30)),

@@ -20,6 +20,9 @@ pub const CONFIG_VARIABLE: &str = "EVERCANDLE_CONFIG";
 /// `EVERCANDLE_KEY_<PROVIDER>` with dashes as underscores, and `_PRO` after it for the paid kind.
 pub const KEY_VARIABLE_PREFIX: &str = "EVERCANDLE_KEY_";
 
+/// Requests to one upstream in flight at once, at the most: more connections than any of them would bear.
+const SLOTS_MAX: usize = 1_000;
+
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -376,6 +379,7 @@ impl Config {
         };
         at_least_one("http.timeout_ms", self.http.timeout_ms)?;
         at_least_one("http.idle_timeout_ms", self.http.idle_timeout_ms)?;
+        at_least_one("latest.deadline_ms", self.latest.deadline_ms)?;
         at_least_one("engine.attempts", u64::from(self.engine.attempts))?;
         at_least_one("engine.concurrency", self.engine.concurrency as u64)?;
         self.breaker.validate("breaker")?;
@@ -393,6 +397,12 @@ impl Config {
         }
         for (name, provider) in &self.providers {
             at_least_one(&format!("providers.{name}.slots"), provider.slots as u64)?;
+            if provider.slots > SLOTS_MAX {
+                let found = provider.slots;
+                return Err(ConfigError(format!(
+                    "providers.{name}.slots = {found}: expected at most {SLOTS_MAX}"
+                )));
+            }
             at_least_one(
                 &format!("providers.{name}.timeout_ms"),
                 provider.timeout_ms.unwrap_or(1),

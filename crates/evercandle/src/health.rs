@@ -49,7 +49,9 @@ pub struct UpstreamHealth {
     pub retry_at: Option<Timestamp>,
     /// Why it is left alone although it works (429, 418, 403, 451), if it is.
     pub quarantine: Option<String>,
-    /// The last failure, and when.
+    /// Whether its last word, to a call or to a probe, was an answer; `None`: it was not asked yet.
+    pub answered_last: Option<bool>,
+    /// The last failure, of a call or of a probe, and when.
     pub last_error: Option<(Timestamp, String)>,
     /// When it last answered.
     pub last_success_at: Option<Timestamp>,

@@ -26,7 +26,7 @@ pub(crate) fn can_serve(health: &Health) -> bool {
 }
 
 fn serves(upstream: &UpstreamHealth) -> bool {
-    matches!(upstream.status, Status::Ok | Status::Degraded) && upstream.failure_count == 0
+    matches!(upstream.status, Status::Ok | Status::Degraded) && upstream.answered_last != Some(false)
 }
 
 /// The table and what has to be said below it.

@@ -69,9 +69,17 @@ impl Bans {
             strikes: record.strikes,
             why: record.why,
         };
+        let mut looked = self.looked.lock();
+        // Another process may have been sent away for longer meanwhile; the longer ban stays, and is adopted at the next
+        // look.
+        let longer: Option<Ban> = self.store.load_state(&self.name);
+        if longer.is_some_and(|other| other.until_us > ban.until_us) {
+            looked.0 = None;
+            return;
+        }
         // Where the disk refuses, the store has said so already, and the ban holds in memory.
         let _ = self.store.save_state(&self.name, &ban);
-        self.looked.lock().1 = Some(ban);
+        looked.1 = Some(ban);
     }
 
     /// Ended by hand.

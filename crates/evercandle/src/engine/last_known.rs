@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::ProviderName;
 use crate::clock::Clock;
-use crate::model::range::{MINUTE, Timestamp};
+use crate::model::range::{DAY, MINUTE, Timestamp};
 use crate::model::series::Market;
 use crate::model::symbol::Symbol;
 use crate::price::{Decimal, Nature, Quote};
@@ -64,8 +64,9 @@ impl<T> Known<T> {
         if let Some(fetched) = self.fetched {
             return Some(clock.instant().saturating_duration_since(fetched));
         }
+        // A little into the future is a clock that was set back; how far is as good a guess at the age as any, and no zero.
         let since = clock.now().since(self.fetched_at);
-        (since > -MINUTE).then(|| micros(since))
+        (since > -MINUTE).then(|| Duration::from_micros(since.unsigned_abs()))
     }
 
     /// How long ago it was true.
@@ -295,6 +296,14 @@ fn read_readings(stored: LastReadings) -> Option<(Measure, Known<Vec<Reading>>)>
     };
     let value: Vec<Reading> = stored.readings.into_iter().map(reading).collect();
     let newest = value.first()?.at;
+    // What was remembered is believed no more than what is fetched.
+    let sane = |r: &Reading| {
+        let range = if measure.is_primary() { 0.0..=100.0 } else { 0.0..=1e6 };
+        range.contains(&r.value) && r.at >= Timestamp::EPOCH && r.at <= fetched_at.plus(2 * DAY)
+    };
+    if !value.iter().all(sane) || !value.windows(2).all(|w| w[0].at > w[1].at) {
+        return None;
+    }
     let known = Known {
         provider: ProviderName::new(&stored.provider),
         fetched_at,

@@ -139,6 +139,26 @@ impl Engine {
         (known.since_told(&self.clock)? < fresh).then_some(known)
     }
 
+    fn was_halted(&self, market: Market, symbol: &Symbol) -> bool {
+        let known = self.last_known.price(market, symbol, false);
+        known.is_some_and(|known| known.value.halted.is_some() && self.may_be_served(&known).is_ok())
+    }
+
+    /// Whether a remembered price is young enough; a halted market's price is as old as the halt, so there it counts
+    /// when that was last heard.
+    fn may_be_served(&self, known: &Known<Quote>) -> Result<(), (ProviderName, String)> {
+        let oldest = Duration::from_millis(self.latest_config.price_stale_if_error_ms);
+        let age = match known.value.halted {
+            Some(_) => known.since_told(&self.clock),
+            None => known.age(&self.clock),
+        };
+        match age {
+            Some(age) if age <= oldest => Ok(()),
+            Some(age) => Err(too_old(age, oldest)),
+            None => Err(from_the_future()),
+        }
+    }
+
     async fn ask_or_join(self: &Arc<Self>, request: &PriceRequest, symbols: BTreeSet<Symbol>) -> Arc<Asked> {
         let (market, substitutes) = (request.market, request.substitutes == Substitutes::Allow);
         let key = Wanted::Prices {
@@ -174,6 +194,8 @@ impl Engine {
                 continue;
             }
             if provider.substitutes() {
+                // A market that was halted when it was last heard of has no better price elsewhere.
+                open.retain(|symbol| !self.was_halted(market, symbol));
                 let fresh = open.iter().filter_map(|symbol| self.fresh_substitute(market, symbol));
                 asked
                     .found
@@ -184,9 +206,17 @@ impl Engine {
                 break;
             }
             self.mind_limit(upstream);
+            // Whoever hangs must leave something of the deadline for the others.
+            let others = self.upstreams.iter().skip_while(|u| !Arc::ptr_eq(u, upstream)).skip(1);
+            let last = !others.filter_map(|u| u.prices()).any(|p| p.symbols_max(market) > 0);
+            let part = if last {
+                deadline.clone()
+            } else {
+                deadline.part(self.clock.instant())
+            };
             let questions = open.chunks(symbols_max).map(<[Symbol]>::to_vec).collect::<Vec<_>>();
             let mut running = futures::stream::iter(questions)
-                .map(|symbols| self.ask_one(upstream, provider, market, symbols, deadline))
+                .map(|symbols| self.ask_one(upstream, provider, market, symbols, &part))
                 .buffer_unordered(self.config.concurrency.max(1));
             while let Some(part) = running.next().await {
                 asked.merge(part);
@@ -286,21 +316,20 @@ impl Engine {
             (false, Substitutes::Refuse) => &[false],
             (false, Substitutes::Allow) => &[false, true],
         };
-        let oldest = Duration::from_millis(self.latest_config.price_stale_if_error_ms);
         for &substitute in kinds {
             let Some(known) = self.last_known.price(market, symbol, substitute) else {
                 continue;
             };
-            match known.age(&self.clock) {
-                Some(age) if age <= oldest => {
-                    if let Some(mut price) = self.price(market, &known, Via::Cache) {
+            match (self.may_be_served(&known), self.price(market, &known, Via::Cache)) {
+                (Ok(()), Some(mut price)) => {
+                    if !matches!(price.state, PriceState::Halted(_)) {
                         price.state = PriceState::LastKnown;
-                        telemetry::latest_read("prices", "stale");
-                        return Ok(price);
                     }
+                    telemetry::latest_read("prices", "stale");
+                    return Ok(price);
                 }
-                Some(age) => reasons.push(too_old(age, oldest)),
-                None => reasons.push(from_the_future()),
+                (Err(why), _) => reasons.push(why),
+                (Ok(()), None) => {}
             }
         }
         if reasons.is_empty() {
@@ -445,8 +474,9 @@ impl Engine {
                 form: "readings",
                 call: Call::Readings(count),
             };
+            let part = deadline.part(self.clock.instant());
             let ask = || provider.readings(count);
-            let result = attempt(upstream, self.latest_terms(deadline), errand, &mut read.trail, ask).await;
+            let result = attempt(upstream, self.latest_terms(&part), errand, &mut read.trail, ask).await;
             match result {
                 Ok(readings) if !readings.is_empty() => {
                     let now = self.clock.now();
@@ -488,9 +518,14 @@ impl Engine {
     ) -> Option<Sentiment> {
         let readings: Vec<Reading> = known.value.iter().take(count as usize).cloned().collect();
         let (newest, oldest) = (readings.first()?, readings.last()?);
-        let state = match self.is_current(newest) || !measure.is_primary() {
-            true => SentimentState::Current,
-            false => SentimentState::Stale,
+        let current = match measure.is_primary() {
+            true => self.is_current(newest),
+            false => self.clock.now().since(newest.at) < SECONDARY_CURRENT,
+        };
+        let state = if current {
+            SentimentState::Current
+        } else {
+            SentimentState::Stale
         };
         let days: HashSet<i64> = readings.iter().map(|r| r.at.as_micros().div_euclid(DAY)).collect();
         let span = oldest.at.as_micros().div_euclid(DAY)..newest.at.as_micros().div_euclid(DAY);
@@ -547,6 +582,10 @@ impl Engine {
     }
 }
 
+/// Microseconds a price may be ahead of who tells it: clocks within a provider differ a little.
+const FUTURE_MAX: i64 = 60_000_000;
+/// How old another measure's reading may be and still count as current; in microseconds.
+const SECONDARY_CURRENT: i64 = 2 * DAY;
 /// How long after a reading's end its successor may take to appear before its absence means something.
 const DUE_AFTER: i64 = 6 * 3_600_000_000;
 /// What shared work may take beyond its deadline to tell what it found.
@@ -555,8 +594,22 @@ const GRACE: Duration = Duration::from_millis(100);
 impl Asked {
     fn take(&mut self, quotes: Quotes, upstream: &Upstream, engine: &Engine) {
         let told_at = quotes.told_at.unwrap_or(engine.clock.now());
+        self.unknown.extend(quotes.unknown);
+        let oldest = Duration::from_millis(engine.latest_config.price_stale_if_error_ms);
         for quote in quotes.quotes {
             let (symbol, as_of) = (quote.symbol.clone(), quote.as_of);
+            let old = told_at.since(as_of);
+            if old < -FUTURE_MAX {
+                let why = format!("its price is of {as_of}, which is in the future");
+                self.refuse(vec![symbol], &upstream.name, &why);
+                continue;
+            }
+            if quote.nature != Nature::Exchange && old > i64::try_from(oldest.as_micros()).unwrap_or(i64::MAX) {
+                let (age, oldest) = (old / 1_000_000, oldest.as_secs());
+                let why = format!("its price is {age} s old, more than the {oldest} s allowed");
+                self.refuse(vec![symbol], &upstream.name, &why);
+                continue;
+            }
             let known = Known::new(quote, &upstream.name, as_of, told_at, &engine.clock);
             self.found.insert(symbol, (known, Via::Upstream));
         }

@@ -203,11 +203,18 @@ impl Engine {
         if assembly.missing().is_empty() && request.forming == Forming::Exclude {
             return Ok(());
         }
-        self.learn_time(request, &upstreams, assembly, deadline).await;
+        // Whoever hangs must leave something of a strict deadline for the others.
+        let alone = upstreams.len() == 1;
+        let part = || match alone {
+            true => deadline.clone(),
+            false => deadline.part(self.clock.instant()),
+        };
+        self.learn_time(request, &upstreams, assembly, &part().part(self.clock.instant()))
+            .await;
         if request.forming == Forming::Include {
             self.fetch_forming(series, &upstreams, assembly, deadline).await;
         }
-        let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, deadline).await;
+        let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, &part()).await;
         let (mut archived, mut passed_over) = (false, HashSet::new());
         let mut tried = self.remembered(series, &upstreams, assembly);
         for _ in 0..ROUNDS_MAX {
@@ -268,6 +275,8 @@ impl Engine {
                 }
             }
             let (now, grid, class) = (assembly.now(), assembly.grid(), class_of(request.priority));
+            let in_part = part();
+            let in_part = &in_part;
             let mut running = futures::stream::iter(steps)
                 .map(|step| {
                     let upstream = upstreams[step.upstream].0.clone();
@@ -276,7 +285,7 @@ impl Engine {
                         range: step.range,
                         form: step.form,
                     };
-                    async move { (step, self.settled(upstream, slice, grid, now, deadline, class).await) }
+                    async move { (step, self.settled(upstream, slice, grid, now, in_part, class).await) }
                 })
                 .buffer_unordered(self.config.concurrency.max(1));
             while let Some((step, settled)) = running.next().await {

@@ -19,6 +19,8 @@ pub(crate) struct Outcomes {
     pub(crate) last_error: Option<(Timestamp, String)>,
     pub(crate) last_success_at: Option<Timestamp>,
     pub(crate) last_probe: Option<(Timestamp, String)>,
+    /// Whether its last word, to a call or to a probe, was an answer.
+    pub(crate) answered_last: Option<bool>,
     took: VecDeque<Duration>,
 }
 
@@ -38,6 +40,9 @@ impl Outcomes {
             Verdict::Failure => self.failures += 1,
             Verdict::Ignored | Verdict::Throttled => {}
         }
+        if verdict != Verdict::Ignored {
+            self.answered_last = Some(verdict != Verdict::Failure);
+        }
         if let Err(error) = result
             && verdict != Verdict::Success
         {
@@ -47,8 +52,12 @@ impl Outcomes {
     }
 
     /// A probe ended.
-    pub(crate) fn probed(&mut self, what: String, took: Duration, now: Timestamp) {
-        self.last_probe = Some((now, what));
+    pub(crate) fn probed(&mut self, failed: Option<String>, took: Duration, now: Timestamp) {
+        self.answered_last = Some(failed.is_none());
+        if let Some(why) = &failed {
+            self.last_error = Some((now, why.clone()));
+        }
+        self.last_probe = Some((now, failed.unwrap_or_else(|| "answered".to_owned())));
         self.remember(took);
     }
 

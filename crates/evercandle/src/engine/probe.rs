@@ -169,14 +169,12 @@ impl Probes {
             && let Ok(permit) = upstream.admit(&self.clock)
         {
             let leave = self.hold(upstream, permit);
-            match self.probed(upstream, &leave).await {
-                // That a probe passes is no evidence that real calls do; the run of their failures goes on.
-                Verdict::Success => {
-                    leave.settle(Verdict::Ignored);
-                    self.recovered(upstream);
-                }
-                verdict => leave.settle(verdict),
+            // The breaker learns nothing: that a probe passes is no evidence that real calls do, and what a check counted
+            // as a failure, no check could take back.
+            if self.probed(upstream, &leave).await == Verdict::Success {
+                self.recovered(upstream);
             }
+            leave.settle(Verdict::Ignored);
         }
     }
 
@@ -198,10 +196,7 @@ impl Probes {
         let took = self.clock.instant().saturating_duration_since(began);
         let kind = result.as_ref().err().map(|e: &FetchError| e.policy().kind);
         telemetry::probed(&upstream.name, kind, took);
-        let what = result
-            .as_ref()
-            .map_or_else(ToString::to_string, |()| "answered".to_owned());
-        upstream.note_probe(what, took, self.clock.now());
+        upstream.note_probe(result.as_ref().err().map(ToString::to_string), took, self.clock.now());
         if let Err(FetchError::Throttled { retry_after, told, why }) = &result {
             leave.quarantine(*retry_after, *told, why);
         }

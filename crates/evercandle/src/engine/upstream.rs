@@ -310,8 +310,8 @@ impl Upstream {
     }
 
     /// What came of a probe, for the health report.
-    pub(crate) fn note_probe(&self, what: String, took: Duration, now: Timestamp) {
-        self.outcomes.lock().probed(what, took, now);
+    pub(crate) fn note_probe(&self, failed: Option<String>, took: Duration, now: Timestamp) {
+        self.outcomes.lock().probed(failed, took, now);
     }
 
     /// Others recovered: if it is open, it is probed at once.
@@ -394,7 +394,9 @@ impl Upstream {
             _ if ban.is_some() => Status::Quarantined,
             Phase::Open => Status::Down,
             Phase::HalfOpen => Status::Degraded,
-            Phase::Closed if look.on_probation || look.failure_count > 0 => Status::Degraded,
+            Phase::Closed if outcomes.answered_last == Some(false) => Status::Degraded,
+            // Failures of probes while it rested are over once one is answered; those of real calls are not.
+            Phase::Closed if !look.on_probation && look.failure_count > 0 => Status::Degraded,
             Phase::Closed => Status::Ok,
         };
         let retry_at = match (&ban, look.retry_at) {
@@ -421,6 +423,7 @@ impl Upstream {
             retry_at: retry_at.map(|at| wall(at, clock)),
             quarantine: ban.map(|(_, why)| why),
             latency: outcomes.latency(),
+            answered_last: outcomes.answered_last,
             last_error: outcomes.last_error,
             last_success_at: outcomes.last_success_at,
             last_probe: outcomes.last_probe,

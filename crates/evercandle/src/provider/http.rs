@@ -267,6 +267,14 @@ impl Reply {
         http_date(self.header("date")?)
     }
 
+    /// What time it was at the origin when this arrived: when it was sent, and how long caches on the way have kept it
+    /// since (RFC 9111, `Age`). Older than the truth at worst, never younger.
+    pub fn now(&self) -> Option<Timestamp> {
+        let age: i64 = self.header("age").and_then(|a| a.trim().parse().ok()).unwrap_or(0);
+        let micros = age.clamp(0, 10 * 365 * 86_400) * 1_000_000;
+        Some(self.date()?.plus(micros))
+    }
+
     /// What the server asked us to wait, within sane bounds; seconds or a date, as RFC 9110 allows.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header("retry-after")?.trim();

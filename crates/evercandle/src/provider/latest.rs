@@ -41,6 +41,8 @@ pub struct Quotes {
     pub quotes: Vec<Quote>,
     /// Symbols it does not serve, and why: no such pair, ambiguous, no usable value.
     pub refused: Vec<(Symbol, String)>,
+    /// Symbols that do not exist at the exchange, by its own list.
+    pub unknown: Vec<Symbol>,
     /// Symbols it could not look up yet; [`PriceProvider::resolve`] may find them.
     pub unresolved: Vec<Symbol>,
     /// When it said so, by its own clock, so that ages do not depend on ours.

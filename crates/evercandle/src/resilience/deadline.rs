@@ -37,6 +37,15 @@ impl Deadline {
         self.renewed.is_none()
     }
 
+    /// As much of a deadline that cuts as may be spent on one upstream while others could still be asked after it: two
+    /// thirds of what is left. One that does not cut is itself.
+    pub(crate) fn part(&self, now: Instant) -> Deadline {
+        match self.cuts() {
+            true => Deadline::fixed(now, self.remaining(now) * 2 / 3),
+            false => self.clone(),
+        }
+    }
+
     /// Something useful arrived.
     pub(crate) fn progress(&self, now: Instant) {
         if let Some(budget) = self.renewed {
@@ -71,6 +80,14 @@ mod tests {
         assert_eq!(fixed.remaining(start + 2 * second), second);
         assert_eq!(sliding.remaining(start + 2 * second), 3 * second);
         assert!(fixed.cuts() && !sliding.cuts());
+        assert_eq!(
+            fixed.part(start + 2 * second).remaining(start + 2 * second),
+            second * 2 / 3
+        );
+        assert_eq!(
+            sliding.part(start + 2 * second).remaining(start + 2 * second),
+            3 * second
+        );
         assert!(fixed.has_passed(start + 3 * second) && !sliding.has_passed(start + 3 * second));
     }
 }

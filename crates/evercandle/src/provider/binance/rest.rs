@@ -387,10 +387,7 @@ impl Provider for Rest {
             ..Ask::text(host, &path, &[], SMALL_BYTES_MAX)
         };
         if method == Method::Head {
-            let used = door.current();
-            let sent = self.http.send(at(door.host(used))).await;
-            let reply = sent.map(|r| self.noted(r)).map_err(|e| door.unreachable(used, e))?;
-            return Pulse::of_head(reply, errors::accept);
+            return Pulse::of_head(self.send_for_any(door, &at).await?, errors::accept);
         }
         let reply = self.send(door, &at).await?;
         match reply.text()?.trim_start().starts_with('{') {

@@ -118,7 +118,7 @@ impl Rest {
         }
         let reply = errors::accept(reply)?;
         let mut read = parse(&reply.place, reply.text()?, asked)?;
-        read.quotes.told_at = reply.date();
+        read.quotes.told_at = reply.now();
         Ok(read)
     }
 
@@ -127,7 +127,12 @@ impl Rest {
         let query = if asked.len() == 1 { &one[..] } else { &[] };
         let reply = self.ask(market, "ticker/24hr", query, TICKERS_BYTES_MAX).await?;
         let mut read = parse(&reply.place, reply.text()?, asked)?;
-        read.quotes.told_at = reply.date();
+        read.quotes.told_at = reply.now();
+        if asked.len() > 1 {
+            // The whole list was read; strangers are its nature, and whoever is not on it does not exist.
+            read.stranger = None;
+            read.quotes.unknown.clone_from(&read.missing);
+        }
         Ok(read.complete("not listed"))
     }
 }

@@ -225,7 +225,7 @@ impl PriceProvider for Markets {
         let reply = self.ask(question.path, &question.query()).await?;
         let read = question.read(&reply.place, reply.text()?, &wanted)?;
         quotes.quotes = read.quotes;
-        quotes.told_at = reply.date();
+        quotes.told_at = reply.now();
         quotes.refused.extend(read.refused);
         Ok(quotes)
     }
