@@ -105,3 +105,45 @@ fn record(ban: &Ban) -> QuarantineRecord {
         why: ban.why.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CacheConfig;
+    use crate::model::range::Timestamp;
+
+    /// Goal: a short ban that one process is told of does not end another's long one, for anybody.
+    #[test]
+    fn the_longest_ban_of_all_processes_is_the_one_that_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = CacheConfig {
+            free_min: 0,
+            ..CacheConfig::default()
+        };
+        let clock = Clock::held(Timestamp::from_micros(1_700_000_000_000_000));
+        let store = Store::open(dir.path().to_owned(), &config, clock.clone()).unwrap();
+        let name = ProviderName::new("binance");
+        let (one, other) = (Bans::new(&store, &name), Bans::new(&store, &name));
+        let (mut ours, mut theirs) = (one.restored(&clock), other.restored(&clock));
+        let ban = |quarantine: &mut Quarantine, bans: &Bans, seconds: u64| {
+            quarantine.extend(Duration::from_secs(seconds), true, "429", clock.instant());
+            bans.save(quarantine.record(clock.instant(), clock.now()).unwrap());
+        };
+        ban(&mut theirs, &other, 3_600);
+        ban(&mut ours, &one, 5);
+        let left = |quarantine: &Quarantine| (quarantine.until(clock.instant()).unwrap().0 - clock.instant()).as_secs();
+        assert!(left(&Bans::new(&store, &name).restored(&clock)) > 3_500);
+        one.adopt_others(&mut ours, &clock);
+        assert!(
+            left(&ours) > 3_500,
+            "and whoever wrote the short one learns of the long one"
+        );
+        one.forget();
+        assert!(
+            Bans::new(&store, &name)
+                .restored(&clock)
+                .until(clock.instant())
+                .is_none()
+        );
+    }
+}

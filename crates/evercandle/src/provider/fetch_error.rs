@@ -75,6 +75,26 @@ pub enum Verdict {
 }
 
 impl FetchError {
+    /// The same, saying nothing of a secret.
+    pub fn without(self, secret: &str) -> FetchError {
+        let hide = |text: String| text.replace(secret, "***");
+        match self {
+            FetchError::Absent(why) => FetchError::Absent(hide(why)),
+            FetchError::UnknownSymbol(why) => FetchError::UnknownSymbol(hide(why)),
+            FetchError::Rejected(why) => FetchError::Rejected(hide(why)),
+            FetchError::Throttled { retry_after, told, why } => FetchError::Throttled {
+                retry_after,
+                told,
+                why: hide(why),
+            },
+            FetchError::Unreachable { why, retry } => FetchError::Unreachable { why: hide(why), retry },
+            FetchError::TimedOut(why) => FetchError::TimedOut(hide(why)),
+            FetchError::Corrupt(why) => FetchError::Corrupt(hide(why)),
+            FetchError::Panicked(why) => FetchError::Panicked(hide(why)),
+            FetchError::Refused(why) => FetchError::Refused(hide(why)),
+        }
+    }
+
     /// What follows: retry here or not, and what the breaker learns. The next upstream is always asked.
     pub fn policy(&self) -> Policy {
         let policy = |kind, retry, verdict| Policy { kind, retry, verdict };

@@ -104,7 +104,11 @@ impl Markets {
 
     /// Asks, with the key where there is one; a 200 is returned, all else is an error of the right kind.
     async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, FetchError> {
-        errors::accept(self.http.send(self.question(path, query)).await?)
+        errors::accept(self.http.send(self.question(path, query)).await?).map_err(|error| match &self.key {
+            // Some answers to a wrong key repeat it.
+            Some(key) => error.without(key.reveal()),
+            None => error,
+        })
     }
 
     fn question<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Ask<'a> {
@@ -313,6 +317,19 @@ mod tests {
             ..ProviderConfig::default()
         };
         Markets::new(&config, &stub.http()).unwrap()
+    }
+
+    /// Goal: an upstream that repeats the key in its complaint does not make us print it.
+    #[tokio::test]
+    async fn a_key_that_is_sent_back_is_not_repeated() {
+        let body = format!(r#"{{"status":{{"error_code":10002,"error_message":"API Key {SECRET} is wrong"}}}}"#);
+        let stub = Stub::start(move |_| Act::Reply(401, "", body.clone().into())).await;
+        let error = keyed(&stub, Some(false))
+            .prices(Market::Spot, &symbols(&["BTCUSDT"]))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("***"), "{error}");
+        assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
     }
 
     #[tokio::test]
