@@ -158,6 +158,14 @@ fn csv(prices: &[Price]) -> String {
     text
 }
 
+/// The state in a word. A young substitute is no live price: whoever looks at nothing but the state must see that.
+fn state_word(price: &Price) -> &'static str {
+    match (&price.state, &price.nature) {
+        (PriceState::Live, Nature::Substitute(_)) => "substitute",
+        (state, _) => state.as_str(),
+    }
+}
+
 /// The price itself is a string, as the exchange prints it: most readers of JSON make doubles of numbers.
 fn object(price: &Price) -> Value {
     let day = price.day.map(|day| {
@@ -181,7 +189,7 @@ fn object(price: &Price) -> Value {
         "symbol": price.symbol.as_str(),
         "market": price.market.as_str(),
         "price": price.price.as_str(),
-        "state": price.state.as_str(),
+        "state": state_word(price),
         "halted": halted,
         "nature": nature,
         "substitute": substitute,

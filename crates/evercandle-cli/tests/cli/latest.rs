@@ -111,8 +111,8 @@ fn an_outage_is_told_step_by_step() {
     );
     let json = world.json("price BTCUSDT");
     assert_eq!(
-        (&json["nature"], &json["provider"]),
-        (&"substitute".into(), &"coingecko".into()),
+        (&json["nature"], &json["state"], &json["provider"]),
+        (&"substitute".into(), &"substitute".into(), &"coingecko".into()),
         "{json}"
     );
     let refused = world.run("price BTCUSDT --no-substitute --format table");
