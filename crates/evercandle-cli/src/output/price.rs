@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use evercandle::{MissingPrice, Nature, Price, PriceState};
+use evercandle::{Market, MissingPrice, Nature, Price, PriceState};
 use serde_json::{Value, json};
 
 use super::list::{Column, csv_cell, left, right, table, tinted};
@@ -47,8 +47,13 @@ const NAMES: [&str; 16] = [
     "fetched_at",
 ];
 
-/// Several prices, and those that are missing, as text for stdout.
-pub(crate) fn many(prices: &[Price], missing: &[MissingPrice], format: LatestFormat, screen: &Screen) -> String {
+/// Several prices, and those that are missing with the market they were asked of, as text for stdout.
+pub(crate) fn many(
+    prices: &[Price],
+    missing: &[(Market, MissingPrice)],
+    format: LatestFormat,
+    screen: &Screen,
+) -> String {
     match format {
         LatestFormat::Json => {
             let whole = json!({
@@ -202,10 +207,11 @@ fn object(price: &Price) -> Value {
     })
 }
 
-fn reasons(missing: &MissingPrice) -> Value {
+fn reasons((market, missing): &(Market, MissingPrice)) -> Value {
     let told = missing.reasons.iter();
     json!({
         "symbol": missing.symbol.as_str(),
+        "market": market.as_str(),
         "unknown": missing.unknown,
         "reasons": told.map(|(name, why)| json!({"provider": name.as_str(), "why": why})).collect::<Vec<_>>(),
     })
@@ -250,12 +256,13 @@ mod tests {
     #[test]
     fn programs_get_every_field() {
         let (prices, screen) = (fixture::prices(), fixture::screen(None));
-        let missing = [MissingPrice {
+        let unknown = MissingPrice {
             retry_after: None,
             symbol: evercandle::Symbol::new("NOSUCHUSDT").unwrap(),
             unknown: true,
             reasons: vec![(evercandle::ProviderName::new("binance"), "code -1121".to_owned())],
-        }];
+        };
+        let missing = [(Market::Spot, unknown)];
         insta::assert_snapshot!("prices_json", many(&prices[..2], &missing, LatestFormat::Json, &screen));
         insta::assert_snapshot!("prices_csv", many(&prices, &missing, LatestFormat::Csv, &screen));
         assert_eq!(

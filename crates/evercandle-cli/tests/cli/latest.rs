@@ -210,6 +210,18 @@ fn prices_that_are_missing_are_told_and_decide_the_exit_code() {
         "{json}"
     );
 
+    let twice = world.run("prices NOSUCHUSDT NOSUCH/USDT:USDT --format json");
+    let json: Value = serde_json::from_str(&twice.stdout).unwrap();
+    let markets = json["missing"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["market"].as_str());
+    assert_eq!(markets.collect::<Vec<_>>(), [Some("spot"), Some("um")], "{json}");
+    for said in ["\n  spot NOSUCHUSDT: ", "\n  um NOSUCHUSDT: "] {
+        assert!(twice.stderr.contains(said), "{said}: {}", twice.stderr);
+    }
+
     world.exchange_down();
     // Known before, and never heard of by anybody who is left.
     let part = world.run("prices BTCUSDT NANOUSDT --no-substitute --format json");
