@@ -1,6 +1,6 @@
 //! `prices`: the newest prices of many instruments, of one market or of several.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use evercandle::{Error, Market, MissingPrice, PriceRequest, Symbol};
 use futures::future::join_all;
@@ -59,10 +59,10 @@ fn wanted(args: &args::Prices) -> Result<Vec<(Market, Symbol)>, Failure> {
     if let Some(path) = &args.file {
         words.extend(super::list(path)?.into_iter().flatten());
     }
-    let mut wanted = Vec::new();
+    let (mut wanted, mut known) = (Vec::new(), HashSet::new());
     for word in words.iter().filter(|w| !w.trim().is_empty()) {
         let one = Symbol::parse(word, args.market).map_err(Error::from)?;
-        if !wanted.contains(&one) {
+        if known.insert(one.clone()) {
             wanted.push(one);
         }
     }
