@@ -359,7 +359,12 @@ fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) ->
     }
     for (one, story) in done.iter().filter_map(|d| Some((d, d.result.as_ref().ok()?))) {
         if let Some(gap) = story.gaps.iter().find(|g| !g.reason.is_final()) {
-            screen.say(&format!("{} {}: {}", one.series, text::range(gap.range), gap.reason));
+            screen.say(&format!(
+                "{} {}: {}",
+                one.series,
+                text::range(gap.range),
+                text::foreign(&gap.reason.to_string())
+            ));
         }
     }
     Ok(())

@@ -43,6 +43,7 @@ pub(crate) fn shown(health: &Health, screen: &Screen) -> String {
         });
     }
     let mut say = |ink: Ink, name: &str, what: String| {
+        let what = text::foreign(&what);
         out += &format!("{} {what}\n", paint(screen.stdout_color, ink, name));
     };
     for upstream in &health.upstreams {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use evercandle::{Market, MissingPrice, Nature, Price, PriceState};
 use serde_json::{Value, json};
 
-use super::list::{Column, csv_cell, left, right, table, tinted};
+use super::list::{Column, csv_cell, json_text, left, right, table, tinted};
 use crate::args::LatestFormat;
 use crate::explain;
 use crate::screen::{Ink, Screen};
@@ -60,19 +60,19 @@ pub(crate) fn many(
                 "prices": prices.iter().map(object).collect::<Vec<_>>(),
                 "missing": missing.iter().map(reasons).collect::<Vec<_>>(),
             });
-            format!("{whole:#}\n")
+            json_text(&format!("{whole:#}\n"))
         }
         _ if prices.is_empty() => String::new(),
         LatestFormat::Table => shown(prices, screen),
         LatestFormat::Csv => csv(prices),
-        LatestFormat::Ndjson => prices.iter().map(|p| format!("{}\n", object(p))).collect(),
+        LatestFormat::Ndjson => prices.iter().map(|p| json_text(&format!("{}\n", object(p)))).collect(),
     }
 }
 
 /// One price as text for stdout.
 pub(crate) fn one(price: &Price, format: LatestFormat, screen: &Screen) -> String {
     match format {
-        LatestFormat::Json => format!("{:#}\n", object(price)),
+        LatestFormat::Json => json_text(&format!("{:#}\n", object(price))),
         _ => many(std::slice::from_ref(price), &[], format, screen),
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn one(price: &Price, format: LatestFormat, screen: &Screen) -> Strin
 /// What must not be overlooked about a price, if anything.
 pub(crate) fn warning(price: &Price) -> Option<String> {
     let (symbol, age) = (&price.symbol, text::age(price.age));
-    match (&price.nature, &price.state) {
+    let warning = match (&price.nature, &price.state) {
         (Nature::Substitute(what), state) => {
             let remembered = match state {
                 PriceState::LastKnown => ", remembered",
@@ -98,7 +98,8 @@ pub(crate) fn warning(price: &Price) -> Option<String> {
         (Nature::Exchange, PriceState::LastKnown) => Some(format!(
             "{symbol}: nobody answered; this price was known before and is {age} old"
         )),
-    }
+    };
+    warning.map(|words| text::foreign(&words))
 }
 
 fn shown(prices: &[Price], screen: &Screen) -> String {
