@@ -44,7 +44,7 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// What is wrong; empty when there is nothing to say.
     message: String,
-    /// Facts, one a line.
+    /// Facts, one a line, free of control characters: many are the words of upstreams.
     details: Vec<String>,
     /// What to do.
     hint: Option<String>,
@@ -66,7 +66,7 @@ impl Failure {
 
     #[must_use]
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Failure {
-        self.details.push(detail.into());
+        self.details.push(text::foreign(&detail.into()));
         self
     }
 
@@ -125,7 +125,7 @@ impl From<ConfigError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let message = error.to_string();
+        let message = text::foreign(&error.to_string());
         match error {
             Error::BadRequest(_) => Failure::bad_input(message),
             Error::UnknownSymbol { market, ref symbol, .. } => Failure::bad_input(message).hint(format!(

@@ -2,6 +2,8 @@
 
 use evercandle::{Answer, Attempt, Batch, Gap, Grid, Segment, Series, TimeRange};
 
+use crate::text;
+
 /// As [`Answer`], for the whole range, the klines counted instead of held.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
@@ -60,7 +62,7 @@ impl Story {
             }
         }
         self.trail.extend(answer.trail);
-        for notice in answer.notices {
+        for notice in answer.notices.iter().map(|n| text::foreign(n)) {
             if !self.notices.contains(&notice) {
                 self.notices.push(notice);
             }

@@ -72,6 +72,8 @@ A price is live: the exchange answered, and the price is young.
 Or stale: it answered, but nothing was traded for a while.
 Or halted: it answered that the market does not trade, with its word for why.
 Or last known: nobody answered, and this is what was known before.
+A young price that is not the exchange's is never live: its state is substitute.
+In JSON and CSV, state is one of live, substitute, stale, halted and last_known, and nature is exchange or substitute.
 
 Examples:
   evercandle price BTCUSDT

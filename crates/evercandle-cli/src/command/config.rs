@@ -9,6 +9,8 @@ use crate::args::{Config, ConfigAction, Global};
 use crate::exit::{Exit, Failure};
 use crate::session;
 
+/// What is shown in place of a password.
+const HIDDEN: &str = "***";
 /// Upstreams for which a key does something.
 const KEYED: [&str; 1] = [coingecko::NAME];
 
@@ -25,13 +27,26 @@ pub(crate) fn run(args: &Config, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
-/// Everything in force as a document that can be read back: every upstream, and what is absent as a comment.
+/// Everything in force as a document that can be read back: every upstream, and what is absent as a comment. What is
+/// secret is left out: such a document ends in bug reports.
 fn whole(mut config: evercandle::Config) -> Result<String, Failure> {
+    let mut hidden = false;
     for entry in CATALOG {
         let settings = config.provider(entry.name);
         config.providers.insert(entry.name.to_owned(), settings);
     }
+    let own = config.providers.values_mut().filter_map(|p| p.internet.as_mut());
+    for url in config.internet.iter_mut().chain(own) {
+        if url.password().is_some() {
+            // Refused only where there can be no password.
+            let _ = url.set_password(Some(HIDDEN));
+            hidden = true;
+        }
+    }
     let mut text = String::new();
+    if hidden {
+        text += &format!("# {HIDDEN} stands for a password that is not shown\n");
+    }
     if config.internet.is_none() {
         text += "# internet: absent, so the upstreams themselves are asked; http://host:port asks a relay\n";
     }

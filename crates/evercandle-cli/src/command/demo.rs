@@ -31,6 +31,9 @@ const MONTH: (&str, &str) = ("2024-05-14T12:00:00Z", "2024-06-14T12:00:00Z");
 const MONTH_BEFORE: (&str, &str) = ("2024-04-14T12:00:00Z", "2024-05-14T12:00:00Z");
 /// A halt of the whole exchange, so that there is something honest to say.
 const HALT: (&str, &str) = ("2024-05-28T02:00:00Z", "2024-05-28T04:10:00Z");
+/// The last act, which is about no klines.
+const PRICE_ACT: &str = "5";
+const PRICE_TITLE: &str = "A price through an outage";
 /// Characters of a chart, at the most.
 const WIDTH_MAX: usize = 110;
 /// Lines of prices.
@@ -223,11 +226,12 @@ impl Stage<'_> {
     /// The last act: a price while the exchange, and then everybody, goes away.
     async fn price(&mut self, cache: &Path) -> Result<(), Failure> {
         let scene = "one client asks three times: all is up; the exchange refuses connections; everybody does";
-        self.heading("5", "A price through an outage", scene)?;
+        self.heading(PRICE_ACT, PRICE_TITLE, scene)?;
         let mut config = self.config(cache)?;
         config.latest.price_fresh_ms = 0;
         config.latest.substitute_fresh_ms = 0;
         let client = Client::with_clock(config, Clock::held(self.now))?;
+        let begun = instant();
         let mut prices = vec![client.price(Market::Spot, self.series.symbol()).await?];
         for host in [Upstream::BinanceSpot, Upstream::BinanceMarketData] {
             self.handle.inject(Fault::down(host));
@@ -235,6 +239,26 @@ impl Stage<'_> {
         prices.push(client.price(Market::Spot, self.series.symbol()).await?);
         self.handle.inject(Fault::new(Effect::Refuse));
         prices.push(client.price(Market::Spot, self.series.symbol()).await?);
+        let took = text::took(begun.elapsed());
+        let mut by: Vec<&str> = Vec::new();
+        for price in &prices {
+            let name = match price.via {
+                Via::Cache => "cache",
+                Via::Upstream => price.provider.as_str(),
+            };
+            if !by.contains(&name) {
+                by.push(name);
+            }
+        }
+        let none = || "–".to_owned();
+        self.summary.push(vec![
+            format!("{PRICE_ACT}  {PRICE_TITLE}"),
+            by.join(" + "),
+            none(),
+            took,
+            none(),
+            text::count(prices.len() as u64, "price"),
+        ]);
         let screen = Screen {
             stdout_limit: Some(self.width()),
             ..*self.screen

@@ -3,6 +3,7 @@
 //! There is no state of its own: what is stored is not asked for again, so running the same command again goes on where
 //! the last run stopped, however it stopped.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -152,7 +153,7 @@ fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
     }
     let (intervals, symbols): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|w| is_interval(w));
     let intervals: Vec<Interval> = intervals.into_iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
-    let mut all: Vec<Series> = Vec::new();
+    let (mut all, mut known): (Vec<Series>, HashSet<Series>) = Default::default();
     let mut add = |symbol: &str, intervals: &[Interval], market: Option<Market>| -> Result<(), Failure> {
         if intervals.is_empty() {
             return Err(Failure::bad_input(format!("{symbol}: no interval was given"))
@@ -160,7 +161,7 @@ fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
         }
         for interval in intervals {
             let series = Series::parse(symbol, *interval, market).map_err(evercandle::Error::from)?;
-            if !all.contains(&series) {
+            if known.insert(series.clone()) {
                 all.push(series);
             }
         }
@@ -358,7 +359,12 @@ fn summary(done: &[Done], series: &[Series], took: Duration, screen: &Screen) ->
     }
     for (one, story) in done.iter().filter_map(|d| Some((d, d.result.as_ref().ok()?))) {
         if let Some(gap) = story.gaps.iter().find(|g| !g.reason.is_final()) {
-            screen.say(&format!("{} {}: {}", one.series, text::range(gap.range), gap.reason));
+            screen.say(&format!(
+                "{} {}: {}",
+                one.series,
+                text::range(gap.range),
+                text::foreign(&gap.reason.to_string())
+            ));
         }
     }
     Ok(())

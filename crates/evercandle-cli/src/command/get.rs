@@ -91,7 +91,13 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
             let reasons: Vec<String> = story
                 .gaps
                 .iter()
-                .map(|g| format!("{} ({})", crate::text::range(g.range), g.reason))
+                .map(|g| {
+                    format!(
+                        "{} ({})",
+                        crate::text::range(g.range),
+                        crate::text::foreign(&g.reason.to_string())
+                    )
+                })
                 .collect();
             screen.say(&format!("no klines: {}", reasons.join(", ")));
         }

@@ -1,8 +1,8 @@
 //! `prices`: the newest prices of many instruments, of one market or of several.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use evercandle::{Error, Market, PriceRequest, Prices, Symbol};
+use evercandle::{Error, Market, MissingPrice, PriceRequest, Symbol};
 use futures::future::join_all;
 
 use super::price::{substitutes, warn};
@@ -25,33 +25,31 @@ pub(crate) async fn run(args: &args::Prices, global: &Global, screen: &Screen) -
             wanted.iter().filter(|w| w.0 == market).map(|w| w.1.clone()).collect(),
         )
     };
-    let markets = Market::ALL.into_iter().filter(|m| wanted.iter().any(|w| w.0 == *m));
-    let answers = join_all(markets.map(|market| session.client.prices(request(market)))).await;
+    let of_market = |market: &Market| wanted.iter().any(|w| w.0 == *market);
+    let markets: Vec<Market> = Market::ALL.into_iter().filter(of_market).collect();
+    let answers = join_all(markets.iter().map(|market| session.client.prices(request(*market)))).await;
     session.client.flush().await;
-    let mut whole = Prices {
-        prices: Vec::new(),
-        missing: Vec::new(),
-        trail: Vec::new(),
-    };
-    for answer in answers {
+    let (mut prices, mut missing, mut trail) = (Vec::new(), Vec::new(), Vec::new());
+    for (market, answer) in markets.iter().zip(answers) {
         let answer = answer?;
-        whole.prices.extend(answer.prices);
-        whole.missing.extend(answer.missing);
-        whole.trail.extend(answer.trail);
+        prices.extend(answer.prices);
+        missing.extend(answer.missing.into_iter().map(|one| (*market, one)));
+        trail.extend(answer.trail);
     }
     let place: HashMap<(Market, &Symbol), usize> = wanted.iter().enumerate().map(|(i, w)| ((w.0, &w.1), i)).collect();
-    whole.prices.sort_by_key(|p| place.get(&(p.market, &p.symbol)).copied());
-    whole.trail.sort_by_key(|a| a.at);
+    prices.sort_by_key(|p| place.get(&(p.market, &p.symbol)).copied());
+    trail.sort_by_key(|a| a.at);
     if args.latest.explain {
-        screen.say(&crate::explain::latest(&whole.trail, screen));
+        screen.say(&crate::explain::latest(&trail, screen));
     }
-    for found in &whole.prices {
+    for found in &prices {
         warn(found, screen);
     }
-    output::print(&price::many(&whole.prices, &whole.missing, format, screen))?;
-    match whole.missing.is_empty() {
-        true => Ok(Exit::Complete),
-        false => Err(missing(&whole)),
+    output::print(&price::many(&prices, &missing, format, screen))?;
+    match (missing.is_empty(), prices.is_empty()) {
+        (true, _) => Ok(Exit::Complete),
+        (false, true) => Err(failure(&missing, Exit::Unavailable, markets.len() > 1)),
+        (false, false) => Err(failure(&missing, Exit::Incomplete, markets.len() > 1)),
     }
 }
 
@@ -61,10 +59,10 @@ fn wanted(args: &args::Prices) -> Result<Vec<(Market, Symbol)>, Failure> {
     if let Some(path) = &args.file {
         words.extend(super::list(path)?.into_iter().flatten());
     }
-    let mut wanted = Vec::new();
+    let (mut wanted, mut known) = (Vec::new(), HashSet::new());
     for word in words.iter().filter(|w| !w.trim().is_empty()) {
         let one = Symbol::parse(word, args.market).map_err(Error::from)?;
-        if !wanted.contains(&one) {
+        if known.insert(one.clone()) {
             wanted.push(one);
         }
     }
@@ -75,22 +73,28 @@ fn wanted(args: &args::Prices) -> Result<Vec<(Market, Symbol)>, Failure> {
     }
 }
 
-fn missing(whole: &Prices) -> Failure {
-    let count = text::count(whole.missing.len() as u64, "price");
-    let exit = match whole.missing.iter().all(|m| m.unknown) {
+/// What is said of prices that are missing; `otherwise`: the code unless the exchange knows none of their symbols;
+/// `with_market`: whether a symbol alone could be of several markets.
+fn failure(missing: &[(Market, MissingPrice)], otherwise: Exit, with_market: bool) -> Failure {
+    let count = text::count(missing.len() as u64, "price");
+    let exit = match missing.iter().all(|(_, one)| one.unknown) {
         true => Exit::BadInput,
-        false if whole.prices.is_empty() => Exit::Unavailable,
-        false => Exit::Incomplete,
+        false => otherwise,
     };
     let mut failure = Failure::new(exit, format!("{count} could not be had:"));
-    for one in &whole.missing {
+    for (market, one) in missing {
         let unknown = if one.unknown {
             "the exchange does not know this symbol: "
         } else {
             ""
         };
         let told: Vec<String> = one.reasons.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-        failure = failure.detail(format!("{}: {unknown}{}", one.symbol, told.join("; ")));
+        let of = if with_market {
+            format!("{market} ")
+        } else {
+            String::new()
+        };
+        failure = failure.detail(format!("{of}{}: {unknown}{}", one.symbol, told.join("; ")));
     }
     match exit {
         Exit::BadInput => failure.hint("`evercandle symbols` lists what there is"),

@@ -9,6 +9,7 @@ use evercandle::{Client, Control, Health};
 
 use crate::args::{Global, Status, StatusFormat};
 use crate::exit::{Exit, Failure};
+use crate::output::list::json_text;
 use crate::output::{self, health};
 use crate::screen::{Ink, Screen};
 use crate::session::Session;
@@ -41,7 +42,7 @@ pub(crate) async fn run(args: &Status, global: &Global, screen: &Screen) -> Resu
     };
     output::print(&match format {
         StatusFormat::Table => health::shown(&health, screen),
-        StatusFormat::Json => format!("{:#}\n", health::object(&health)),
+        StatusFormat::Json => json_text(&format!("{:#}\n", health::object(&health))),
     })?;
     Ok(match health::can_serve(&health) {
         true => Exit::Complete,
@@ -61,11 +62,17 @@ fn reset(client: &Client, name: &str, screen: &Screen) -> Result<(), Failure> {
     })?;
     let ban = before.upstreams.iter().find(|u| u.provider.as_str() == name);
     screen.say(&match ban.and_then(|u| u.quarantine.as_ref()) {
-        Some(why) => screen.ink(Ink::Good, &format!("{name}: the ban is lifted ({why})")),
+        Some(why) => screen.ink(
+            Ink::Good,
+            &format!("{name}: the ban is lifted ({})", text::foreign(why)),
+        ),
         None => format!("{name}: there was no ban to lift"),
     });
     if let Some(why) = &before.cache_readonly {
-        let what = format!("the cache is only read, so the ban is still on disk: {why}");
+        let what = format!(
+            "the cache is only read, so the ban is still on disk: {}",
+            text::foreign(why)
+        );
         screen.say(&format!("{} {what}", screen.ink(Ink::Warning, "warning:")));
     }
     Ok(())
@@ -104,7 +111,7 @@ async fn watch(
 
 fn show(health: &Health, every: Duration, format: StatusFormat, screen: &Screen) -> Result<(), Failure> {
     let text = match format {
-        StatusFormat::Json => format!("{}\n", health::object(health)),
+        StatusFormat::Json => json_text(&format!("{}\n", health::object(health))),
         StatusFormat::Table => {
             let home = if screen.stdout_is_terminal { HOME } else { "" };
             let at = text::second(health.at);

@@ -43,6 +43,7 @@ pub(crate) fn shown(health: &Health, screen: &Screen) -> String {
         });
     }
     let mut say = |ink: Ink, name: &str, what: String| {
+        let what = text::foreign(&what);
         out += &format!("{} {what}\n", paint(screen.stdout_color, ink, name));
     };
     for upstream in &health.upstreams {
@@ -114,9 +115,13 @@ fn status(upstream: &UpstreamHealth) -> &'static str {
     }
 }
 
-/// The newest thing that went wrong, in a call or, if it did not end well, in a probe.
+/// What a probe that went well came to, in the library's word.
+const ANSWERED: &str = "answered";
+
+/// The newest thing that went wrong, in a call or in a probe: a failed probe is in no other column, a good one no error.
 fn error(upstream: &UpstreamHealth) -> Option<&(Timestamp, String)> {
-    let probe = upstream.last_probe.as_ref().filter(|_| !serves(upstream));
+    let failed = |probe: &&(Timestamp, String)| !serves(upstream) && probe.1 != ANSWERED;
+    let probe = upstream.last_probe.as_ref().filter(failed);
     let call = upstream.last_error.as_ref();
     match (call, probe) {
         (Some(call), Some(probe)) if call.0 > probe.0 => Some(call),
@@ -193,6 +198,17 @@ mod tests {
         let mut health = fixture::health();
         health.upstreams.truncate(1);
         insta::assert_snapshot!("health_json", format!("{:#}", object(&health)));
+    }
+
+    #[test]
+    fn a_probe_that_was_answered_is_no_error() {
+        let mut health = fixture::health();
+        let upstream = &mut health.upstreams[1];
+        upstream.last_probe = Some((health.at, ANSWERED.to_owned()));
+        assert_eq!(error(upstream), None);
+        let refused = Some((health.at.plus(-9_000_000), "connection refused".to_owned()));
+        upstream.last_error = refused.clone();
+        assert_eq!(error(upstream), refused.as_ref());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::args::ListFormat;
 use crate::screen::{Ink, Screen, paint};
+use crate::text;
 
 /// One column of a list.
 pub(crate) struct Column {
@@ -106,13 +107,28 @@ impl List<'_> {
     }
 }
 
+/// A cell is one line of harmless characters, whoever wrote the words in it.
 pub(super) fn csv_cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
-        Value::String(text) => text.clone(),
+        Value::String(words) => match text::foreign(words) {
+            words if words.contains([',', '"']) => format!("\"{}\"", words.replace('"', "\"\"")),
+            words => words,
+        },
         other => other.to_string(),
     }
+}
+
+/// JSON that does no harm on a terminal either, and still says the same: JSON itself lets DEL and the C1 controls pass.
+pub(crate) fn json_text(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => text += &format!("\\u{:04x}", u32::from(c)),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// Colours one column of a table that was made by [`table`]: `ink` is told what each cell says.
@@ -141,8 +157,10 @@ const PROSE_MIN: usize = 14;
 /// Characters between two columns.
 const SPACE: usize = 2;
 
-/// A table without frames: a header, rows. Within a limit it does without spare columns and wraps the last one.
+/// A table without frames: a header, rows, each cell free of control characters. Within a limit it does without spare columns and wraps the last one.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], limit: Option<usize>) -> String {
+    let safe = |row: &Vec<String>| row.iter().map(|cell| text::foreign(cell)).collect();
+    let rows: &[Vec<String>] = &rows.iter().map(safe).collect::<Vec<_>>();
     let shown = match limit {
         Some(limit) => fitting(columns, rows, limit),
         None => (0..columns.len()).collect(),
@@ -210,6 +228,25 @@ fn fitting(columns: &[Column], rows: &[Vec<String>], limit: usize) -> Vec<usize>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Words as no well-meaning upstream writes them.
+    const HOSTILE: &str = "Greed\x1b]0;title\x07\nnext\u{9b}2J";
+
+    #[test]
+    fn no_control_character_reaches_a_table_or_a_file() {
+        let columns = [left("symbol"), left("reason")];
+        let rows = vec![vec!["BTCUSDT".to_owned(), HOSTILE.to_owned()]];
+        for limit in [None, Some(80)] {
+            let text = table(&columns, &rows, limit);
+            assert_eq!(text.lines().count(), 2, "{text:?}");
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        }
+        assert!(!csv_cell(&HOSTILE.into()).chars().any(char::is_control));
+        let json = Value::from(HOSTILE);
+        let shown = json_text(&json.to_string());
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), json);
+    }
 
     #[test]
     fn a_narrow_terminal_does_without_spare_columns_and_wraps_the_prose() {

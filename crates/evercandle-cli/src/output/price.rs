@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use evercandle::{MissingPrice, Nature, Price, PriceState};
+use evercandle::{Market, MissingPrice, Nature, Price, PriceState};
 use serde_json::{Value, json};
 
-use super::list::{Column, csv_cell, left, right, table, tinted};
+use super::list::{Column, csv_cell, json_text, left, right, table, tinted};
 use crate::args::LatestFormat;
 use crate::explain;
 use crate::screen::{Ink, Screen};
@@ -47,27 +47,32 @@ const NAMES: [&str; 16] = [
     "fetched_at",
 ];
 
-/// Several prices, and those that are missing, as text for stdout.
-pub(crate) fn many(prices: &[Price], missing: &[MissingPrice], format: LatestFormat, screen: &Screen) -> String {
+/// Several prices, and those that are missing with the market they were asked of, as text for stdout.
+pub(crate) fn many(
+    prices: &[Price],
+    missing: &[(Market, MissingPrice)],
+    format: LatestFormat,
+    screen: &Screen,
+) -> String {
     match format {
         LatestFormat::Json => {
             let whole = json!({
                 "prices": prices.iter().map(object).collect::<Vec<_>>(),
                 "missing": missing.iter().map(reasons).collect::<Vec<_>>(),
             });
-            format!("{whole:#}\n")
+            json_text(&format!("{whole:#}\n"))
         }
         _ if prices.is_empty() => String::new(),
         LatestFormat::Table => shown(prices, screen),
         LatestFormat::Csv => csv(prices),
-        LatestFormat::Ndjson => prices.iter().map(|p| format!("{}\n", object(p))).collect(),
+        LatestFormat::Ndjson => prices.iter().map(|p| json_text(&format!("{}\n", object(p)))).collect(),
     }
 }
 
 /// One price as text for stdout.
 pub(crate) fn one(price: &Price, format: LatestFormat, screen: &Screen) -> String {
     match format {
-        LatestFormat::Json => format!("{:#}\n", object(price)),
+        LatestFormat::Json => json_text(&format!("{:#}\n", object(price))),
         _ => many(std::slice::from_ref(price), &[], format, screen),
     }
 }
@@ -75,7 +80,7 @@ pub(crate) fn one(price: &Price, format: LatestFormat, screen: &Screen) -> Strin
 /// What must not be overlooked about a price, if anything.
 pub(crate) fn warning(price: &Price) -> Option<String> {
     let (symbol, age) = (&price.symbol, text::age(price.age));
-    match (&price.nature, &price.state) {
+    let warning = match (&price.nature, &price.state) {
         (Nature::Substitute(what), state) => {
             let remembered = match state {
                 PriceState::LastKnown => ", remembered",
@@ -93,7 +98,8 @@ pub(crate) fn warning(price: &Price) -> Option<String> {
         (Nature::Exchange, PriceState::LastKnown) => Some(format!(
             "{symbol}: nobody answered; this price was known before and is {age} old"
         )),
-    }
+    };
+    warning.map(|words| text::foreign(&words))
 }
 
 fn shown(prices: &[Price], screen: &Screen) -> String {
@@ -158,6 +164,14 @@ fn csv(prices: &[Price]) -> String {
     text
 }
 
+/// The state in a word. A young substitute is no live price: whoever looks at nothing but the state must see that.
+fn state_word(price: &Price) -> &'static str {
+    match (&price.state, &price.nature) {
+        (PriceState::Live, Nature::Substitute(_)) => "substitute",
+        (state, _) => state.as_str(),
+    }
+}
+
 /// The price itself is a string, as the exchange prints it: most readers of JSON make doubles of numbers.
 fn object(price: &Price) -> Value {
     let day = price.day.map(|day| {
@@ -181,7 +195,7 @@ fn object(price: &Price) -> Value {
         "symbol": price.symbol.as_str(),
         "market": price.market.as_str(),
         "price": price.price.as_str(),
-        "state": price.state.as_str(),
+        "state": state_word(price),
         "halted": halted,
         "nature": nature,
         "substitute": substitute,
@@ -194,10 +208,11 @@ fn object(price: &Price) -> Value {
     })
 }
 
-fn reasons(missing: &MissingPrice) -> Value {
+fn reasons((market, missing): &(Market, MissingPrice)) -> Value {
     let told = missing.reasons.iter();
     json!({
         "symbol": missing.symbol.as_str(),
+        "market": market.as_str(),
         "unknown": missing.unknown,
         "reasons": told.map(|(name, why)| json!({"provider": name.as_str(), "why": why})).collect::<Vec<_>>(),
     })
@@ -242,12 +257,13 @@ mod tests {
     #[test]
     fn programs_get_every_field() {
         let (prices, screen) = (fixture::prices(), fixture::screen(None));
-        let missing = [MissingPrice {
+        let unknown = MissingPrice {
             retry_after: None,
             symbol: evercandle::Symbol::new("NOSUCHUSDT").unwrap(),
             unknown: true,
             reasons: vec![(evercandle::ProviderName::new("binance"), "code -1121".to_owned())],
-        }];
+        };
+        let missing = [(Market::Spot, unknown)];
         insta::assert_snapshot!("prices_json", many(&prices[..2], &missing, LatestFormat::Json, &screen));
         insta::assert_snapshot!("prices_csv", many(&prices, &missing, LatestFormat::Csv, &screen));
         assert_eq!(

@@ -4,7 +4,7 @@ use evercandle::model::range::DAY;
 use evercandle::{Measure, Reading, Sentiment, SentimentState, Timestamp};
 use serde_json::{Value, json};
 
-use super::list::{Column, csv_cell, left, right, table};
+use super::list::{Column, csv_cell, json_text, left, right, table};
 use crate::args::LatestFormat;
 use crate::explain;
 use crate::screen::{Ink, Screen, paint};
@@ -34,7 +34,7 @@ const NAMES: [&str; 8] = [
 pub(crate) fn text(sentiment: &Sentiment, format: LatestFormat, screen: &Screen) -> String {
     match format {
         LatestFormat::Table => shown(sentiment, screen),
-        LatestFormat::Json => format!("{:#}\n", object(sentiment)),
+        LatestFormat::Json => json_text(&format!("{:#}\n", object(sentiment))),
         LatestFormat::Csv => {
             let rows = sentiment.readings.iter().map(|r| {
                 let row = flat(sentiment, r);
@@ -44,14 +44,14 @@ pub(crate) fn text(sentiment: &Sentiment, format: LatestFormat, screen: &Screen)
         }
         LatestFormat::Ndjson => {
             let rows = sentiment.readings.iter();
-            rows.map(|r| format!("{}\n", flat(sentiment, r))).collect()
+            rows.map(|r| json_text(&format!("{}\n", flat(sentiment, r)))).collect()
         }
     }
 }
 
 /// What must not be overlooked, if anything.
 pub(crate) fn warning(sentiment: &Sentiment) -> Option<String> {
-    let (what, age) = (sentiment.measure.describe(), text::age(sentiment.age));
+    let (what, age) = (text::foreign(&sentiment.measure.describe()), text::age(sentiment.age));
     match sentiment.state {
         _ if !sentiment.measure.is_primary() => Some(format!(
             "this is not the Fear & Greed Index, which could not be had: {what} stands in for it"
@@ -69,7 +69,10 @@ pub(crate) fn summary(sentiment: &Sentiment) -> String {
     let Some(newest) = sentiment.readings.first() else {
         return String::new();
     };
-    let class = newest.classification.as_deref().map(|c| format!(" {c}"));
+    let class = newest
+        .classification
+        .as_deref()
+        .map(|c| format!(" {}", text::foreign(c)));
     let state = match sentiment.state {
         SentimentState::Current => "current",
         SentimentState::Stale => "stale",
@@ -92,7 +95,7 @@ pub(crate) fn summary(sentiment: &Sentiment) -> String {
 
 /// What is measured, marked if it only stands in.
 pub(crate) fn title(sentiment: &Sentiment, color: bool) -> String {
-    let what = sentiment.measure.describe();
+    let what = text::foreign(&sentiment.measure.describe());
     match sentiment.measure.is_primary() {
         true => paint(color, Ink::Title, &what),
         false => format!(

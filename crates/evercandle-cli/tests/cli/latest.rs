@@ -111,8 +111,8 @@ fn an_outage_is_told_step_by_step() {
     );
     let json = world.json("price BTCUSDT");
     assert_eq!(
-        (&json["nature"], &json["provider"]),
-        (&"substitute".into(), &"coingecko".into()),
+        (&json["nature"], &json["state"], &json["provider"]),
+        (&"substitute".into(), &"substitute".into(), &"coingecko".into()),
         "{json}"
     );
     let refused = world.run("price BTCUSDT --no-substitute --format table");
@@ -209,6 +209,18 @@ fn prices_that_are_missing_are_told_and_decide_the_exit_code() {
         json["missing"][0]["unknown"] == true && json["missing"][0]["reasons"][0]["why"].is_string(),
         "{json}"
     );
+
+    let twice = world.run("prices NOSUCHUSDT NOSUCH/USDT:USDT --format json");
+    let json: Value = serde_json::from_str(&twice.stdout).unwrap();
+    let markets = json["missing"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["market"].as_str());
+    assert_eq!(markets.collect::<Vec<_>>(), [Some("spot"), Some("um")], "{json}");
+    for said in ["\n  spot NOSUCHUSDT: ", "\n  um NOSUCHUSDT: "] {
+        assert!(twice.stderr.contains(said), "{said}: {}", twice.stderr);
+    }
 
     world.exchange_down();
     // Known before, and never heard of by anybody who is left.

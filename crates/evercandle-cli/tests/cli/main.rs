@@ -624,6 +624,23 @@ fn the_configuration_shown_can_be_used() {
     assert_eq!(path.stdout.trim(), dir.path().to_str().unwrap());
 }
 
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    let relay = "internet = \"http://user:hunter2@relay:8080/\"";
+    std::fs::write(&file, format!("{relay}\n[providers.binance]\n{relay}\n")).unwrap();
+    let shown = run_in(dir.path(), &["config", "show", "--config", file.to_str().unwrap()]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    assert!(!shown.stdout.contains("hunter2"), "{}", shown.stdout);
+    assert_eq!(
+        shown.stdout.matches("http://user:***@relay:8080/").count(),
+        2,
+        "{}",
+        shown.stdout
+    );
+}
+
 /// Goal: a key never leaves the environment, whatever is printed and however much is logged.
 #[test]
 fn a_key_is_said_to_be_set_and_never_shown() {
