@@ -679,6 +679,7 @@ mod tests {
     #[tokio::test]
     async fn where_trading_is_not_allowed_market_data_is_asked_for_at_once() {
         let stub = Stub::start(|target| match target.starts_with("/data-api") {
+            true if target.ends_with("/ping") => Act::ok("{}"),
             true => Act::ok(page([0])),
             false => Act::Reply(451, "", br#"{"code": 0, "msg": "restricted location"}"#.to_vec()),
         })
@@ -693,6 +694,11 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(stub.targets().len(), 3);
+        // A probe is turned away by law as a call is, and must not take that for a ban where calls do not.
+        let probed = rest(&stub, Market::Spot);
+        for method in [Method::Head, Method::Get] {
+            assert_eq!(probed.probe(method).await, Ok(Pulse::Alive));
+        }
         // Futures have no such host.
         let error = rest(&stub, Market::Um)
             .fetch(&slice(Market::Um, Interval::M1, MINUTE))
