@@ -1,7 +1,7 @@
 //! Mechanisms that keep a failing upstream from hurting anyone, as plain values.
 //!
 //! Nothing here waits, does I/O or reads a clock: time and randomness are passed in, so each is tested as a table. They
-//! are composed in one place, `engine/attempt.rs`. Independent of the rest of the crate.
+//! are composed in the engine: `attempt.rs` for calls, `probe.rs` for probes. Independent of the rest of the crate.
 
 pub(crate) mod backoff;
 pub(crate) mod breaker;
