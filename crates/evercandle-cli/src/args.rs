@@ -164,6 +164,9 @@ pub(crate) enum Command {
     Symbols(Symbols),
     /// Show the configuration in force
     Config(Config),
+    /// Run the daemon: market data by HTTP, kept warm, with health, metrics, alerts and a dashboard
+    #[command(after_help = help::SERVE_EXAMPLES)]
+    Serve(Serve),
     /// Run the simulated exchange
     #[command(after_help = help::SIMULATE_EXAMPLES)]
     Simulate(Simulate),
@@ -557,6 +560,15 @@ pub(crate) struct Config {
 pub(crate) enum ConfigAction {
     /// Print every setting as TOML, defaults included; usable as a configuration file
     Show,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Address and port [default: server.listen of the configuration, 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) internet: Internet,
 }
 
 #[derive(Debug, clap::Args)]

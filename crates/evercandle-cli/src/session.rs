@@ -21,7 +21,18 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the cache. Sends nothing, except that `--simulate` starts its exchange.
     pub(crate) fn open(global: &Global, internet: &Internet, screen: &Screen) -> Result<Session, Failure> {
+        Session::open_with(global, internet, screen, |_| {})
+    }
+
+    /// The same, after a last change of the configuration.
+    pub(crate) fn open_with(
+        global: &Global,
+        internet: &Internet,
+        screen: &Screen,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Session, Failure> {
         let mut config = config(global)?;
+        change(&mut config);
         if let Some(url) = internet.internet.as_deref().filter(|url| !url.is_empty()) {
             config.internet = Some(parse_internet(url)?);
         }

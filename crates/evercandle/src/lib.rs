@@ -27,8 +27,8 @@
 //! The modules, in reading order. What one says: [`client`] (the entry point), [`request`] (a question), [`answer`]
 //! (rows plus their story), [`error`]. The vocabulary: [`model`] (ranges, intervals, series, batches). How it works:
 //! `engine` (the loop, the planner, one attempt, the answer under construction), `resilience` (breaker, quarantine,
-//! quota, backoff, deadline), [`provider`] (upstreams, one folder each), [`store`] (the cache). Leaves: [`config`],
-//! [`clock`], `telemetry`. `ARCHITECTURE.md` has the map and what must stay true.
+//! quota, backoff, deadline), [`provider`] (upstreams, one folder each), [`store`] (the cache). What asks by itself:
+//! [`schedule`]. Leaves: [`config`], [`clock`], `telemetry`. `ARCHITECTURE.md` has the map and what must stay true.
 
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -62,6 +62,8 @@ mod resilience;
 pub mod provider;
 
 pub mod store;
+
+pub mod schedule;
 
 pub mod config;
 

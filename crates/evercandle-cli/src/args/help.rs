@@ -133,6 +133,15 @@ Examples:
   evercandle symbols usdt
   evercandle symbols --market cm --format csv";
 
+pub(super) const SERVE_EXAMPLES: &str = "\
+What is kept warm, how much is allowed and who is told of alerts is in the configuration: see evercandle config show.
+EVERCANDLE_API_KEY makes callers show that key; EVERCANDLE_ADMIN_TOKEN opens the administration.
+SIGTERM lets answers under way end, for ten seconds at the most.
+
+Examples:
+  evercandle serve --simulate
+  evercandle serve --listen 127.0.0.1:9090 --config evercandle.toml";
+
 pub(super) const SIMULATE_EXAMPLES: &str = "\
 Example:
   evercandle simulate --listen 127.0.0.1:9000 &

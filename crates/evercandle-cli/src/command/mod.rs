@@ -19,6 +19,7 @@ mod get;
 mod price;
 mod prices;
 mod sentiment;
+mod serve;
 mod simulate;
 mod status;
 mod symbols;
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
             Command::Cache(cache) => cache::run(cache, global, screen),
             Command::Symbols(symbols) => symbols::run(symbols, global, screen).await,
             Command::Config(config) => config::run(config, global),
+            Command::Serve(serve) => serve::run(serve, global, screen).await,
             Command::Simulate(simulate) => simulate::run(simulate, screen).await,
             Command::Demo(demo) => demo::run(demo, screen).await,
             Command::Completions(completions) => completions::run(completions),
@@ -46,7 +48,7 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
     };
     // Dropping the work removes what is half written; those for which an interruption is no accident listen themselves.
     let listens = match &args.command {
-        Command::Download(_) | Command::Simulate(_) => true,
+        Command::Download(_) | Command::Simulate(_) | Command::Serve(_) => true,
         Command::Status(status) => status.watch.is_some(),
         _ => false,
     };

@@ -10,6 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+mod schedule;
+
+mod server;
+
+mod alerts;
+
+pub use alerts::{AlertsConfig, WebhookConfig};
+pub use schedule::{KlineWatch, PriceWatch, ScheduleConfig};
+pub use server::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE, ServerConfig};
+
 /// Where every upstream request is sent instead of the internet; see [`Config::internet`].
 pub const INTERNET_VARIABLE: &str = "EVERCANDLE_INTERNET";
 /// Where the cache lives; see [`CacheConfig::dir`].
@@ -41,6 +51,12 @@ pub struct Config {
     pub breaker: BreakerSettings,
     /// Prices and sentiment.
     pub latest: LatestConfig,
+    /// What is kept warm.
+    pub schedule: ScheduleConfig,
+    /// The daemon.
+    pub server: ServerConfig,
+    /// When somebody is told.
+    pub alerts: AlertsConfig,
     /// Per upstream, by its name in the catalogue.
     pub providers: BTreeMap<String, ProviderConfig>,
 }
@@ -360,6 +376,11 @@ impl Config {
         Ok(None)
     }
 
+    /// A secret in the environment; `None` where it is not set or empty.
+    pub fn secret_from_environment(name: &str) -> Option<String> {
+        variable(name)
+    }
+
     /// Reads a TOML file; unknown keys are errors.
     #[allow(clippy::disallowed_methods, reason = "configuration is read here and nowhere else")]
     pub fn from_file(path: &std::path::Path) -> Result<Config, ConfigError> {
@@ -383,6 +404,9 @@ impl Config {
         at_least_one("engine.attempts", u64::from(self.engine.attempts))?;
         at_least_one("engine.concurrency", self.engine.concurrency as u64)?;
         self.breaker.validate("breaker")?;
+        self.schedule.validate()?;
+        self.server.validate()?;
+        self.alerts.validate()?;
         if self.engine.quota_reserve_percent > 90 {
             let found = self.engine.quota_reserve_percent;
             return Err(ConfigError(format!(

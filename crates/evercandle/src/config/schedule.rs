@@ -1,0 +1,110 @@
+//! What is kept warm, and how often it is refreshed.
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// Watches: what is refreshed without anybody asking. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Whether anything is refreshed at all.
+    pub enabled: bool,
+    /// Between the beginnings of two refreshes of klines.
+    pub klines_ms: u64,
+    /// Between the beginnings of two refreshes of prices.
+    pub prices_ms: u64,
+    /// Between the beginnings of two refreshes of the sentiment.
+    pub sentiment_ms: u64,
+    /// Every pause is longer or shorter by up to this share, in percent, so that several daemons do not march in step.
+    pub jitter_percent: u32,
+    /// Watches refreshed at once.
+    pub concurrency: usize,
+    /// A watch that failed rests for this long, doubled each time it fails again…
+    pub backoff_ms: u64,
+    /// …up to this.
+    pub backoff_max_ms: u64,
+    /// Whether the sentiment is watched.
+    pub sentiment: bool,
+    /// Series whose newest klines are kept.
+    pub klines: Vec<KlineWatch>,
+    /// Instruments whose price is kept.
+    pub prices: Vec<PriceWatch>,
+}
+
+/// Some series: every symbol at every interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KlineWatch {
+    /// As one would write them: `BTCUSDT`, `BTC/USDT:USDT`, …
+    pub symbols: Vec<String>,
+    /// `1m`, `1h`, …
+    pub intervals: Vec<String>,
+    /// `spot`, `um` or `cm`; absent: as the symbol says, else spot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market: Option<String>,
+    /// How many klines before the newest are kept complete.
+    #[serde(default = "usual_rows")]
+    pub rows: u32,
+}
+
+/// Some instruments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceWatch {
+    /// As one would write them.
+    pub symbols: Vec<String>,
+    /// `spot`, `um` or `cm`; absent: as the symbol says, else spot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market: Option<String>,
+}
+
+/// Half a page of REST: one request brings a watch up to date after hours of absence.
+fn usual_rows() -> u32 {
+    500
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> ScheduleConfig {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let majors = words(&["BTCUSDT", "ETHUSDT"]);
+        ScheduleConfig {
+            enabled: true,
+            klines_ms: 180_000,
+            prices_ms: 180_000,
+            sentiment_ms: 180_000,
+            jitter_percent: 10,
+            concurrency: 8,
+            backoff_ms: 60_000,
+            backoff_max_ms: 3_600_000,
+            sentiment: true,
+            klines: vec![KlineWatch {
+                symbols: majors.clone(),
+                intervals: words(&["1m", "1h"]),
+                market: None,
+                rows: usual_rows(),
+            }],
+            prices: vec![PriceWatch {
+                symbols: majors,
+                market: None,
+            }],
+        }
+    }
+}
+
+impl ScheduleConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [
+            ("klines_ms", self.klines_ms),
+            ("prices_ms", self.prices_ms),
+            ("sentiment_ms", self.sentiment_ms),
+            ("concurrency", self.concurrency as u64),
+            ("backoff_ms", self.backoff_ms),
+        ] {
+            if value == 0 {
+                return Err(ConfigError(format!("schedule.{name} = 0: expected at least 1")));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! How the daemon listens and what it allows its callers.
+
+use core::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// The token that opens the administration, from the environment only; without one there is no administration.
+pub const ADMIN_TOKEN_VARIABLE: &str = "EVERCANDLE_ADMIN_TOKEN";
+/// The key that callers must show, from the environment only; without one nobody is asked for any.
+pub const API_KEY_VARIABLE: &str = "EVERCANDLE_API_KEY";
+
+/// The daemon. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port. Loopback: whoever wants to be reached from elsewhere says so.
+    pub listen: SocketAddr,
+    /// Connections open at once; further ones are answered 503 and closed.
+    pub connections_max: usize,
+    /// Requests being answered at once; further ones are answered 503. Health is exempt.
+    pub requests_max: usize,
+    /// A request's head must have arrived by then.
+    pub header_timeout_ms: u64,
+    /// A request's body must have arrived by then.
+    pub body_timeout_ms: u64,
+    /// A connection on which nothing is asked, or nothing is read, is closed after this.
+    pub idle_timeout_ms: u64,
+    /// An answer must have begun by then.
+    pub request_timeout_ms: u64,
+    /// How long answers under way may take to end after the daemon was told to stop.
+    pub drain_ms: u64,
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Klines of one answer.
+    pub rows_max: u64,
+    /// Symbols of one question for prices.
+    pub symbols_max: usize,
+    /// Event streams open at once.
+    pub streams_max: usize,
+    /// Series followed for event streams at once.
+    pub stream_series_max: usize,
+    /// Between two looks at the prices that event streams follow.
+    pub stream_prices_ms: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        ServerConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            connections_max: 1_024,
+            requests_max: 128,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
+            request_timeout_ms: 60_000,
+            drain_ms: 10_000,
+            body_bytes_max: 65_536,
+            // Ten years of minutes.
+            rows_max: 5_300_000,
+            symbols_max: 1_000,
+            streams_max: 128,
+            stream_series_max: 256,
+            stream_prices_ms: 2_000,
+        }
+    }
+}
+
+impl ServerConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [
+            ("connections_max", self.connections_max as u64),
+            ("requests_max", self.requests_max as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("idle_timeout_ms", self.idle_timeout_ms),
+            ("request_timeout_ms", self.request_timeout_ms),
+            ("rows_max", self.rows_max),
+            ("symbols_max", self.symbols_max as u64),
+            ("stream_prices_ms", self.stream_prices_ms),
+        ] {
+            if value == 0 {
+                return Err(ConfigError(format!("server.{name} = 0: expected at least 1")));
+            }
+        }
+        Ok(())
+    }
+}
