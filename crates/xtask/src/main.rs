@@ -16,11 +16,14 @@ mod step;
 
 mod tool;
 
+mod programs;
+
 const USAGE: &str = "\
 cargo xtask test [--fast] [--keep-going]
     Everything that must hold before a change is merged: formatting, lints, tests, examples in the documentation, links
     in the documentation, dependencies. Installs the tools it needs.
-    --fast         only formatting, lints, tests and examples
+    --fast         only formatting, lints, tests and examples, without the programs that the daemon is tested with
+                   (a browser, Prometheus, …), unless they are there
     --keep-going   run the remaining steps after one has failed
 
 cargo xtask bench [--quick] [CASE]

@@ -20,6 +20,7 @@ pub(crate) struct Step {
     name: &'static str,
     command: Command,
     tool: Option<Tool>,
+    prepare: Option<fn(&mut Command) -> Result<()>>,
     remembers: Option<fn(&str) -> bool>,
 }
 
@@ -29,6 +30,7 @@ impl Step {
             name,
             command,
             tool: None,
+            prepare: None,
             remembers: None,
         }
     }
@@ -37,6 +39,14 @@ impl Step {
     pub(crate) fn needs(self, tool: Tool) -> Step {
         Step {
             tool: Some(tool),
+            ..self
+        }
+    }
+
+    /// Done first: installs what the command needs, and tells the command where.
+    pub(crate) fn prepared_by(self, prepare: fn(&mut Command) -> Result<()>) -> Step {
+        Step {
+            prepare: Some(prepare),
             ..self
         }
     }
@@ -53,6 +63,9 @@ impl Step {
     fn run(&mut self) -> Result<(bool, Vec<String>)> {
         if let Some(tool) = self.tool {
             tool.ensure()?;
+        }
+        if let Some(prepare) = self.prepare {
+            prepare(&mut self.command)?;
         }
         match self.remembers {
             None => Ok((

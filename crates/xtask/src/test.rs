@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use crate::programs;
 use crate::step::{Plan, Step, cargo};
 use crate::tool::{DENY, NEXTEST};
 
@@ -36,11 +37,13 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         "lints",
         cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     ));
-    plan.add(
-        Step::new("tests", cargo(["nextest", "run", "--workspace"]))
-            .needs(NEXTEST)
-            .remembers(|line| line.contains("Summary [") || line.contains("tests run:")),
-    );
+    let tests = Step::new("tests", cargo(["nextest", "run", "--workspace"]))
+        .needs(NEXTEST)
+        .remembers(|line| line.contains("Summary [") || line.contains("tests run:"));
+    plan.add(match options.fast {
+        true => tests,
+        false => tests.prepared_by(programs::ensure),
+    });
     plan.add(
         Step::new("examples in the documentation", cargo(["test", "--workspace", "--doc"]))
             .remembers(|line| line.starts_with("test result:")),

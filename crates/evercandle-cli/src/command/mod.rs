@@ -69,17 +69,23 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
     }
 }
 
-/// Returns when the program is asked to stop, by Ctrl-C or by a supervisor.
-async fn interrupt() {
+/// Returns when the program is asked to stop, by Ctrl-C or by a supervisor. It listens from the call on, not only once
+/// it is waited for: a supervisor may be quick.
+fn interrupt() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+    async move {
+        let interrupted = tokio::signal::ctrl_c();
+        #[cfg(unix)]
+        if let Some(terminate) = &mut terminate {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminate.recv() => {}
+            }
+            return;
         }
-        return;
+        let _ = interrupted.await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 impl SeriesArgs {
