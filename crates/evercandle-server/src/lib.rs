@@ -1,12 +1,14 @@
 //! The daemon: market data by HTTP, kept warm on a schedule, with health, metrics, alerts and a page to look at.
 //!
-//! In reading order: [`Server`] (bind, serve, drain), `app` (what every route may use), `routes` (one file per thing that
+//! In reading order: [`Server`] (bind, serve, drain), `listener` (connections and their time limits), `app` (what every route may use), `routes` (one file per thing that
 //! can be asked for), `wire` (the only JSON), `problem` (how it says no).
 
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests"))]
 
 mod server;
+
+mod listener;
 
 mod app;
 

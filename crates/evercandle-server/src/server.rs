@@ -7,7 +7,7 @@ use evercandle::Client;
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::routes;
+use crate::{listener, routes};
 
 /// What opens doors. Shown nowhere.
 #[derive(Clone, Default)]
@@ -57,15 +57,21 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop`, then lets answers under way end.
+    /// Serves until `stop`, then lets answers under way end, within `server.drain_ms`.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        let cannot = |source| ServeError::Listen {
-            address: self.address,
-            source,
+        let config = self.app.config().clone();
+        let stopping = self.app.stopping().clone();
+        let serve = listener::serve(self.listener, routes::all(self.app), &config, stopping.clone());
+        let told = async {
+            stop.await;
+            tracing::info!("stopping: answers under way may end");
+            stopping.cancel();
         };
-        axum::serve(self.listener, routes::all(self.app))
-            .with_graceful_shutdown(stop)
-            .await
-            .map_err(cannot)
+        let (cut_off, ()) = tokio::join!(serve, told);
+        match cut_off {
+            0 => tracing::info!("stopped"),
+            connections => tracing::warn!(connections, "stopped: some answers took too long and were cut off"),
+        }
+        Ok(())
     }
 }

@@ -55,7 +55,8 @@ impl Default for ServerConfig {
             body_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             request_timeout_ms: 60_000,
-            drain_ms: 10_000,
+            // Supervisors that wait ten seconds see a clean end.
+            drain_ms: 8_000,
             body_bytes_max: 65_536,
             // Ten years of minutes.
             rows_max: 5_300_000,

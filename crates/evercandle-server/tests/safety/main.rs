@@ -1,0 +1,7 @@
+//! What the daemon does to those who are slow, many, or up to no good. Real sockets, times made short by configuration.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+mod patience;
