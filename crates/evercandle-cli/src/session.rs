@@ -69,6 +69,10 @@ fn simulate(config: &mut Config, seed: u64, screen: &Screen) -> Result<(Handle, 
         |e: std::io::Error| Failure::new(Exit::Unexpected, format!("the simulated exchange cannot start: {e}"));
     let handle = Simulator::start_blocking(evercandle_simulator::Config::default().seed(seed)).map_err(cannot)?;
     config.internet = Some(parse_internet(&handle.base_url())?);
+    // A relay that the configuration names for one upstream would bring real data into the simulated cache.
+    for provider in config.providers.values_mut() {
+        provider.internet = None;
+    }
     let temporary = match &config.cache.dir {
         Some(dir) => {
             config.cache.dir = Some(dir.join(format!("simulated-{seed}")));

@@ -57,6 +57,7 @@ fn help_of_every_command() {
         "cache evict",
         "symbols",
         "config",
+        "serve",
         "simulate",
         "demo",
         "completions",
@@ -437,10 +438,15 @@ fn an_empty_variable_is_as_good_as_none_and_simulate_overrules_one() {
     );
     assert_eq!(path.code, Some(0), "{}", path.stderr);
     assert!(path.stdout.trim().ends_with(".cache/evercandle"), "{}", path.stdout);
+    let file = dir.path().join("config.toml");
+    let relays =
+        ["binance", "binance-vision"].map(|name| format!("[providers.{name}]\ninternet = 'http://127.0.0.1:9'\n"));
+    std::fs::write(&file, relays.concat()).unwrap();
     let simulated = finished(
         command(dir.path())
             .env("EVERCANDLE_INTERNET", "http://127.0.0.1:9")
-            .args(["get", "BTCUSDT", "1d", "--last", "3d", "--simulate"])
+            .args(["get", "BTCUSDT", "1d", "--last", "3d", "--simulate", "--config"])
+            .arg(&file)
             .output()
             .unwrap(),
     );
