@@ -1,11 +1,15 @@
 //! What every route may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use evercandle::Client;
 use evercandle::config::ServerConfig;
+use evercandle::schedule::ScheduleStatus;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache_figures::CacheFigures;
 use crate::server::Secrets;
 
 /// Shared by all routes. Cheap to clone.
@@ -15,12 +19,17 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     client: Client,
     secrets: Secrets,
+    started: Instant,
+    /// Cancelled when the daemon was told to stop.
     stopping: CancellationToken,
+    figures: CacheFigures,
 }
 
 impl App {
     pub(crate) fn new(client: Client, secrets: Secrets) -> App {
         App(Arc::new(Inner {
+            started: client.clock().instant(),
+            figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
             client,
             secrets,
             stopping: CancellationToken::new(),
@@ -39,8 +48,30 @@ impl App {
         &self.0.secrets
     }
 
-    /// Cancelled when the daemon is told to stop: event streams end, nothing new begins.
+    /// Cancelled when the daemon is told to stop: from then on nothing long is begun, and what is endless ends.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.0.stopping
+    }
+
+    /// How full the cache is.
+    pub(crate) fn figures(&self) -> &CacheFigures {
+        &self.0.figures
+    }
+
+    /// How long the daemon has been there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.client()
+            .clock()
+            .instant()
+            .saturating_duration_since(self.0.started)
+    }
+
+    /// The scheduler as it stands.
+    pub(crate) fn schedule(&self) -> ScheduleStatus {
+        ScheduleStatus {
+            enabled: self.client().config().schedule.enabled,
+            running: false,
+            jobs: Vec::new(),
+        }
     }
 }

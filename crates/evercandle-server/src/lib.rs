@@ -14,4 +14,11 @@ mod app;
 
 mod routes;
 
+mod wire;
+
+mod cache_figures;
+
+mod metrics;
+
+pub use metrics::install_recorder;
 pub use server::{Secrets, ServeError, Server};

@@ -102,7 +102,7 @@ pub(crate) async fn serve(
         let (router, stop, abort) = (router.clone(), stop.clone(), abort.clone());
         if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
             connections.spawn(async move {
-                let _seat = seat;
+                let (_seat, _open) = (seat, crate::metrics::connection());
                 let connection = converse(stream, router, patience, Seat::Regular, stop);
                 let _ = abort.run_until_cancelled(connection).await;
             });
@@ -112,11 +112,12 @@ pub(crate) async fn serve(
                 idle: patience.idle.min(RESERVE_PATIENCE),
             };
             connections.spawn(async move {
-                let _seat = seat;
+                let (_seat, _open) = (seat, crate::metrics::connection());
                 let connection = converse(stream, router, patience, Seat::Reserve, stop);
                 let _ = abort.run_until_cancelled(connection).await;
             });
         } else {
+            crate::metrics::shed("connections");
             let _ = stream.try_write(CROWDED);
         }
     }

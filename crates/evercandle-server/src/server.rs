@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use evercandle::Client;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
 use crate::{listener, routes};
@@ -62,6 +63,8 @@ impl Server {
         let config = self.app.config().clone();
         let stopping = self.app.stopping().clone();
         let serve = listener::serve(self.listener, routes::all(self.app), &config, stopping.clone());
+        // Ends with what it was spawned for, however that ends.
+        let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
         let told = async {
             stop.await;
             tracing::info!("stopping: answers under way may end");

@@ -10,6 +10,7 @@ use crate::screen::{Ink, Screen};
 use crate::session::Session;
 
 pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+    evercandle_server::install_recorder();
     let session = Session::open_with(global, &args.internet, screen, |config| {
         if let Some(listen) = args.listen {
             config.server.listen = listen;

@@ -1,16 +1,152 @@
 //! `/health/…`: whether it lives, whether it can serve, and how everything is.
+//!
+//! Liveness is that an answer comes at all: it looks at nothing, so that no upstream, lock or disk can have the process
+//! killed by whoever watches it. Readiness is that something can be served, if only from the cache. The rest is for
+//! people, and for what draws pictures for people.
 
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use evercandle::Health;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::cache_figures::Figures;
+use crate::wire::health::{self, CacheBody, HealthBody, ReadyBody, Word};
+use crate::wire::schedule::{self, ScheduleBody, Short};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(live))
+    OpenApiRouter::new()
+        .routes(routes!(live))
+        .routes(routes!(readiness))
+        .routes(routes!(everything))
+        .routes(routes!(scheduler))
 }
 
 /// The process answers. Depends on nothing else.
-#[utoipa::path(get, path = "/health/live", responses((status = 200, body = String)))]
-async fn live() -> &'static str {
-    "ok\n"
+#[utoipa::path(
+    get, path = "/health/live", tag = "health",
+    responses((status = 200, description = "the process lives", body = String, content_type = "text/plain"))
+)]
+async fn live() -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], "ok\n")
+}
+
+/// Whether anything can be served: klines are held, or an upstream answers or was not found wanting.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "health",
+    responses(
+        (status = 200, description = "something can be served", body = ReadyBody),
+        (status = 503, description = "nothing can be served, or the daemon was told to stop", body = ReadyBody),
+    )
+)]
+async fn readiness(State(app): State<App>) -> impl IntoResponse {
+    let figures = app.figures().look().await;
+    let held = figures.map(|figures| figures.stats.series);
+    let body = health::ready(&app.client().health(), held, app.stopping().is_cancelled());
+    let status = match body.ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, [(CACHE_CONTROL, "no-store")], Json(body))
+}
+
+/// How everything is: in one word, in sentences, and in figures.
+#[utoipa::path(
+    get, path = "/health", tag = "health",
+    responses((status = 200, description = "how everything is", body = HealthBody))
+)]
+async fn everything(State(app): State<App>) -> impl IntoResponse {
+    let figures = app.figures().look().await;
+    ([(CACHE_CONTROL, "no-store")], Json(body(&app, figures)))
+}
+
+/// The scheduler: its settings, what it does next, what came of its last runs, and how every upstream is.
+#[utoipa::path(
+    get, path = "/health/scheduler", tag = "health",
+    responses((status = 200, description = "the scheduler and the upstreams", body = ScheduleBody))
+)]
+async fn scheduler(State(app): State<App>) -> impl IntoResponse {
+    let client = app.client();
+    let providers = health::providers(&client.health());
+    let body = schedule::schedule(&app.schedule(), &client.config().schedule, providers);
+    ([(CACHE_CONTROL, "no-store")], Json(body))
+}
+
+fn body(app: &App, figures: Option<Figures>) -> HealthBody {
+    let health = app.client().health();
+    let scheduler = schedule::short(&app.schedule());
+    let draining = app.stopping().is_cancelled();
+    let cache = cache(&health, figures);
+    let (status, summary) = verdict(&health, &cache, &scheduler, draining);
+    HealthBody {
+        status,
+        summary,
+        at: health.at.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: app.uptime().as_secs_f64(),
+        draining,
+        common_cause_since: health.common_cause_since.map(|at| at.to_string()),
+        cache,
+        providers: health::providers(&health),
+        alerts: Vec::new(),
+        scheduler,
+    }
+}
+
+fn cache(health: &Health, figures: Option<Figures>) -> CacheBody {
+    let counted = figures.as_ref();
+    CacheBody {
+        dir_writable: counted.map(|figures| figures.writable),
+        readonly: health.cache_readonly.clone(),
+        series: counted.map(|figures| figures.stats.series),
+        files: counted.map(|figures| figures.stats.files),
+        bytes: counted.map(|figures| figures.stats.bytes),
+        size_max: counted.and_then(|figures| figures.stats.size_max),
+        quarantined_files: counted.map(|figures| figures.stats.quarantined_files),
+        counted_at: counted.map(|figures| figures.at.to_string()),
+    }
+}
+
+/// Everything in one word, and what is wrong in sentences.
+fn verdict(health: &Health, cache: &CacheBody, scheduler: &Short, draining: bool) -> (Word, Vec<String>) {
+    let now = health.at;
+    let mut wrong: Vec<String> = Vec::new();
+    if draining {
+        wrong.push("told to stop: answers under way are ended".to_owned());
+    }
+    if let Some(since) = health.common_cause_since {
+        wrong.push(format!(
+            "most upstreams fail together since {} ({}): look at our own line, resolver or clock first",
+            health::clock(since, now),
+            health::span(since, now)
+        ));
+    }
+    wrong.extend(health.upstreams.iter().filter_map(|u| health::sentence(u, now)));
+    match (&cache.readonly, cache.dir_writable) {
+        (Some(why), _) => wrong.push(format!("cache: not written: {why}")),
+        (None, Some(false)) => wrong.push("cache: its folder does not let itself be written".to_owned()),
+        (None, _) => {}
+    }
+    if let Some(files @ 1..) = cache.quarantined_files {
+        wrong.push(format!("cache: damaged files set aside: {files}"));
+    }
+    if scheduler.enabled && !scheduler.running {
+        wrong.push("scheduler: enabled, but not running".to_owned());
+    }
+    if let Some(status @ ("degraded" | "failed")) = scheduler.last_status {
+        let errors = scheduler.errors;
+        wrong.push(format!(
+            "scheduler: the last run was {status}, with {errors} errors; see /health/scheduler"
+        ));
+    }
+    // Whether it is to stop does not change what can be served.
+    match health::ready(health, cache.series, false) {
+        ReadyBody { ready: false, .. } => (Word::Down, wrong),
+        _ if wrong.is_empty() => (Word::Ok, wrong),
+        _ => (Word::Degraded, wrong),
+    }
 }

@@ -1,0 +1,4 @@
+//! The only JSON: what goes over the wire, apart from what it is made of.
+
+pub(crate) mod health;
+pub(crate) mod schedule;
