@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use evercandle::{ConfigError, Error};
+use evercandle_formats::Story;
 
-use crate::story::Story;
 use crate::text;
 
 /// The exit codes, as documented under `--help`.

@@ -2,10 +2,10 @@
 //! what is missing and why.
 
 use evercandle::{Attempt, Gap, Grid, Outcome, Segment, Timestamp, Verification, Via};
+use evercandle_formats::Story;
 
 use crate::output::list::{Column, left, right, table};
 use crate::screen::{Ink, Screen, paint};
-use crate::story::Story;
 use crate::text;
 
 const INDENT: &str = "  ";

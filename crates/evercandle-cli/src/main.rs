@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! In reading order: what may be written ([`args`], [`range`]), what is done with it ([`command`], which opens a
-//! [`session`] and [`gather`]s answers into a [`story`]), what comes out ([`output`], [`chart`], [`explain`]), and how
+//! [`session`] and [`gather`]s answers), what comes out ([`output`], [`chart`], [`explain`]), and how
 //! it ends ([`exit`]). Data goes to stdout, everything else to stderr.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests"))]
@@ -17,7 +17,6 @@ mod range;
 mod command;
 mod gather;
 mod session;
-mod story;
 
 mod chart;
 mod explain;

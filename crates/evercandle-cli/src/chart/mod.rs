@@ -5,8 +5,7 @@
 //! whose slots has a kline is a gap and is drawn as one, with its reason.
 
 use evercandle::{Batch, GapReason, Grid, Segment, Series, TimeRange, Timestamp, Verification};
-
-use crate::story::Story;
+use evercandle_formats::Story;
 
 pub(crate) mod days;
 pub(crate) mod html;

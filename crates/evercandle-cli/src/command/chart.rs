@@ -10,7 +10,7 @@ use crate::args::{Chart, Global, Theme};
 use crate::chart::{Plot, html, png, svg, terminal};
 use crate::exit::{Exit, Failure, missing};
 use crate::explain;
-use crate::gather::{Gathered, Query};
+use crate::gather::{Gathered, Query, query};
 use crate::screen::Screen;
 use crate::session::Session;
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &Chart, global: &Global, screen: &Screen) -> Resul
         } else {
             Forming::Exclude
         },
-        ..Query::new(series, range, &args.upstreams)?
+        ..query(series, range, &args.upstreams)?
     };
     let size = args.size.unwrap_or(SIZE_DEFAULT);
     let width = args.size.map_or(screen.width, |(w, _)| w as usize);

@@ -12,6 +12,7 @@ use evercandle::{
     Batch, Client, Clock, Completeness, Config, Error, GapReason, Interval, Market, Outcome, Request, Series,
     TimeRange, Timestamp, Via,
 };
+use evercandle_formats::Story;
 use evercandle_simulator as sim;
 use evercandle_simulator::{Effect, Fault, Halt, HaltKind, Handle, Simulator, Upstream};
 
@@ -21,7 +22,6 @@ use crate::exit::{Exit, Failure};
 use crate::output::list::{Column, left, right, table};
 use crate::output::price;
 use crate::screen::{Ink, Screen, paint};
-use crate::story::Story;
 use crate::text;
 
 /// What time it is on the simulated exchange. Half a day after midnight, so that the last hours are in no archive yet.

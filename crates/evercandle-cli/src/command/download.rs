@@ -8,17 +8,17 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via};
+use evercandle_formats::Story;
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::args::{Download, Global};
 use crate::exit::{Exit, Failure};
-use crate::gather::{Gathered, Query};
+use crate::gather::{self, Gathered, Query};
 use crate::output::list::{Column, left, right, table};
 use crate::range;
 use crate::screen::{Ink, Screen};
 use crate::session::Session;
-use crate::story::Story;
 use crate::text;
 
 const COLUMNS: [Column; 6] = [
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
         let range = args.range.closed(range, series.interval());
         Ok(Query {
             priority: Priority::Bulk,
-            ..Query::new(series.clone(), range, &args.upstreams)?
+            ..gather::query(series.clone(), range, &args.upstreams)?
         })
     };
     let queries: Vec<Query> = series.iter().map(query).collect::<Result<_, _>>()?;
@@ -131,11 +131,11 @@ async fn one(client: &Client, query: Query, progress: &Progress) -> Done {
         }
         gathered.finish()
     };
-    let result = work.await;
+    let result: Result<Story, evercandle::Error> = work.await;
     progress.end(&bar);
     Done {
         series: query.series,
-        result,
+        result: result.map_err(Failure::from),
         took: begun.elapsed(),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::args::{Gaps, Global};
 use crate::exit::{Exit, Failure};
-use crate::gather::Query;
+use crate::gather::{Gathered, query};
 use crate::output::list::{Column, List, left, right};
 use crate::screen::Screen;
 use crate::session::Session;
@@ -25,8 +25,8 @@ pub(crate) async fn run(args: &Gaps, global: &Global, screen: &Screen) -> Result
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args.range.resolve(session.now(), None)?;
     let range = args.range.closed(range, series.interval());
-    let query = Query::new(series, range, &args.upstreams)?;
-    let mut gathered = crate::gather::Gathered::new(&query);
+    let query = query(series, range, &args.upstreams)?;
+    let mut gathered = Gathered::new(&query);
     {
         use futures::StreamExt;
         let mut answers = std::pin::pin!(query.answers(&session.client));

@@ -8,17 +8,18 @@ use std::io::Write;
 
 use evercandle::model::batch::COLUMN_NAMES;
 use evercandle::{Batch, Forming};
+use evercandle_formats::{Head, Sink, Story};
 use futures::StreamExt;
 
 use crate::args::{Format, Get, Global};
 use crate::exit::{Exit, Failure, missing};
 use crate::explain;
-use crate::gather::{Gathered, Query};
+use crate::gather::{Gathered, Query, query};
+use crate::output;
 use crate::output::place::Place;
-use crate::output::{self, Head, Sink, Style};
+use crate::output::table::Shown;
 use crate::screen::Screen;
 use crate::session::Session;
-use crate::story::Story;
 
 /// Klines held before writing begins: about 90 MB, and a year of minutes is half of it.
 const ROWS_HELD_MAX: u64 = 1_000_000;
@@ -27,7 +28,7 @@ const ROWS_DEFAULT: u32 = 100;
 
 pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let series = args.series.series()?;
-    let columns = output::columns(&args.columns)?;
+    let style = output::style(args.time, args.decimals, &args.columns)?;
     let format = format(args, screen)?;
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args
@@ -44,28 +45,19 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         } else {
             Forming::Exclude
         },
-        ..Query::new(series, range, &args.upstreams)?
+        ..query(series, range, &args.upstreams)?
     };
     let place = match (&args.out, args.best_effort) {
         (Some(path), _) => Place::file(path)?,
         (None, true) => Place::Stdout,
         (None, false) => Place::held(),
     };
-    let style = Style {
-        time: args.time,
-        decimals: args.decimals,
-        columns,
+    let shown = Shown {
         all: args.all,
+        limit: screen.stdout_limit.filter(|_| args.out.is_none()),
+        color: screen.stdout_color && args.out.is_none(),
     };
-    let color = screen.stdout_color && args.out.is_none();
-    let limit = screen.stdout_limit.filter(|_| args.out.is_none());
-    let sink = output::sink(
-        format,
-        style,
-        place.writer().map_err(|e| place.named(e.into()))?,
-        limit,
-        color,
-    );
+    let sink = output::sink(format, style, place.writer().map_err(|e| place.named(e.into()))?, shown);
     let mut writing = Writing {
         sink,
         begun: false,

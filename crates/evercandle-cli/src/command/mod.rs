@@ -108,7 +108,7 @@ async fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Says a story's notices on stderr.
-fn notices(story: &crate::story::Story, screen: &Screen) {
+fn notices(story: &evercandle_formats::Story, screen: &Screen) {
     for notice in &story.notices {
         screen.say(&format!("{} {notice}", screen.ink(Ink::Warning, "note:")));
     }

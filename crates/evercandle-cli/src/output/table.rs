@@ -6,11 +6,10 @@ use std::io;
 use evercandle::Batch;
 use evercandle::model::batch::COLUMN_NAMES;
 
-use super::cell::{self, Kind};
-use super::{Head, Out, Sink, Style};
-use crate::args::{DecimalFormat, TimeFormat};
+use evercandle_formats::cell::{self, Kind};
+use evercandle_formats::{DecimalFormat, Head, Out, Sink, Story, Style, TimeFormat};
+
 use crate::screen::{Ink, paint};
-use crate::story::Story;
 use crate::text;
 
 /// Rows shown of the beginning and of the end.
@@ -21,24 +20,31 @@ const EXPENDABLE: [usize; 9] = [6, 10, 9, 7, 8, 5, 1, 2, 3];
 
 type Row = Vec<String>;
 
+/// How much of a table is shown, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    /// Every row.
+    pub(crate) all: bool,
+    /// Columns of the terminal, if it goes to one.
+    pub(crate) limit: Option<usize>,
+    pub(crate) color: bool,
+}
+
 pub(super) struct TableSink {
     out: Out,
     style: Style,
-    /// Columns of the terminal, if it goes to one.
-    limit: Option<usize>,
-    color: bool,
+    shown: Shown,
     head: Vec<Row>,
     tail: VecDeque<Row>,
     rows: usize,
 }
 
 impl TableSink {
-    pub(super) fn new(out: Out, style: Style, limit: Option<usize>, color: bool) -> TableSink {
+    pub(super) fn new(out: Out, style: Style, shown: Shown) -> TableSink {
         TableSink {
             out,
             style,
-            limit,
-            color,
+            shown,
             head: Vec::new(),
             tail: VecDeque::new(),
             rows: 0,
@@ -92,7 +98,7 @@ impl Sink for TableSink {
 
     fn batch(&mut self, batch: &Batch) -> io::Result<()> {
         let len = batch.len();
-        let keep_all = self.style.all;
+        let keep_all = self.shown.all;
         for row in 0..len {
             if keep_all || self.rows + row < HEAD_ROWS {
                 self.head.push(self.row(batch, row));
@@ -127,7 +133,7 @@ impl Sink for TableSink {
         let total = |columns: &[usize]| columns.iter().map(|c| widths[*c] + 2).sum::<usize>();
         let mut left_out = Vec::new();
         for column in EXPENDABLE {
-            let too_wide = self.limit.is_some_and(|limit| total(&columns) > limit + 2);
+            let too_wide = self.shown.limit.is_some_and(|limit| total(&columns) > limit + 2);
             if too_wide && columns.len() > 1 {
                 let before = columns.len();
                 columns.retain(|c| self.style.columns[*c] != column);
@@ -141,20 +147,20 @@ impl Sink for TableSink {
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
-        writeln!(self.out, "{}", paint(self.color, Ink::Title, &line(&titles)))?;
+        writeln!(self.out, "{}", paint(self.shown.color, Ink::Title, &line(&titles)))?;
         for row in &self.head {
             writeln!(self.out, "{}", line(row))?;
         }
         let hidden = self.rows - self.head.len() - self.tail.len();
         if hidden > 0 {
             let note = format!("… {} more (--all shows them)", text::thousands(hidden as u64));
-            writeln!(self.out, "{}", paint(self.color, Ink::Faint, &note))?;
+            writeln!(self.out, "{}", paint(self.shown.color, Ink::Faint, &note))?;
         }
         for row in &self.tail {
             writeln!(self.out, "{}", line(row))?;
         }
         for note in footer(story, &left_out) {
-            writeln!(self.out, "{}", paint(self.color, Ink::Faint, &note))?;
+            writeln!(self.out, "{}", paint(self.shown.color, Ink::Faint, &note))?;
         }
         self.out.flush()
     }

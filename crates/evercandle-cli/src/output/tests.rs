@@ -5,6 +5,10 @@ use arrow_array::types::{Decimal128Type, Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use bytes_of::Shared;
 
+use evercandle::model::batch::COLUMN_NAMES;
+use evercandle_formats::{Head, Story};
+
+use super::table::Shown;
 use super::*;
 use crate::fixture;
 
@@ -28,12 +32,7 @@ mod bytes_of {
 
 fn style(time: TimeFormat, decimals: DecimalFormat, names: &[&str]) -> Style {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-    Style {
-        time,
-        decimals,
-        columns: columns(&names).unwrap(),
-        all: false,
-    }
+    super::style(time, decimals, &names).unwrap()
 }
 
 /// The fixture's answer as bytes, its story known beforehand or only at the end.
@@ -46,11 +45,16 @@ fn written_within(limit: Option<usize>, format: Format, style: Style, known: boo
     let mut story = Story::new(answer.series.clone(), answer.range);
     let batches = story.add(answer);
     let bytes = Shared::default();
-    let mut sink = sink(format, style, Box::new(bytes.clone()), limit, false);
-    let mut scales = [0; COLUMN_NAMES.len()];
-    for (column, scale) in scales.iter_mut().enumerate() {
-        *scale = batches.iter().filter_map(|b| b.scale(column)).max().unwrap_or(0);
-    }
+    let mut sink = sink(
+        format,
+        style,
+        Box::new(bytes.clone()),
+        Shown {
+            limit,
+            ..Shown::default()
+        },
+    );
+    let scales = evercandle_formats::sink::scales(&batches);
     let head = Head {
         series: &story.series,
         range: story.range,
@@ -232,9 +236,13 @@ fn a_table_shows_head_and_tail() {
 
 #[test]
 fn unknown_columns_are_refused_with_the_one_that_was_meant() {
-    let error = columns(&["open_tme".to_owned()]).unwrap_err().to_string();
+    let named = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        super::style(TimeFormat::Rfc3339, DecimalFormat::Float, &names)
+    };
+    let error = named(&["open_tme"]).unwrap_err().to_string();
     assert!(error.contains("did you mean open_time?"), "{error}");
-    assert!(columns(&["open".to_owned(), "open".to_owned()]).is_err());
+    assert!(named(&["open", "open"]).is_err());
 }
 
 #[test]
@@ -259,7 +267,7 @@ fn a_closed_pipe_is_recognised_through_the_columnar_writers() {
         Format::Table,
     ] {
         let style = style(TimeFormat::Rfc3339, DecimalFormat::Float, &[]);
-        let mut sink = sink(format, style, Box::new(Closed), None, false);
+        let mut sink = sink(format, style, Box::new(Closed), Shown::default());
         let head = Head {
             series: &story.series,
             range: story.range,

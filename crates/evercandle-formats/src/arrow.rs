@@ -1,35 +1,37 @@
-//! An Arrow IPC file: the store's schema, with series, segments and gaps as metadata.
+//! Arrow IPC: the store's schema, with series, segments and gaps as metadata.
 //!
-//! The file format rather than the stream: every tool that opens `.arrow` or Feather files reads it, and it is complete
-//! only when its footer is. The story is in the schema's metadata when it was known before the first kline, and always
-//! in the footer's.
+//! As a file for whoever keeps it: every tool that opens `.arrow` or Feather files reads it, and it is complete only when
+//! its footer is. As a stream for whoever reads it as it arrives. The story is in the schema's metadata when it was known
+//! before the first kline, and always in the file's footer; a stream has no footer, so a story that
+//! came late is left to whoever carries the stream.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_ipc::writer::FileWriter;
+use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{DataType, Schema};
 use evercandle::Batch;
 use evercandle::model::batch::{COLUMN_NAMES, schema};
 
-use super::cell::{Kind, kind};
-use super::{Head, Out, Sink, Style, io_error, json};
-use crate::args::DecimalFormat;
+use crate::cell::{Kind, kind};
+use crate::json;
+use crate::sink::{Head, Out, Sink, io_error};
 use crate::story::Story;
+use crate::style::{DecimalFormat, Dialect, Style};
 
 /// Fraction digits used when not all values are known yet: more than this no market prints.
 const SCALE_STREAMED: u8 = 8;
 
-pub(super) struct ArrowSink {
+pub(crate) struct ArrowSink {
     out: Option<Out>,
     writer: Option<FileWriter<Out>>,
     shape: Shape,
 }
 
 impl ArrowSink {
-    pub(super) fn new(out: Out, style: Style) -> ArrowSink {
+    pub(crate) fn new(out: Out, style: Style) -> ArrowSink {
         ArrowSink {
             out: Some(out),
             writer: None,
@@ -58,7 +60,7 @@ impl Sink for ArrowSink {
         let Some(mut writer) = self.writer.take() else {
             return Ok(());
         };
-        for (key, value) in metadata(story) {
+        for (key, value) in metadata(story, self.shape.dialect()) {
             writer.write_metadata(key, value);
         }
         writer.finish().map_err(io_error)?;
@@ -66,15 +68,56 @@ impl Sink for ArrowSink {
     }
 }
 
+pub(crate) struct ArrowStreamSink {
+    out: Option<Out>,
+    writer: Option<StreamWriter<Out>>,
+    shape: Shape,
+}
+
+impl ArrowStreamSink {
+    pub(crate) fn new(out: Out, style: Style) -> ArrowStreamSink {
+        ArrowStreamSink {
+            out: Some(out),
+            writer: None,
+            shape: Shape::new(style),
+        }
+    }
+}
+
+impl Sink for ArrowStreamSink {
+    fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
+        let schema = self.shape.begin(head);
+        let out = self.out.take().ok_or_else(|| io::Error::other("begun twice"))?;
+        self.writer = Some(StreamWriter::try_new(out, &schema).map_err(io_error)?);
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &Batch) -> io::Result<()> {
+        let rows = self.shape.rows(batch)?;
+        match &mut self.writer {
+            Some(writer) if rows.num_rows() > 0 => writer.write(&rows).map_err(io_error),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, _: &Story) -> io::Result<()> {
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(());
+        };
+        writer.finish().map_err(io_error)?;
+        writer.into_inner().map_err(io_error)?.flush()
+    }
+}
+
 /// The columns that were asked for, doubles or decimals; shared with Parquet.
-pub(super) struct Shape {
+pub(crate) struct Shape {
     style: Style,
     schema: Arc<Schema>,
     scales: [u8; COLUMN_NAMES.len()],
 }
 
 impl Shape {
-    pub(super) fn new(style: Style) -> Shape {
+    pub(crate) fn new(style: Style) -> Shape {
         Shape {
             style,
             schema: Arc::new(Schema::empty()),
@@ -82,8 +125,12 @@ impl Shape {
         }
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.style.dialect
+    }
+
     /// Fixes the schema.
-    pub(super) fn begin(&mut self, head: &Head<'_>) -> Arc<Schema> {
+    pub(crate) fn begin(&mut self, head: &Head<'_>) -> Arc<Schema> {
         self.scales = match head.story {
             Some(_) => head.scales,
             None => head.scales.map(|s| s.max(SCALE_STREAMED)),
@@ -100,7 +147,7 @@ impl Shape {
         });
         let series = head.series.to_string();
         let known = match head.story {
-            Some(story) => metadata(story),
+            Some(story) => metadata(story, self.dialect()),
             None => [("evercandle.series".to_owned(), series)].into(),
         };
         self.schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), known));
@@ -108,7 +155,7 @@ impl Shape {
     }
 
     /// A batch's rows in that schema.
-    pub(super) fn rows(&self, batch: &Batch) -> io::Result<RecordBatch> {
+    pub(crate) fn rows(&self, batch: &Batch) -> io::Result<RecordBatch> {
         let columns: io::Result<Vec<ArrayRef>> = self
             .style
             .columns
@@ -140,9 +187,9 @@ impl Shape {
 }
 
 /// Series, range, segments and gaps, as JSON under one key each.
-pub(super) fn metadata(story: &Story) -> HashMap<String, String> {
+pub(crate) fn metadata(story: &Story, dialect: Dialect) -> HashMap<String, String> {
     let mut told = HashMap::from([("evercandle.series".to_owned(), story.series.to_string())]);
-    if let serde_json::Value::Object(parts) = json::story(story) {
+    if let serde_json::Value::Object(parts) = json::story(story, dialect) {
         let parts = parts.into_iter().filter(|(name, _)| name != "series");
         told.extend(parts.map(|(name, value)| (format!("evercandle.{name}"), value.to_string())));
     }

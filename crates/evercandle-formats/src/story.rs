@@ -2,24 +2,32 @@
 
 use evercandle::{Answer, Attempt, Batch, Gap, Grid, Segment, Series, TimeRange};
 
-use crate::text;
+use crate::words;
 
 /// As [`Answer`], for the whole range, the klines counted instead of held.
 #[derive(Clone, Debug)]
-pub(crate) struct Story {
-    pub(crate) series: Series,
-    pub(crate) range: TimeRange,
+pub struct Story {
+    /// What was asked for.
+    pub series: Series,
+    /// The slots that were asked for, so far.
+    pub range: TimeRange,
     /// The slots of the series, as far as they are known.
-    pub(crate) grid: Grid,
-    pub(crate) rows: u64,
-    pub(crate) segments: Vec<Segment>,
-    pub(crate) gaps: Vec<Gap>,
-    pub(crate) trail: Vec<Attempt>,
-    pub(crate) notices: Vec<String>,
+    pub grid: Grid,
+    /// How many klines there were.
+    pub rows: u64,
+    /// Where they came from, in time order.
+    pub segments: Vec<Segment>,
+    /// What is missing and why, in time order.
+    pub gaps: Vec<Gap>,
+    /// Every upstream call and every upstream passed over.
+    pub trail: Vec<Attempt>,
+    /// What else is to be known, each once, safe to show.
+    pub notices: Vec<String>,
 }
 
 impl Story {
-    pub(crate) fn new(series: Series, range: TimeRange) -> Story {
+    /// Of nothing yet.
+    pub fn new(series: Series, range: TimeRange) -> Story {
         Story {
             grid: Grid::new(series.interval(), None),
             series,
@@ -33,7 +41,7 @@ impl Story {
     }
 
     /// Takes the next window's answer and gives its klines back. What a window's edge cut in two is joined again.
-    pub(crate) fn add(&mut self, answer: Answer) -> Vec<Batch> {
+    pub fn add(&mut self, answer: Answer) -> Vec<Batch> {
         self.range = match self.rows == 0 && self.segments.is_empty() && self.gaps.is_empty() {
             true => answer.range,
             false => TimeRange::clamped(self.range.start().min(answer.range.start()), answer.range.end()),
@@ -62,7 +70,7 @@ impl Story {
             }
         }
         self.trail.extend(answer.trail);
-        for notice in answer.notices.iter().map(|n| text::foreign(n)) {
+        for notice in answer.notices.iter().map(|n| words::foreign(n)) {
             if !self.notices.contains(&notice) {
                 self.notices.push(notice);
             }
@@ -71,7 +79,7 @@ impl Story {
     }
 
     /// Whether everything that exists was delivered.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.gaps.iter().all(|g| g.reason.is_final())
     }
 }

@@ -8,21 +8,22 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::arrow::{Shape, metadata};
-use super::{Head, Out, Sink, Style, io_error};
+use crate::arrow::{Shape, metadata};
+use crate::sink::{Head, Out, Sink, io_error};
 use crate::story::Story;
+use crate::style::Style;
 
 /// Rows per row group: what is held in memory while it is compressed, and what a reader can skip.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 
-pub(super) struct ParquetSink {
+pub(crate) struct ParquetSink {
     out: Option<Out>,
     writer: Option<ArrowWriter<Out>>,
     shape: Shape,
 }
 
 impl ParquetSink {
-    pub(super) fn new(out: Out, style: Style) -> ParquetSink {
+    pub(crate) fn new(out: Out, style: Style) -> ParquetSink {
         ParquetSink {
             out: Some(out),
             writer: None,
@@ -55,7 +56,7 @@ impl Sink for ParquetSink {
         let Some(mut writer) = self.writer.take() else {
             return Ok(());
         };
-        for (key, value) in metadata(story) {
+        for (key, value) in metadata(story, self.shape.dialect()) {
             writer.append_key_value_metadata(KeyValue::new(key, value));
         }
         let mut out = writer.into_inner().map_err(io_error)?;

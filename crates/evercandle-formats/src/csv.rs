@@ -5,20 +5,22 @@ use std::io;
 use evercandle::Batch;
 use evercandle::model::batch::COLUMN_NAMES;
 
-use super::{Head, Out, Sink, Style, cell};
+use crate::cell;
+use crate::sink::{Head, Out, Sink};
 use crate::story::Story;
+use crate::style::Style;
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 64 * 1024;
 
-pub(super) struct CsvSink {
+pub(crate) struct CsvSink {
     out: Out,
     style: Style,
     text: String,
 }
 
 impl CsvSink {
-    pub(super) fn new(out: Out, style: Style) -> CsvSink {
+    pub(crate) fn new(out: Out, style: Style) -> CsvSink {
         CsvSink {
             out,
             style,
