@@ -1,5 +1,6 @@
 //! What every route may use.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use evercandle::schedule::ScheduleStatus;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::cache_figures::CacheFigures;
+use crate::limits::Limits;
 use crate::server::Secrets;
 
 /// Shared by all routes. Cheap to clone.
@@ -18,7 +21,8 @@ pub(crate) struct App(Arc<Inner>);
 
 struct Inner {
     client: Client,
-    secrets: Secrets,
+    access: Access,
+    limits: Limits,
     started: Instant,
     /// Cancelled when the daemon was told to stop.
     stopping: CancellationToken,
@@ -26,12 +30,14 @@ struct Inner {
 }
 
 impl App {
-    pub(crate) fn new(client: Client, secrets: Secrets) -> App {
+    pub(crate) fn new(client: Client, secrets: &Secrets, listening: SocketAddr) -> App {
+        let config = &client.config().server;
         App(Arc::new(Inner {
+            access: Access::new(secrets, config, listening),
+            limits: Limits::new(config),
             started: client.clock().instant(),
             figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
             client,
-            secrets,
             stopping: CancellationToken::new(),
         }))
     }
@@ -44,8 +50,14 @@ impl App {
         &self.0.client.config().server
     }
 
-    pub(crate) fn secrets(&self) -> &Secrets {
-        &self.0.secrets
+    /// Who may ask what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// How much is done at once.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// Cancelled when the daemon is told to stop: from then on nothing long is begun, and what is endless ends.

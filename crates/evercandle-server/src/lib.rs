@@ -1,7 +1,8 @@
 //! The daemon: market data by HTTP, kept warm on a schedule, with health, metrics, alerts and a page to look at.
 //!
-//! In reading order: [`Server`] (bind, serve, drain), `listener` (connections and their time limits), `app` (what every route may use), `routes` (one file per thing that
-//! can be asked for), `wire` (the only JSON), `problem` (how it says no).
+//! In reading order: [`Server`] (bind, serve, drain), `listener` (connections and their time limits), `gate` (what every
+//! request passes: `access`, `limits`), `app` (what every route may use), `routes` (one file per thing that can be asked
+//! for), `wire` (the only JSON), `problem` (how it says no).
 
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests"))]
@@ -10,9 +11,17 @@ mod server;
 
 mod listener;
 
+mod gate;
+
+mod access;
+
+mod limits;
+
 mod app;
 
 mod routes;
+
+mod problem;
 
 mod wire;
 

@@ -35,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::metrics;
+
 /// Connections beyond the cap that may still ask how the daemon is.
 const RESERVE: usize = 32;
 /// Those have this long for their question.
@@ -118,6 +120,7 @@ pub(crate) async fn serve(
             });
         } else {
             crate::metrics::shed("connections");
+            metrics::shed("connections");
             let _ = stream.try_write(CROWDED);
         }
     }
@@ -160,6 +163,7 @@ enum End {
 
 /// One connection to its end.
 async fn converse(stream: TcpStream, router: Router, patience: Patience, seat: Seat, stop: CancellationToken) {
+    let _counted = metrics::connection();
     let line = Line::new();
     let service = {
         let line = line.clone();

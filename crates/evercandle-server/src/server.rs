@@ -4,11 +4,12 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use evercandle::Client;
+use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
-use crate::{listener, routes};
+use crate::{access, listener, routes};
 
 /// What opens doors. Shown nowhere.
 #[derive(Clone, Default)]
@@ -17,6 +18,18 @@ pub struct Secrets {
     pub admin_token: Option<String>,
     /// Callers must show it; without it nobody is asked.
     pub api_key: Option<String>,
+}
+
+impl Secrets {
+    /// That whatever is set protects something.
+    ///
+    /// # Errors
+    /// [`ServeError::Secret`] for one that could be guessed.
+    pub fn check(&self) -> Result<(), ServeError> {
+        access::check_secret(ADMIN_TOKEN_VARIABLE, self.admin_token.as_deref())
+            .and_then(|()| access::check_secret(API_KEY_VARIABLE, self.api_key.as_deref()))
+            .map_err(ServeError::Secret)
+    }
 }
 
 /// Why the daemon does not serve.
@@ -30,6 +43,9 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A key or token that protects nothing.
+    #[error("{0}")]
+    Secret(String),
 }
 
 /// The daemon.
@@ -42,12 +58,13 @@ pub struct Server {
 impl Server {
     /// Listens on `server.listen` of the client's configuration. Serves nothing yet.
     pub async fn bind(client: Client, secrets: Secrets) -> Result<Server, ServeError> {
+        secrets.check()?;
         let address = client.config().server.listen;
         let cannot = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
         let bound = listener.local_addr().map_err(cannot)?;
         Ok(Server {
-            app: App::new(client, secrets),
+            app: App::new(client, &secrets, bound),
             listener,
             address: bound,
         })

@@ -2,9 +2,13 @@
 
 use axum::Router;
 use axum::middleware;
+use evercandle::config::ServerConfig;
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::{access, gate};
 
 mod health;
 mod metrics;
@@ -16,7 +20,33 @@ pub(crate) fn all(app: App) -> Router {
         .merge(metrics::routes())
         .split_for_parts();
     router
+        .layer(middleware::from_fn_with_state(app.clone(), gate::pass))
+        .layer(other_sites(app.config()))
         // Outermost, so that what the other layers refuse is counted too.
         .layer(middleware::from_fn(crate::metrics::count))
         .with_state(app)
+}
+
+/// Which pages of other sites may read answers, with the key they were given; never the administration. None by default.
+fn other_sites(config: &ServerConfig) -> CorsLayer {
+    let origins = config
+        .allow_origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok());
+    if config.allow_origins.is_empty() {
+        return CorsLayer::new();
+    }
+    CorsLayer::new()
+        .allow_origin(origins.collect::<Vec<_>>())
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::ACCEPT,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("last-event-id"),
+            gate::REQUEST_ID,
+        ])
+        .expose_headers([header::ETAG, header::AGE, header::RETRY_AFTER, gate::REQUEST_ID])
+        .max_age(access::PREFLIGHT_AGE)
 }

@@ -17,6 +17,11 @@ pub const API_KEY_VARIABLE: &str = "EVERCANDLE_API_KEY";
 pub struct ServerConfig {
     /// Address and port. Loopback: whoever wants to be reached from elsewhere says so.
     pub listen: SocketAddr,
+    /// Names by which the daemon is called besides `localhost` and addresses, such as a proxy's in front of it. A daemon on
+    /// loopback answers to no other; elsewhere, names are checked once there is one here.
+    pub hosts: Vec<String>,
+    /// Sites whose pages may read answers in a browser, such as `https://example.com`.
+    pub allow_origins: Vec<String>,
     /// Connections open at once; further ones are answered 503 and closed.
     pub connections_max: usize,
     /// Requests being answered at once; further ones are answered 503. Health is exempt.
@@ -49,6 +54,8 @@ impl Default for ServerConfig {
     fn default() -> ServerConfig {
         ServerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            hosts: Vec::new(),
+            allow_origins: Vec::new(),
             connections_max: 1_024,
             requests_max: 128,
             header_timeout_ms: 10_000,
@@ -83,6 +90,26 @@ impl ServerConfig {
         ] {
             if value == 0 {
                 return Err(ConfigError(format!("server.{name} = 0: expected at least 1")));
+            }
+        }
+        for host in &self.hosts {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+            if host.is_empty() || !host.bytes().all(is_name) {
+                return Err(ConfigError(format!(
+                    "server.hosts: {host:?} is not a host's name: expected one without scheme, port or path, such as \
+                     data.example.com"
+                )));
+            }
+        }
+        for origin in &self.allow_origins {
+            let rest = origin
+                .strip_prefix("https://")
+                .or_else(|| origin.strip_prefix("http://"));
+            if !rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '*', ' ', '@'])) {
+                return Err(ConfigError(format!(
+                    "server.allow_origins: {origin:?} is not an origin: expected scheme, host and port without a path, such as \
+                     https://example.com"
+                )));
             }
         }
         Ok(())

@@ -1,0 +1,191 @@
+//! How much is done at once, and for how long.
+//!
+//! Whatever is beyond a limit is refused at once, with a time to come back: a queue would only make everybody late. An
+//! answer counts until its last byte is handed to the connection, since until then it holds memory.
+//!
+//! Event streams last for hours and do little, so they are counted on their own; see [`Limits::stream`]. Health and
+//! metrics are never refused: who looks at a daemon that has too much to do must see that, not another refusal.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use evercandle::config::ServerConfig;
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::metrics;
+use crate::problem::Problem;
+
+/// Bytes of a request's target. A thousand symbols fit.
+const TARGET_BYTES_MAX: usize = 16 * 1024;
+
+/// What is being done, and how much that may be.
+pub(crate) struct Limits {
+    requests: Arc<Semaphore>,
+    requests_max: usize,
+    streams: Arc<Semaphore>,
+    streams_max: usize,
+    body_bytes_max: usize,
+    body_patience: Duration,
+    patience: Duration,
+}
+
+impl Limits {
+    pub(crate) fn new(config: &ServerConfig) -> Limits {
+        Limits {
+            requests: Arc::new(Semaphore::new(config.requests_max)),
+            requests_max: config.requests_max,
+            streams: Arc::new(Semaphore::new(config.streams_max)),
+            streams_max: config.streams_max,
+            body_bytes_max: config.body_bytes_max,
+            body_patience: Duration::from_millis(config.body_timeout_ms),
+            patience: Duration::from_millis(config.request_timeout_ms),
+        }
+    }
+
+    /// By when an answer must have begun.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// One more request is being answered, until the value is dropped.
+    pub(crate) fn request(&self) -> Result<Permit, Problem> {
+        permit(&self.requests).ok_or_else(|| {
+            metrics::shed("requests");
+            Problem::overloaded(format!(
+                "{} requests are being answered, as many as server.requests_max allows; ask again in a moment",
+                self.requests_max
+            ))
+        })
+    }
+
+    /// One more event stream is open, until the value is dropped.
+    #[allow(dead_code, reason = "for the event streams")]
+    pub(crate) fn stream(&self) -> Result<Permit, Problem> {
+        permit(&self.streams).ok_or_else(|| {
+            metrics::shed("streams");
+            Problem::overloaded(format!(
+                "{} event streams are open, as many as server.streams_max allows; one stream can follow many symbols",
+                self.streams_max
+            ))
+            .retry_after(Duration::from_secs(10))
+        })
+    }
+
+    /// No target is longer than a question can be.
+    pub(crate) fn check_target(request: &Request<Body>) -> Result<(), Problem> {
+        let bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if bytes <= TARGET_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::URI_TOO_LONG,
+            "target-too-long",
+            "The address is too long",
+            format!("path and query have {bytes} bytes; at most {TARGET_BYTES_MAX} are read"),
+        ))
+    }
+
+    /// The request with all of its body, which must be small and must not trickle. A handler never waits for a caller.
+    pub(crate) async fn read_body(&self, request: Request<Body>) -> Result<Request<Body>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(request);
+        }
+        let too_large = || {
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The request's body is too large",
+                format!("at most {} bytes are read (server.body_bytes_max)", self.body_bytes_max),
+            )
+            .header(header::CONNECTION, HeaderValue::from_static("close"))
+        };
+        let announced = request.body().size_hint().lower();
+        if (self.body_bytes_max as u64) < announced {
+            return Err(too_large());
+        }
+        let (parts, body) = request.into_parts();
+        let reading = Limited::new(body, self.body_bytes_max).collect();
+        match tokio::time::timeout(self.body_patience, reading).await {
+            Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(
+                Problem::bad_request("the request's body broke off, or its chunks are malformed")
+                    .header(header::CONNECTION, HeaderValue::from_static("close")),
+            ),
+            Err(_) => Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body-too-slow",
+                "The request's body took too long",
+                format!(
+                    "it must arrive within {} ms (server.body_timeout_ms)",
+                    self.body_patience.as_millis()
+                ),
+            )
+            .header(header::CONNECTION, HeaderValue::from_static("close"))),
+        }
+    }
+
+    /// What is said when an answer has not begun in time.
+    pub(crate) fn too_late(&self) -> Problem {
+        Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "too-late",
+            "The answer took too long",
+            format!(
+                "it had not begun after {} ms (server.request_timeout_ms); a shorter range, or completeness=best_effort, is \
+                 answered sooner",
+                self.patience.as_millis()
+            ),
+        )
+        .retry_after(Duration::from_secs(5))
+    }
+}
+
+/// A place among those who are served.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _held: OwnedSemaphorePermit,
+}
+
+fn permit(semaphore: &Arc<Semaphore>) -> Option<Permit> {
+    let held = Arc::clone(semaphore).try_acquire_owned().ok()?;
+    Some(Permit { _held: held })
+}
+
+/// The response, which keeps its place until its body ends.
+pub(crate) fn held(response: Response, permit: Permit) -> Response {
+    response.map(|body| Body::new(Held { body, _permit: permit }))
+}
+
+struct Held {
+    body: Body,
+    _permit: Permit,
+}
+
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
