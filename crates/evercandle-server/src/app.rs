@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::cache_figures::CacheFigures;
 use crate::limits::Limits;
+use crate::routes::admin::CacheVerification;
 use crate::server::Secrets;
 
 /// Shared by all routes. Cheap to clone.
@@ -23,6 +24,7 @@ struct Inner {
     client: Client,
     access: Access,
     limits: Limits,
+    verification: CacheVerification,
     started: Instant,
     /// Cancelled when the daemon was told to stop.
     stopping: CancellationToken,
@@ -35,6 +37,7 @@ impl App {
         App(Arc::new(Inner {
             access: Access::new(secrets, config, listening),
             limits: Limits::new(config),
+            verification: CacheVerification::new(),
             started: client.clock().instant(),
             figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
             client,
@@ -58,6 +61,11 @@ impl App {
     /// How much is done at once.
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The verification of the cache that an administrator asked for.
+    pub(crate) fn verification(&self) -> &CacheVerification {
+        &self.0.verification
     }
 
     /// Cancelled when the daemon is told to stop: from then on nothing long is begun, and what is endless ends.

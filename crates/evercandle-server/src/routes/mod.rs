@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::{access, gate};
 
+pub(crate) mod admin;
 mod health;
 mod metrics;
 
@@ -18,6 +19,7 @@ pub(crate) fn all(app: App) -> Router {
     let (router, _document) = OpenApiRouter::new()
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(admin::routes())
         .split_for_parts();
     router
         .layer(middleware::from_fn_with_state(app.clone(), gate::pass))

@@ -4,4 +4,6 @@
 
 mod support;
 
+mod administration;
+
 mod patience;
