@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::cache_figures::CacheFigures;
+use crate::feed::Feed;
 use crate::limits::Limits;
 use crate::routes::admin::CacheVerification;
 use crate::server::Secrets;
@@ -29,19 +30,22 @@ struct Inner {
     /// Cancelled when the daemon was told to stop.
     stopping: CancellationToken,
     figures: CacheFigures,
+    feed: Feed,
 }
 
 impl App {
     pub(crate) fn new(client: Client, secrets: &Secrets, listening: SocketAddr) -> App {
         let config = &client.config().server;
+        let stopping = CancellationToken::new();
         App(Arc::new(Inner {
             access: Access::new(secrets, config, listening),
             limits: Limits::new(config),
             verification: CacheVerification::new(),
             started: client.clock().instant(),
             figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
+            feed: Feed::new(client.clone(), stopping.clone()),
             client,
-            stopping: CancellationToken::new(),
+            stopping,
         }))
     }
 
@@ -76,6 +80,11 @@ impl App {
     /// How full the cache is.
     pub(crate) fn figures(&self) -> &CacheFigures {
         &self.0.figures
+    }
+
+    /// What event streams are fed with.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// How long the daemon has been there.

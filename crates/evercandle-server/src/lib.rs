@@ -25,6 +25,8 @@ mod problem;
 
 mod wire;
 
+mod feed;
+
 mod cache_figures;
 
 mod metrics;

@@ -138,7 +138,6 @@ pub(crate) fn connection() -> Level {
 }
 
 /// An event stream is open until this goes.
-#[allow(dead_code, reason = "for the event streams")]
 pub(crate) fn stream() -> Level {
     Level::up(STREAMS)
 }

@@ -79,9 +79,11 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let config = self.app.config().clone();
         let stopping = self.app.stopping().clone();
+        let feed = self.app.feed().clone();
         let serve = listener::serve(self.listener, routes::all(self.app), &config, stopping.clone());
         // Ends with what it was spawned for, however that ends.
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
+        let _feed = AbortOnDropHandle::new(tokio::spawn(async move { feed.run().await }));
         let told = async {
             stop.await;
             tracing::info!("stopping: answers under way may end");

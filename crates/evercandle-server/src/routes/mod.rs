@@ -13,6 +13,7 @@ use crate::{access, gate};
 pub(crate) mod admin;
 mod health;
 mod metrics;
+mod stream;
 
 /// All routes, with what belongs around every one of them.
 pub(crate) fn all(app: App) -> Router {
@@ -20,6 +21,7 @@ pub(crate) fn all(app: App) -> Router {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(admin::routes())
+        .merge(stream::routes())
         .split_for_parts();
     router
         .layer(middleware::from_fn_with_state(app.clone(), gate::pass))

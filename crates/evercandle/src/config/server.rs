@@ -48,6 +48,8 @@ pub struct ServerConfig {
     pub stream_series_max: usize,
     /// Between two looks at the prices that event streams follow.
     pub stream_prices_ms: u64,
+    /// On an event stream where nothing happens, a comment is sent this often, so that nobody takes it for dead.
+    pub stream_heartbeat_ms: u64,
 }
 
 impl Default for ServerConfig {
@@ -71,6 +73,7 @@ impl Default for ServerConfig {
             streams_max: 128,
             stream_series_max: 256,
             stream_prices_ms: 2_000,
+            stream_heartbeat_ms: 15_000,
         }
     }
 }
@@ -87,6 +90,7 @@ impl ServerConfig {
             ("rows_max", self.rows_max),
             ("symbols_max", self.symbols_max as u64),
             ("stream_prices_ms", self.stream_prices_ms),
+            ("stream_heartbeat_ms", self.stream_heartbeat_ms),
         ] {
             if value == 0 {
                 return Err(ConfigError(format!("server.{name} = 0: expected at least 1")));

@@ -1,0 +1,187 @@
+//! Closed candles of one series: every one exactly once, in order, as soon as its values are final.
+//!
+//! Shortly after each close everything that closed since the last candle told is asked for, and told up to the first
+//! slot that is missing but may still come. There it waits: a candle that was told too early could not be told before the
+//! one it came after. Slots that the exchange has nothing for are told as gaps; so are those that were missed for longer
+//! than one question can make up for, because a feed is about now, and history has its own door.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evercandle::{Answer, Completeness, Error, Grid, Request, Series, TimeRange, Timestamp};
+
+use super::{Inner, Topic};
+use crate::wire::event;
+
+/// Slots that are made up for after an absence: what one question to REST fetches.
+const CATCH_UP: u32 = 500;
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The first pause after a question that did not bring what it should, doubled each time…
+const PAUSE: Duration = Duration::from_secs(1);
+/// …up to this. A resting upstream is not sent anything, so that asking often costs nothing.
+const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// The wall clock may be set while we wait, so it is looked at this often.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often a slot may be found missing between candles that came before it is given up.
+const DOUBTS: u32 = 5;
+
+/// Tells of a series, for ever.
+pub(super) async fn follow(inner: Arc<Inner>, series: Series) {
+    let (client, clock) = (inner.client.clone(), inner.client.clock().clone());
+    let settle = i64::try_from(client.config().engine.settle_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let settled = || clock.now().plus(-settle);
+    let mut teller = Teller::new(&series, settled());
+    let mut pause = PAUSE;
+    loop {
+        while let wait @ 1.. = teller.due().since(settled()) {
+            clock.sleep(Duration::from_micros(wait.unsigned_abs()).min(LOOK)).await;
+        }
+        let until = teller.grid.floor(settled());
+        if let Some(skipped) = teller.skip_to_the_last(until) {
+            inner.publish(topic(&series), "gap", &event::skipped(&series, skipped, CATCH_UP));
+        }
+        let wanted = TimeRange::clamped(teller.next, until);
+        let request = Request {
+            completeness: Completeness::BestEffort,
+            deadline: Some(PATIENCE),
+            ..Request::new(series.clone(), wanted)
+        };
+        let answer = match client.get_data(request).await {
+            Ok(answer) => Ok(answer),
+            Err(Error::Incomplete(answer) | Error::Unavailable(answer)) => Ok(*answer),
+            Err(error) => Err(error),
+        };
+        let before = teller.next;
+        let stuck = match &answer {
+            Ok(answer) => {
+                for told in teller.tell(answer, until) {
+                    match told {
+                        Told::Candle(at) => {
+                            inner.publish_latest(topic(&series), "candle", event::candle(answer, at));
+                        }
+                        Told::Gap(gap) => inner.publish(topic(&series), "gap", &event::gap(answer, &answer.gaps[gap])),
+                    }
+                }
+                teller.next < until
+            }
+            Err(error) => {
+                tracing::debug!(%series, %error, "a followed series could not be asked for");
+                true
+            }
+        };
+        if !stuck || before < teller.next {
+            pause = PAUSE;
+        }
+        if stuck {
+            tokio::select! {
+                () = clock.sleep(pause) => {}
+                () = inner.recovered.notified() => {}
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+fn topic(series: &Series) -> Topic {
+    Topic::Candles(series.clone())
+}
+
+/// Where a row is: which batch, and which row of it.
+pub(crate) type At = (usize, usize);
+
+/// What is to be told, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Candle(At),
+    /// Which of the answer's gaps.
+    Gap(usize),
+}
+
+/// How far a series was told. Pure.
+struct Teller {
+    grid: Grid,
+    /// The first slot that was not told yet.
+    next: Timestamp,
+    /// How often `next` was found missing although later candles came.
+    doubts: u32,
+}
+
+impl Teller {
+    /// From the slot that is open at `settled` on.
+    fn new(series: &Series, settled: Timestamp) -> Teller {
+        let grid = Grid::new(series.interval(), None);
+        Teller {
+            grid,
+            next: grid.floor(settled),
+            doubts: 0,
+        }
+    }
+
+    /// When the next slot's values are final, but for the time that takes to settle.
+    fn due(&self) -> Timestamp {
+        self.grid.next(self.next)
+    }
+
+    /// Leaves out what is too much to make up for; says what, if anything.
+    fn skip_to_the_last(&mut self, until: Timestamp) -> Option<TimeRange> {
+        let behind = self.grid.count(TimeRange::clamped(self.next, until));
+        let surplus = u32::try_from(behind).unwrap_or(u32::MAX).saturating_sub(CATCH_UP);
+        if surplus == 0 {
+            return None;
+        }
+        let resumes = self.grid.advance(self.next, surplus);
+        let skipped = TimeRange::clamped(self.next, resumes);
+        (self.next, self.doubts) = (resumes, 0);
+        Some(skipped)
+    }
+
+    /// What an answer has to tell, up to the first slot that may still come.
+    fn tell(&mut self, answer: &Answer, until: Timestamp) -> Vec<Told> {
+        // The exchange's own grid, once it is known: some intervals have no natural beginning.
+        self.grid = answer.grid;
+        let mut pieces: Vec<(Timestamp, Told)> = Vec::new();
+        for (batch, rows) in answer.batches.iter().enumerate() {
+            let opens = rows.open_times().iter().enumerate();
+            pieces.extend(opens.map(|(row, open)| (Timestamp::from_micros(*open), Told::Candle((batch, row)))));
+        }
+        let gaps = answer.gaps.iter().enumerate();
+        pieces.extend(gaps.map(|(index, gap)| (gap.range.start(), Told::Gap(index))));
+        pieces.sort_by_key(|(start, _)| *start);
+        let last_candle = pieces
+            .iter()
+            .rev()
+            .find(|(_, told)| matches!(told, Told::Candle(_)))
+            .map(|(open, _)| *open);
+        let mut told = Vec::new();
+        for (start, piece) in pieces {
+            let end = match piece {
+                Told::Candle(_) => self.grid.next(self.grid.floor(start)),
+                Told::Gap(index) => answer.gaps[index].range.end().min(until),
+            };
+            if until <= start || end <= self.next {
+                continue;
+            }
+            if let Told::Gap(index) = piece
+                && may_still_come(&answer.gaps[index].reason)
+            {
+                let later_ones_came = last_candle.is_some_and(|last| end <= last);
+                self.doubts += u32::from(later_ones_came);
+                if self.doubts < DOUBTS {
+                    break;
+                }
+            }
+            told.push(piece);
+            (self.next, self.doubts) = (end, 0);
+        }
+        told
+    }
+}
+
+fn may_still_come(reason: &evercandle::GapReason) -> bool {
+    use evercandle::GapReason::{AbsentUpstream, BeforeListing, NoUpstreamLeft, NotYetClosed, VenueHalt};
+    match reason {
+        NoUpstreamLeft(_) | NotYetClosed => true,
+        BeforeListing | VenueHalt | AbsentUpstream => false,
+    }
+}

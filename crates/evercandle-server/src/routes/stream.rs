@@ -1,0 +1,286 @@
+//! `/v1/stream`: what happens, as it happens, by server-sent events.
+//!
+//! A stream begins with a `snapshot` of what is known now, then tells what changes. Every event has an id; a listener
+//! that lost the connection shows the last one it saw and goes on after it. Where that cannot be done, a `reset` says
+//! since when something may be missing and where to ask for it, and a new snapshot follows. A stream never fills up: a
+//! listener that does not keep up is told so by an `end`, and may come back. An `end` also comes when the daemon stops.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use evercandle::{Interval, Market, Series, Symbol};
+use futures::Stream;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::feed::{Event, EventId, Full, Listening, Lost, Topic};
+use crate::problem::Problem;
+use crate::wire::{event, schedule};
+
+/// How long a listener should wait before it comes back.
+const RETRY: Duration = Duration::from_secs(2);
+/// The header by which a listener says where it was.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(stream))
+}
+
+/// What is to be listened to.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// Instruments, separated by commas: `BTCUSDT,ETHUSDT`. Needed for candles and prices.
+    symbols: Option<String>,
+    /// Of the candles; several are separated by commas. Default `1m`.
+    interval: Option<String>,
+    /// `spot`, `um`, `cm`; default: as the symbol says, else spot.
+    market: Option<String>,
+    /// Some of `candle`, `price`, `provider`, `run`, separated by commas. Default: all that the symbols allow.
+    events: Option<String>,
+    /// The last event seen, for those who cannot send the header `Last-Event-ID`.
+    last_event_id: Option<String>,
+}
+
+/// What happens, as it happens: closed candles, prices, changes of upstreams, refreshes.
+///
+/// Events: `snapshot` (what is known now: `providers`, `prices`, `candles`, `runs`), `candle`, `gap` (slots without
+/// a candle), `price`, `provider`, `run`, `reset` (something may have been missed), `end` (come back with the last id).
+#[utoipa::path(
+    get, path = "/v1/stream", tag = "data",
+    params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "the last event seen")),
+    responses(
+        (status = 200, description = "events, without end", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "the question makes no sense", content_type = "application/problem+json"),
+        (status = 503, description = "too many streams are open", content_type = "application/problem+json"),
+    )
+)]
+async fn stream(State(app): State<App>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Result<Response, Problem> {
+    let topics = wanted.topics(app.config().symbols_max)?;
+    let shown = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+    // What a browser shows by itself is newer than what the page was loaded with.
+    let shown = shown.or(wanted.last_event_id.as_deref()).filter(|id| !id.is_empty());
+    let id = shown.map(EventId::parse);
+    let listening = app
+        .feed()
+        .listen(topics, id.as_ref().and_then(Option::as_ref))
+        .map_err(refused)?;
+    let beginning = beginning(&app, &listening, id.as_ref());
+    let body = Body::from_stream(told(app, listening, beginning));
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+        // Proxies that gather an answer before they pass it on must not gather this one.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, body).into_response())
+}
+
+fn refused(full: Full) -> Problem {
+    match full {
+        Full::Streams(max) => Problem::overloaded(format!(
+            "{max} event streams are open, which is the most (server.streams_max); try again when one has ended"
+        )),
+        Full::Followed(max) => Problem::overloaded(format!(
+            "{max} series or instruments are followed, which is the most (server.stream_series_max); ask for fewer"
+        )),
+        Full::Stopping => Problem::overloaded("the daemon was told to stop; ask again when it is back"),
+    }
+}
+
+impl Wanted {
+    fn topics(&self, symbols_max: usize) -> Result<HashSet<Topic>, Problem> {
+        let symbols = list(self.symbols.as_deref());
+        if symbols_max < symbols.len() {
+            let (found, max) = (symbols.len(), symbols_max);
+            return Err(Problem::bad_request(format!(
+                "symbols: {found} are too many: expected at most {max}"
+            )));
+        }
+        let market = self.market.as_deref().map(str::parse::<Market>).transpose();
+        let market = market.map_err(|error| Problem::bad_request(format!("market: {error}")))?;
+        let mut intervals = list(self.interval.as_deref());
+        if intervals.is_empty() {
+            intervals.push("1m");
+        }
+        let intervals: Result<Vec<Interval>, _> = intervals.into_iter().map(str::parse).collect();
+        let intervals = intervals.map_err(|error| Problem::bad_request(format!("interval: {error}")))?;
+        let named = list(self.events.as_deref());
+        let kinds: Vec<&str> = match (named.is_empty(), symbols.is_empty()) {
+            (false, _) => named,
+            (true, false) => vec!["candle", "price", "provider", "run"],
+            (true, true) => vec!["provider", "run"],
+        };
+        let instruments: Result<Vec<(Market, Symbol)>, _> =
+            symbols.iter().map(|symbol| Symbol::parse(symbol, market)).collect();
+        let instruments = instruments.map_err(|error| Problem::bad_request(format!("symbols: {error}")))?;
+        let mut topics = HashSet::new();
+        for kind in kinds {
+            match kind {
+                "candle" | "price" if instruments.is_empty() => {
+                    return Err(Problem::bad_request(format!(
+                        "events: {kind} needs symbols, such as symbols=BTCUSDT,ETHUSDT"
+                    )));
+                }
+                "candle" => {
+                    for (market, symbol) in &instruments {
+                        for interval in &intervals {
+                            let series = Series::new(*market, symbol.clone(), *interval);
+                            let series = series.map_err(|error| Problem::bad_request(error.to_string()))?;
+                            topics.insert(Topic::Candles(series));
+                        }
+                    }
+                }
+                "price" => {
+                    let topic = |(market, symbol): &(Market, Symbol)| Topic::Price(*market, symbol.clone());
+                    topics.extend(instruments.iter().map(topic));
+                }
+                "provider" => {
+                    topics.insert(Topic::Providers);
+                }
+                "run" => {
+                    topics.insert(Topic::Runs);
+                }
+                other => {
+                    let other: String = other.chars().take(80).collect();
+                    return Err(Problem::bad_request(format!(
+                        "events: {other:?} is unknown: expected some of candle, price, provider, run"
+                    )));
+                }
+            }
+        }
+        Ok(topics)
+    }
+}
+
+fn list(text: Option<&str>) -> Vec<&str> {
+    let items = text.into_iter().flat_map(|text| text.split(','));
+    items.map(str::trim).filter(|item| !item.is_empty()).collect()
+}
+
+/// How a stream begins: what was missed, or what is known now.
+fn beginning(app: &App, listening: &Listening, id: Option<&Option<EventId>>) -> String {
+    let mut text = format!("retry: {}\n\n", RETRY.as_millis());
+    let joined = &listening.joined;
+    let lost = match id {
+        None => None,
+        // What was never an id of ours.
+        Some(None) => Some(Lost::Stranger),
+        Some(Some(_)) => joined.lost,
+    };
+    if let (Some(_), None) = (id, lost) {
+        for event in &joined.missed {
+            push(&mut text, listening, event);
+        }
+        return text;
+    }
+    let here = listening.id(joined.place);
+    if let Some(lost) = lost {
+        let since = id.and_then(Option::as_ref).map(|id| id.place().time().to_string());
+        let reset = serde_json::json!({
+            "reason": match lost {
+                Lost::Stranger => "unknown_id",
+                Lost::TooOld => "too_old",
+                Lost::NotFollowed => "not_followed",
+            },
+            "what": match lost {
+                Lost::Stranger => "this id is not of this daemon, which may have been restarted",
+                Lost::TooOld => "what came after this id is no longer kept",
+                Lost::NotFollowed => "some of this was not looked at meanwhile, because nobody listened",
+            },
+            "missing_since": since,
+            "at": app.client().clock().now().to_string(),
+            "do": "ask /v1/klines for candles since then; everything else is in the snapshot that follows",
+        });
+        text += &format!("event: reset\nid: {here}\ndata: {reset}\n\n");
+    }
+    text += &format!("event: snapshot\nid: {here}\ndata: {}\n\n", snapshot(app, listening));
+    text
+}
+
+/// What is known now of what a stream is about.
+fn snapshot(app: &App, listening: &Listening) -> String {
+    let list = |items: Vec<String>| format!("[{}]", items.join(","));
+    let (candles, prices) = listening.latest();
+    let health = app.client().health();
+    let providers = match listening.hears(&Topic::Providers) {
+        true => health
+            .upstreams
+            .iter()
+            .map(|upstream| event::provider(upstream, None))
+            .collect(),
+        false => Vec::new(),
+    };
+    let runs = match listening.hears(&Topic::Runs) {
+        true => app.schedule().jobs,
+        false => Vec::new(),
+    };
+    let runs = runs.iter().filter_map(|job| job.last_run.as_deref());
+    let runs = runs.map(|run| event::line(&schedule::run(run))).collect();
+    format!(
+        "{{\"at\":\"{}\",\"providers\":{},\"prices\":{},\"candles\":{},\"runs\":{}}}",
+        health.at,
+        list(providers),
+        list(prices),
+        list(candles),
+        list(runs)
+    )
+}
+
+fn push(text: &mut String, listening: &Listening, event: &Event) {
+    let id = listening.id(event.place);
+    *text += &format!("event: {}\nid: {id}\ndata: {}\n\n", event.kind, event.data);
+}
+
+/// The stream's bytes, until the daemon stops or the listener is too slow.
+fn told(app: App, listening: Listening, beginning: String) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let heartbeat = Duration::from_millis(app.config().stream_heartbeat_ms);
+    let stopping = app.stopping().clone();
+    let state = (listening, Some(beginning), false);
+    futures::stream::unfold(state, move |(mut listening, beginning, ended)| {
+        let stopping = stopping.clone();
+        async move {
+            if ended {
+                return None;
+            }
+            if let Some(text) = beginning {
+                return Some((Ok(Bytes::from(text)), (listening, None, false)));
+            }
+            let (text, ended) = tokio::select! {
+                biased;
+                () = stopping.cancelled() => (end("stopping", "the daemon was told to stop"), true),
+                event = listening.joined.events.recv() => match event {
+                    Some(event) => {
+                        let mut text = String::new();
+                        push(&mut text, &listening, &event);
+                        (text, false)
+                    }
+                    None => (end("too_slow", "events came faster than they were read"), true),
+                },
+                () = tokio::time::sleep(heartbeat) => (":\n\n".to_owned(), false),
+            };
+            Some((Ok(Bytes::from(text)), (listening, None, ended)))
+        }
+    })
+}
+
+/// The last event of a stream. It has no id, so that the listener comes back with that of the last one it saw.
+fn end(reason: &str, what: &str) -> String {
+    let data = serde_json::json!({
+        "reason": reason,
+        "what": what,
+        "do": "come back with the id of the last event",
+    });
+    format!("event: end\ndata: {data}\n\n")
+}
