@@ -6,8 +6,8 @@ use evercandle::model::builder::{BatchBuilder, Row};
 use evercandle::model::decimals::Printed;
 use evercandle::{
     Answer, Attempt, Batch, CircuitState, DayStatistics, Decimal, Gap, GapReason, Grid, Health, Interval, Latency,
-    Market, Measure, Nature, Origin, Outcome, Price, PriceState, ProviderName, QuotaUse, Reading, Segment, Sentiment,
-    SentimentState, Series, Status, Symbol, TimeRange, Timestamp, UpstreamHealth, Verification, Via,
+    Market, Measure, Nature, Origin, Outcome, Price, PriceState, Probe, ProviderName, QuotaUse, Reading, Segment,
+    Sentiment, SentimentState, Series, Status, Symbol, TimeRange, Timestamp, UpstreamHealth, Verification, Via,
 };
 
 use crate::args::Global;
@@ -169,7 +169,7 @@ pub(crate) fn prices() -> Vec<Price> {
                 "BTCUSDT",
                 "61250.5",
                 Nature::Substitute(bitcoin.to_owned()),
-                PriceState::Live,
+                PriceState::Substitute,
                 45,
             )
         },
@@ -239,6 +239,7 @@ pub(crate) fn health() -> Health {
         provider: ProviderName::new(name),
         serves,
         status: Status::Ok,
+        status_since: now.plus(-3_600_000_000),
         state: CircuitState::Closed,
         circuit_open: false,
         forced: false,
@@ -258,13 +259,14 @@ pub(crate) fn health() -> Health {
         quota: None,
     };
     let ago = |seconds: i64| now.plus(-seconds * 1_000_000);
+    let probe = |result| Probe { at: ago(2), result };
     Health {
         at: now,
         upstreams: vec![
             UpstreamHealth {
                 success_count: 12,
                 last_success_at: Some(ago(2)),
-                last_probe: Some((ago(2), "answered".to_owned())),
+                last_probe: Some(probe(Ok(()))),
                 last_error: Some((ago(600), "connection refused".to_owned())),
                 latency: Some(Latency {
                     calls: 12,
@@ -284,7 +286,7 @@ pub(crate) fn health() -> Health {
                 status: Status::Degraded,
                 failure_count: 1,
                 answered_last: Some(false),
-                last_probe: Some((ago(2), "no answer within 3000 ms".to_owned())),
+                last_probe: Some(probe(Err("no answer within 3000 ms".to_owned()))),
                 ..well("binance-vision", vec!["klines"])
             },
             UpstreamHealth {

@@ -27,6 +27,8 @@ pub struct UpstreamHealth {
     pub serves: Vec<&'static str>,
     /// All of the below in one word.
     pub status: Status,
+    /// Since when the status is what it is; when the client was made, if it was so before.
+    pub status_since: Timestamp,
     /// The breaker's state: `closed`, `open`, `half_open`.
     pub state: CircuitState,
     /// Whether the breaker keeps calls back, or lets them through one by one.
@@ -55,12 +57,36 @@ pub struct UpstreamHealth {
     pub last_error: Option<(Timestamp, String)>,
     /// When it last answered.
     pub last_success_at: Option<Timestamp>,
-    /// When it was last probed, and what came of it.
-    pub last_probe: Option<(Timestamp, String)>,
+    /// Its last probe.
+    pub last_probe: Option<Probe>,
     /// How long its last answers and failures took.
     pub latency: Option<Latency>,
     /// What was used of its limit in this minute.
     pub quota: Option<QuotaUse>,
+}
+
+/// A look at whether an upstream answers at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// When it ended; UTC.
+    pub at: Timestamp,
+    /// What is wrong, if it was not answered.
+    pub result: Result<(), String>,
+}
+
+impl Probe {
+    /// Whether it was answered.
+    pub fn is_answered(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    /// What came of it, in words: `answered`, or what is wrong.
+    pub fn what(&self) -> &str {
+        match &self.result {
+            Ok(()) => "answered",
+            Err(why) => why,
+        }
+    }
 }
 
 /// What can be done to a breaker by hand.

@@ -76,7 +76,7 @@ pub use client::Client;
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use error::Error;
-pub use health::{CircuitState, Control, Health, Latency, QuotaUse, Status, UpstreamHealth};
+pub use health::{CircuitState, Control, Health, Latency, Probe, QuotaUse, Status, UpstreamHealth};
 pub use model::batch::{Batch, Oddity, OddityKind};
 pub use model::interval::{Grid, Interval};
 pub use model::range::{RangeSet, TimeRange, Timestamp};
@@ -84,7 +84,7 @@ pub use model::series::{Exchange, Market, Series, VolumeUnit};
 pub use model::symbol::Symbol;
 pub use price::{DayStatistics, Decimal, MissingPrice, Nature, Price, PriceRequest, PriceState, Prices, Substitutes};
 pub use request::{Completeness, Forming, Priority, Request, Sources};
-
+pub use schedule::Scheduler;
 pub use sentiment::{Measure, Reading, Secondary, Sentiment, SentimentAnswer, SentimentRequest, SentimentState};
 
 /// The README's examples are compiled too.

@@ -128,7 +128,7 @@ pub struct Price {
 impl Price {
     /// Whether this is the exchange's own price, of a market that trades, as of now.
     pub fn is_live(&self) -> bool {
-        self.state == PriceState::Live && self.nature == Nature::Exchange
+        self.state == PriceState::Live
     }
 }
 
@@ -144,8 +144,10 @@ pub enum Nature {
 /// How current a price is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PriceState {
-    /// The provider answered, the market trades, and the value is young.
+    /// The exchange answered, the market trades, and the value is young.
     Live,
+    /// Another provider answered, about another instrument, and its value is young: not the exchange's price.
+    Substitute,
     /// The provider answered, but its value is older than what counts as live: nothing was traded, or it lags.
     Stale,
     /// The provider answered that the market does not trade; its word for it.
@@ -155,10 +157,11 @@ pub enum PriceState {
 }
 
 impl PriceState {
-    /// A stable word for machines: `live`, `stale`, `halted`, `last_known`.
+    /// A stable word for machines: `live`, `substitute`, `stale`, `halted`, `last_known`.
     pub fn as_str(&self) -> &'static str {
         match self {
             PriceState::Live => "live",
+            PriceState::Substitute => "substitute",
             PriceState::Stale => "stale",
             PriceState::Halted(_) => "halted",
             PriceState::LastKnown => "last_known",

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::answer::{Attempt, Outcome, ProviderName};
+use crate::model::range::Timestamp;
 
 const FAILURES: &str = "qt_provider_failures_total";
 const SUCCESSES: &str = "qt_provider_success_total";
@@ -17,18 +18,32 @@ const LATENCY: &str = "qt_provider_latency_seconds";
 const SKIPPED: &str = "qt_provider_skipped_total";
 const PROBES: &str = "qt_provider_probe_total";
 const THROTTLED: &str = "qt_provider_throttled_total";
+const QUOTA_USED: &str = "qt_provider_quota_used_ratio";
 const COMMON_CAUSE: &str = "qt_common_cause_suspected";
 const CACHE_HITS: &str = "qt_cache_hits_total";
 const CACHE_READ: &str = "qt_cache_read_seconds";
 const CACHE_CORRUPTION: &str = "qt_cache_corruption_total";
 const CACHE_WRITE_ERRORS: &str = "qt_cache_write_errors_total";
+const CACHE_READONLY: &str = "qt_cache_readonly";
 const CACHE_RESTATED: &str = "qt_cache_restated_rows_total";
 const ARCHIVE_QUARANTINED: &str = "qt_archive_quarantined_total";
 const STALE_SERVED: &str = "qt_stale_served_total";
 const SUBSTITUTES_SERVED: &str = "qt_substitutes_served_total";
+const SCHEDULER_RUNNING: &str = "qt_scheduler_running";
+const SCHEDULER_RUNS: &str = "qt_scheduler_runs_total";
+const SCHEDULER_DURATION: &str = "qt_scheduler_run_duration_seconds";
+const SCHEDULER_COMPLETED: &str = "qt_scheduler_last_completed_timestamp_seconds";
+const SCHEDULER_PERIOD: &str = "qt_scheduler_period_seconds";
+const SCHEDULER_WATCHES: &str = "qt_scheduler_watches";
+const SCHEDULER_RESTING: &str = "qt_scheduler_watches_resting";
+const SCHEDULER_FAILURES: &str = "qt_scheduler_watch_failures_total";
+const SCHEDULER_SKIPPED: &str = "qt_scheduler_skipped_ticks_total";
 
 /// A breaker's states, as the `state` label of `qt_provider_state` says them.
 const STATES: [&str; 3] = ["closed", "open", "half_open"];
+
+/// What runs come to, as the `status` label of `qt_scheduler_runs_total` says it.
+const RUN_STATUSES: [&str; 3] = ["ok", "degraded", "failed"];
 
 /// Tells the recorder what every metric means, and begins the series of `providers` at zero, so that "nothing happened
 /// yet" differs from "nobody is counting".
@@ -59,6 +74,11 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
     );
     counter!(THROTTLED, Unit::Count, "Times an upstream asked to be left alone.");
     gauge!(
+        QUOTA_USED,
+        Unit::Count,
+        "Share of an upstream's limit used in its present minute, when it was last looked at."
+    );
+    gauge!(
         COMMON_CAUSE,
         Unit::Count,
         "1 while most upstreams fail together, which points at our own line."
@@ -71,6 +91,7 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         "Stored files that were not what they said they were."
     );
     counter!(CACHE_WRITE_ERRORS, Unit::Count, "Writes to the cache that failed.");
+    gauge!(CACHE_READONLY, Unit::Count, "1 while the cache is not written, else 0.");
     counter!(
         CACHE_RESTATED,
         Unit::Count,
@@ -90,6 +111,39 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         SUBSTITUTES_SERVED,
         Unit::Count,
         "Values of another instrument or measure served, labelled."
+    );
+    gauge!(
+        SCHEDULER_RUNNING,
+        Unit::Count,
+        "1 while the scheduler's loop is alive, else 0."
+    );
+    counter!(
+        SCHEDULER_RUNS,
+        Unit::Count,
+        "Runs that completed, by kind and by what they came to."
+    );
+    histogram!(SCHEDULER_DURATION, Unit::Seconds, "How long runs took.");
+    gauge!(
+        SCHEDULER_COMPLETED,
+        Unit::Seconds,
+        "When the last run completed, in seconds since 1970; 0 before the first."
+    );
+    gauge!(
+        SCHEDULER_PERIOD,
+        Unit::Seconds,
+        "From the beginning of a run to that of the next."
+    );
+    gauge!(
+        SCHEDULER_WATCHES,
+        Unit::Count,
+        "Series or instruments that are watched."
+    );
+    gauge!(SCHEDULER_RESTING, Unit::Count, "Watches that rest because they failed.");
+    counter!(SCHEDULER_FAILURES, Unit::Count, "Times a watch could not be refreshed.");
+    counter!(
+        SCHEDULER_SKIPPED,
+        Unit::Count,
+        "Ticks that were skipped because the run before had not ended."
     );
     metrics::gauge!(COMMON_CAUSE).set(0.0);
     for provider in providers {
@@ -163,6 +217,11 @@ pub(crate) fn probed(provider: &ProviderName, failed: Option<&'static str>, took
     tracing::info!(upstream = %provider, result, took_ms = took.as_millis() as u64, "probe settled");
 }
 
+/// So much of a limit is used in the present minute.
+pub(crate) fn quota_used(group: &'static str, used: u32, limit: u32) {
+    metrics::gauge!(QUOTA_USED, "group" => group).set(f64::from(used) / f64::from(limit.max(1)));
+}
+
 /// An upstream asked to be left alone.
 pub(crate) fn quarantined(provider: &ProviderName, why: &str, wait: Duration) {
     tracing::warn!(upstream = %provider, why, wait_s = wait.as_secs(), "upstream quarantined");
@@ -210,6 +269,11 @@ pub(crate) fn cache_write_failed(kind: &str, error: &str) {
     tracing::warn!(kind, error, "cache write failed");
 }
 
+/// Whether writes to the local store are off.
+pub(crate) fn cache_readonly(readonly: bool) {
+    metrics::gauge!(CACHE_READONLY).set(if readonly { 1.0 } else { 0.0 });
+}
+
 /// Klines arrived for open times that were held already, with other values.
 pub(crate) fn cache_restated(rows: usize) {
     if rows > 0 {
@@ -222,4 +286,55 @@ pub(crate) fn cache_restated(rows: usize) {
 pub(crate) fn archive_quarantined(provider: &ProviderName, archive: &str, why: &str) {
     metrics::counter!(ARCHIVE_QUARANTINED, "provider" => provider.to_string()).increment(1);
     tracing::warn!(upstream = %provider, archive, why, "archive quarantined");
+}
+
+/// The scheduler's loop began or ended.
+pub(crate) fn scheduler_running(running: bool) {
+    metrics::gauge!(SCHEDULER_RUNNING).set(if running { 1.0 } else { 0.0 });
+}
+
+/// A kind of thing is watched. Begins its series at zero.
+pub(crate) fn scheduler_job(kind: &'static str, period: Duration, watches: usize) {
+    metrics::gauge!(SCHEDULER_PERIOD, "kind" => kind).set(period.as_secs_f64());
+    metrics::gauge!(SCHEDULER_WATCHES, "kind" => kind).set(watches as f64);
+    metrics::gauge!(SCHEDULER_RESTING, "kind" => kind).set(0.0);
+    metrics::gauge!(SCHEDULER_COMPLETED, "kind" => kind).set(0.0);
+    metrics::counter!(SCHEDULER_FAILURES, "kind" => kind).absolute(0);
+    metrics::counter!(SCHEDULER_SKIPPED, "kind" => kind).absolute(0);
+    for status in RUN_STATUSES {
+        metrics::counter!(SCHEDULER_RUNS, "kind" => kind, "status" => status).absolute(0);
+    }
+}
+
+/// A run of the scheduler, as it is told.
+pub(crate) struct ScheduledRun {
+    pub(crate) kind: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) took: Duration,
+    pub(crate) completed_at: Timestamp,
+    /// Watches that could not be refreshed.
+    pub(crate) failed: u64,
+    /// Watches that rest now.
+    pub(crate) resting: usize,
+}
+
+/// A run completed.
+pub(crate) fn scheduler_run(run: ScheduledRun) {
+    let ScheduledRun { kind, status, took, .. } = run;
+    metrics::counter!(SCHEDULER_RUNS, "kind" => kind, "status" => status).increment(1);
+    metrics::histogram!(SCHEDULER_DURATION, "kind" => kind).record(took.as_secs_f64());
+    metrics::gauge!(SCHEDULER_COMPLETED, "kind" => kind).set(run.completed_at.as_micros() as f64 / 1e6);
+    metrics::gauge!(SCHEDULER_RESTING, "kind" => kind).set(run.resting as f64);
+    metrics::counter!(SCHEDULER_FAILURES, "kind" => kind).increment(run.failed);
+    let (took_ms, failed, resting) = (took.as_millis() as u64, run.failed, run.resting);
+    match status {
+        "ok" => tracing::info!(kind, status, took_ms, failed, resting, "scheduled run completed"),
+        _ => tracing::warn!(kind, status, took_ms, failed, resting, "scheduled run completed"),
+    }
+}
+
+/// Ticks came while a run was under way.
+pub(crate) fn scheduler_skipped(kind: &'static str, ticks: u64) {
+    metrics::counter!(SCHEDULER_SKIPPED, "kind" => kind).increment(ticks);
+    tracing::warn!(kind, ticks, "scheduled ticks skipped: the run before has not ended");
 }

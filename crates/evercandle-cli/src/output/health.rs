@@ -1,6 +1,6 @@
 //! How every upstream is doing, for operators and for programs.
 
-use evercandle::{CircuitState, Health, Status, Timestamp, UpstreamHealth};
+use evercandle::{CircuitState, Health, Probe, Status, Timestamp, UpstreamHealth};
 use serde_json::{Value, json};
 
 use super::list::{Column, left, right, table, tinted};
@@ -103,7 +103,7 @@ fn row(upstream: &UpstreamHealth, now: Timestamp) -> Vec<String> {
         upstream.latency.map_or_else(none, |l| text::took(l.p50)),
         upstream.latency.map_or_else(none, |l| text::took(l.p99)),
         again.unwrap_or_else(none),
-        error(upstream).map_or_else(none, |(at, why)| format!("{} {why}", clock(*at))),
+        error(upstream).map_or_else(none, |(at, why)| format!("{} {why}", clock(at))),
     ]
 }
 
@@ -115,14 +115,12 @@ fn status(upstream: &UpstreamHealth) -> &'static str {
     }
 }
 
-/// What a probe that went well came to, in the library's word.
-const ANSWERED: &str = "answered";
-
 /// The newest thing that went wrong, in a call or in a probe: a failed probe is in no other column, a good one no error.
-fn error(upstream: &UpstreamHealth) -> Option<&(Timestamp, String)> {
-    let failed = |probe: &&(Timestamp, String)| !serves(upstream) && probe.1 != ANSWERED;
+fn error(upstream: &UpstreamHealth) -> Option<(Timestamp, &str)> {
+    let failed = |probe: &&Probe| !serves(upstream) && !probe.is_answered();
     let probe = upstream.last_probe.as_ref().filter(failed);
-    let call = upstream.last_error.as_ref();
+    let probe = probe.map(|probe| (probe.at, probe.what()));
+    let call = upstream.last_error.as_ref().map(|(at, what)| (*at, what.as_str()));
     match (call, probe) {
         (Some(call), Some(probe)) if call.0 > probe.0 => Some(call),
         (call, probe) => probe.or(call),
@@ -146,10 +144,7 @@ pub(crate) fn object(health: &Health) -> Value {
 
 fn upstream(one: &UpstreamHealth) -> Value {
     let time = |at: Option<Timestamp>| at.map(|t| t.to_string());
-    let told = |told: &Option<(Timestamp, String)>| {
-        let told = told.as_ref();
-        told.map(|(at, what)| json!({"at": at.to_string(), "what": what}))
-    };
+    let told = |at: Timestamp, what: &str| json!({"at": at.to_string(), "what": what});
     json!({
         "name": one.provider.as_str(),
         "serves": one.serves,
@@ -164,9 +159,9 @@ fn upstream(one: &UpstreamHealth) -> Value {
         "cooldown_seconds": one.cooldown.map(super::seconds),
         "retry_at": time(one.retry_at),
         "quarantine": one.quarantine,
-        "last_error": told(&one.last_error),
+        "last_error": one.last_error.as_ref().map(|(at, what)| told(*at, what)),
         "last_success_at": time(one.last_success_at),
-        "last_probe": told(&one.last_probe),
+        "last_probe": one.last_probe.as_ref().map(|probe| told(probe.at, probe.what())),
         "latency_seconds": one.latency.map(|l| json!({
             "calls": l.calls,
             "p50": l.p50.as_secs_f64(),
@@ -203,12 +198,12 @@ mod tests {
     #[test]
     fn a_probe_that_was_answered_is_no_error() {
         let mut health = fixture::health();
-        let upstream = &mut health.upstreams[1];
-        upstream.last_probe = Some((health.at, ANSWERED.to_owned()));
+        let (at, upstream) = (health.at, &mut health.upstreams[1]);
+        upstream.last_probe = Some(Probe { at, result: Ok(()) });
         assert_eq!(error(upstream), None);
-        let refused = Some((health.at.plus(-9_000_000), "connection refused".to_owned()));
-        upstream.last_error = refused.clone();
-        assert_eq!(error(upstream), refused.as_ref());
+        let before = at.plus(-9_000_000);
+        upstream.last_error = Some((before, "connection refused".to_owned()));
+        assert_eq!(error(upstream), Some((before, "connection refused")));
     }
 
     #[test]

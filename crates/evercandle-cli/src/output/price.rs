@@ -90,7 +90,7 @@ pub(crate) fn warning(price: &Price) -> Option<String> {
                 "{symbol}: not the exchange's price but a substitute{remembered}: {what}; {age} old"
             ))
         }
-        (Nature::Exchange, PriceState::Live) => None,
+        (Nature::Exchange, PriceState::Live | PriceState::Substitute) => None,
         (Nature::Exchange, PriceState::Stale) => Some(format!("{symbol}: nothing was traded for {age}")),
         (Nature::Exchange, PriceState::Halted(word)) => Some(format!(
             "{symbol}: the market does not trade ({word}); the price is {age} old"
@@ -137,10 +137,8 @@ fn row(price: &Price) -> Vec<String> {
 }
 
 fn state(price: &Price) -> String {
-    match (&price.state, &price.nature) {
-        (PriceState::Live, Nature::Exchange) => "live".to_owned(),
-        (PriceState::Live, Nature::Substitute(_)) => "substitute".to_owned(),
-        (PriceState::Stale, _) => {
+    match &price.state {
+        PriceState::Stale => {
             let since = text::second(price.as_of);
             let (day, clock) = since.split_once(' ').unwrap_or((&since, ""));
             match price.age < A_DAY {
@@ -148,8 +146,9 @@ fn state(price: &Price) -> String {
                 false => format!("stale since {day}"),
             }
         }
-        (PriceState::Halted(word), _) => format!("halted ({word})"),
-        (PriceState::LastKnown, _) => "last known".to_owned(),
+        PriceState::Halted(word) => format!("halted ({word})"),
+        PriceState::LastKnown => "last known".to_owned(),
+        state @ (PriceState::Live | PriceState::Substitute) => state.as_str().to_owned(),
     }
 }
 
@@ -162,14 +161,6 @@ fn csv(prices: &[Price]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// The state in a word. A young substitute is no live price: whoever looks at nothing but the state must see that.
-fn state_word(price: &Price) -> &'static str {
-    match (&price.state, &price.nature) {
-        (PriceState::Live, Nature::Substitute(_)) => "substitute",
-        (state, _) => state.as_str(),
-    }
 }
 
 /// The price itself is a string, as the exchange prints it: most readers of JSON make doubles of numbers.
@@ -195,7 +186,7 @@ fn object(price: &Price) -> Value {
         "symbol": price.symbol.as_str(),
         "market": price.market.as_str(),
         "price": price.price.as_str(),
-        "state": state_word(price),
+        "state": price.state.as_str(),
         "halted": halted,
         "nature": nature,
         "substitute": substitute,

@@ -179,9 +179,9 @@ pub(crate) fn providers(health: &Health) -> Providers {
 
 /// One upstream.
 pub(crate) fn provider(upstream: &UpstreamHealth) -> ProviderBody {
-    let event = |(at, what): &(Timestamp, String)| Event {
+    let event = |at: Timestamp, what: &str| Event {
         at: at.to_string(),
-        what: what.clone(),
+        what: what.to_owned(),
     };
     let text = |at: Timestamp| at.to_string();
     ProviderBody {
@@ -199,9 +199,9 @@ pub(crate) fn provider(upstream: &UpstreamHealth) -> ProviderBody {
         cooldown_seconds: upstream.cooldown.map(|d| d.as_secs_f64()),
         retry_at: upstream.retry_at.map(text),
         quarantine: upstream.quarantine.clone(),
-        last_error: upstream.last_error.as_ref().map(event),
+        last_error: upstream.last_error.as_ref().map(|(at, what)| event(*at, what)),
         last_success_at: upstream.last_success_at.map(text),
-        last_probe: upstream.last_probe.as_ref().map(event),
+        last_probe: upstream.last_probe.as_ref().map(|probe| event(probe.at, probe.what())),
         latency_seconds: upstream.latency.map(|l| LatencyBody {
             calls: l.calls,
             p50: l.p50.as_secs_f64(),

@@ -154,7 +154,7 @@ pub(crate) async fn attempt<'a, T: Reply>(
             took,
             outcome,
         };
-        upstream.note(skipped.is_none(), result.as_ref().map(|_| ()), took, clock.now());
+        upstream.note(skipped.is_none(), result.as_ref().map(|_| ()), took, clock);
         telemetry::attempt(errand.subject, &made, skipped);
         trail.push(made);
         match result {

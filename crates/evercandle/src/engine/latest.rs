@@ -353,6 +353,7 @@ impl Engine {
         let state = match &quote.halted {
             Some(word) => PriceState::Halted(word.clone()),
             None if age > live => PriceState::Stale,
+            None if quote.nature != Nature::Exchange => PriceState::Substitute,
             None => PriceState::Live,
         };
         Some(Price {

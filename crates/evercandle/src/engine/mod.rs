@@ -101,6 +101,7 @@ impl Engine {
         let quotas = Quotas::new(config.quota_percent, config.quota_reserve_percent, clock.clone());
         let quotas = Arc::new(quotas);
         telemetry::describe(upstreams.iter().map(|u| &u.name));
+        telemetry::cache_readonly(store.readonly().is_some());
         Engine {
             probes: Probes::new(clock.clone(), quotas.clone(), &upstreams, permit),
             last_known: LastKnown::new(store.clone()),

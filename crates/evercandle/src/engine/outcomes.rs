@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::health::Latency;
+use crate::health::{Latency, Probe};
 use crate::model::range::Timestamp;
 use crate::provider::{FetchError, Verdict};
 
@@ -18,7 +18,7 @@ pub(crate) struct Outcomes {
     pub(crate) skipped: u64,
     pub(crate) last_error: Option<(Timestamp, String)>,
     pub(crate) last_success_at: Option<Timestamp>,
-    pub(crate) last_probe: Option<(Timestamp, String)>,
+    pub(crate) last_probe: Option<Probe>,
     /// Whether its last word, to a call or to a probe, was an answer.
     pub(crate) answered_last: Option<bool>,
     took: VecDeque<Duration>,
@@ -57,7 +57,8 @@ impl Outcomes {
         if let Some(why) = &failed {
             self.last_error = Some((now, why.clone()));
         }
-        self.last_probe = Some((now, failed.unwrap_or_else(|| "answered".to_owned())));
+        let result = failed.map_or(Ok(()), Err);
+        self.last_probe = Some(Probe { at: now, result });
         self.remember(took);
     }
 

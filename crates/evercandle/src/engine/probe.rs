@@ -196,7 +196,7 @@ impl Probes {
         let took = self.clock.instant().saturating_duration_since(began);
         let kind = result.as_ref().err().map(|e: &FetchError| e.policy().kind);
         telemetry::probed(&upstream.name, kind, took);
-        upstream.note_probe(result.as_ref().err().map(ToString::to_string), took, self.clock.now());
+        upstream.note_probe(result.as_ref().err().map(ToString::to_string), took, &self.clock);
         if let Err(FetchError::Throttled { retry_after, told, why }) = &result {
             leave.quarantine(*retry_after, *told, why);
         }

@@ -11,6 +11,7 @@ use crate::health::QuotaUse;
 use crate::model::range::Timestamp;
 use crate::provider::{QuotaSpec, ReportedWeight};
 use crate::resilience::quota::{Class, Quota};
+use crate::telemetry;
 
 /// How long a published limit is believed.
 const LIMIT_TRUSTED: Duration = Duration::from_secs(24 * 3_600);
@@ -104,6 +105,9 @@ impl Quotas {
             limit_asked: None,
         });
         let now = ours.plus(group.offset);
-        act(group, now)
+        let done = act(group, now);
+        let used = group.quota.used(now);
+        telemetry::quota_used(spec.group, used.used, used.limit);
+        done
     }
 }

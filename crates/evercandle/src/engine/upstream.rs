@@ -24,7 +24,7 @@ use crate::provider::http::Method;
 use crate::provider::{
     Call, FetchError, KlineProvider, Offer, PriceProvider, Provider, Roles, SentimentProvider, Slice, Verdict,
 };
-use crate::resilience::breaker::{Breaker, BreakerConfig, Change, Lesson, Permit, Phase, Rejection};
+use crate::resilience::breaker::{Breaker, BreakerConfig, Change, Lesson, Permit, Phase, Rejection, Snapshot};
 use crate::resilience::quarantine::Quarantine;
 use crate::telemetry;
 
@@ -39,6 +39,7 @@ pub(crate) struct Upstream {
     gate: Mutex<Gate>,
     bans: Bans,
     outcomes: Mutex<Outcomes>,
+    condition: Mutex<Condition>,
     /// Told whenever a call was settled, for those who wait behind a trial.
     pub(crate) settled: Notify,
     /// Told whenever its prober should look again.
@@ -67,6 +68,23 @@ struct Gate {
     probe_method: Method,
     /// Whether somebody sees to its being probed.
     has_prober: bool,
+}
+
+/// Its status as it was seen last, after whatever happened last.
+#[derive(Clone, Copy)]
+struct Condition {
+    status: Status,
+    since: Instant,
+    /// When it ends by time alone, where that is known beforehand.
+    ends: Option<Instant>,
+}
+
+/// How it looks at one instant.
+struct Look {
+    breaker: Snapshot,
+    ban: Option<(Instant, String)>,
+    outcomes: Outcomes,
+    status: Status,
 }
 
 /// Why an upstream may not be called now.
@@ -142,6 +160,11 @@ impl Upstream {
             }),
             bans,
             outcomes: Mutex::default(),
+            condition: Mutex::new(Condition {
+                status: Status::Ok,
+                since: clock.instant(),
+                ends: None,
+            }),
             settled: Notify::new(),
             woken: Arc::default(),
             poor_files: Mutex::default(),
@@ -238,13 +261,15 @@ impl Upstream {
             let roll = rand::random::<f64>();
             gate.breaker.settle(permit, lesson, clock.instant(), roll, common_cause)
         };
+        self.look(clock);
         self.settled.notify_waiters();
         change
     }
 
     /// What an attempt's trail line says, for the health report.
-    pub(crate) fn note(&self, sent: bool, result: Result<(), &FetchError>, took: Duration, now: Timestamp) {
-        self.outcomes.lock().add(sent, result, took, now);
+    pub(crate) fn note(&self, sent: bool, result: Result<(), &FetchError>, took: Duration, clock: &Clock) {
+        self.outcomes.lock().add(sent, result, took, clock.now());
+        self.look(clock);
     }
 
     /// It was not even planned for.
@@ -259,6 +284,7 @@ impl Upstream {
             gate.quarantine.extend(retry_after, told, why, clock.instant());
             gate.quarantine.record(clock.instant(), clock.now())
         };
+        self.look(clock);
         telemetry::quarantined(&self.name, why, retry_after);
         if let Some(record) = record {
             self.bans.save(record);
@@ -310,8 +336,9 @@ impl Upstream {
     }
 
     /// What came of a probe, for the health report.
-    pub(crate) fn note_probe(&self, failed: Option<String>, took: Duration, now: Timestamp) {
-        self.outcomes.lock().probed(failed, took, now);
+    pub(crate) fn note_probe(&self, failed: Option<String>, took: Duration, clock: &Clock) {
+        self.outcomes.lock().probed(failed, took, clock.now());
+        self.look(clock);
     }
 
     /// Others recovered: if it is open, it is probed at once.
@@ -323,11 +350,15 @@ impl Upstream {
     // --- by hand -----------------------------------------------------------------------------------------------------
 
     pub(crate) fn force_open(&self, clock: &Clock) -> Option<Change> {
-        self.gate.lock().breaker.force_open(clock.instant())
+        let change = self.gate.lock().breaker.force_open(clock.instant());
+        self.look(clock);
+        change
     }
 
     pub(crate) fn force_closed(&self, clock: &Clock) -> Option<Change> {
-        self.gate.lock().breaker.force_closed(clock.instant())
+        let change = self.gate.lock().breaker.force_closed(clock.instant());
+        self.look(clock);
+        change
     }
 
     /// As new: breaker closed, quarantine lifted, also on disk.
@@ -338,6 +369,7 @@ impl Upstream {
             gate.breaker.reset(clock.instant())
         };
         self.bans.forget();
+        self.look(clock);
         self.settled.notify_waiters();
         change
     }
@@ -377,28 +409,51 @@ impl Upstream {
 
     /// Time alone may have closed it; what changed.
     pub(crate) fn tick(&self, clock: &Clock) -> Option<Change> {
-        self.gate.lock().breaker.tick(clock.instant())
+        let change = self.gate.lock().breaker.tick(clock.instant());
+        self.look(clock);
+        change
     }
 
-    /// Everything an operator must know of it.
-    pub(crate) fn health(&self, quotas: &Quotas, clock: &Clock) -> UpstreamHealth {
+    /// How it looks now. Looked at after everything that happens to it, so that whoever asks hears since when: only what
+    /// time alone changed may be noticed late, and when a ban ended is known all the same.
+    fn look(&self, clock: &Clock) -> Look {
         let now = clock.instant();
-        let (look, ban) = {
+        let (breaker, ban) = {
             let mut gate = self.gate.lock();
             self.bans.adopt_others(&mut gate.quarantine, clock);
             let ban = gate.quarantine.until(now).map(|(until, why)| (until, why.to_owned()));
             (gate.breaker.snapshot(now), ban)
         };
         let outcomes = self.outcomes.lock().clone();
-        let status = match look.phase {
+        let status = match breaker.phase {
             _ if ban.is_some() => Status::Quarantined,
             Phase::Open => Status::Down,
             Phase::HalfOpen => Status::Degraded,
             Phase::Closed if outcomes.answered_last == Some(false) => Status::Degraded,
             // Failures of probes while it rested are over once one is answered; those of real calls are not.
-            Phase::Closed if !look.on_probation && look.failure_count > 0 => Status::Degraded,
+            Phase::Closed if !breaker.on_probation && breaker.failure_count > 0 => Status::Degraded,
             Phase::Closed => Status::Ok,
         };
+        self.condition
+            .lock()
+            .becomes(status, ban.as_ref().map(|(until, _)| *until), now);
+        Look {
+            breaker,
+            ban,
+            outcomes,
+            status,
+        }
+    }
+
+    /// Everything an operator must know of it.
+    pub(crate) fn health(&self, quotas: &Quotas, clock: &Clock) -> UpstreamHealth {
+        let Look {
+            breaker: look,
+            ban,
+            outcomes,
+            status,
+        } = self.look(clock);
+        let since = self.condition.lock().since;
         let retry_at = match (&ban, look.retry_at) {
             (Some((until, _)), retry) => Some(retry.map_or(*until, |r| r.max(*until))),
             (None, retry) => retry,
@@ -407,6 +462,7 @@ impl Upstream {
             provider: self.name.clone(),
             serves: self.serves(),
             status,
+            status_since: wall(since, clock),
             state: match look.phase {
                 Phase::Closed => CircuitState::Closed,
                 Phase::Open => CircuitState::Open,
@@ -440,6 +496,16 @@ impl Upstream {
         .into_iter()
         .filter_map(|(does, what)| does.then_some(what))
         .collect()
+    }
+}
+
+impl Condition {
+    /// It is seen to be so; `ends`: until then, by time alone.
+    fn becomes(&mut self, status: Status, ends: Option<Instant>, now: Instant) {
+        if status != self.status {
+            (self.status, self.since) = (status, self.ends.filter(|end| *end <= now).unwrap_or(now));
+        }
+        self.ends = ends;
     }
 }
 

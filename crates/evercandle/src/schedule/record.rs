@@ -102,7 +102,7 @@ pub struct Run {
 pub enum RunStatus {
     /// Everything was refreshed.
     Ok,
-    /// Something was not.
+    /// Something was not, or all of it only because others stood in for an upstream that did not answer.
     Degraded,
     /// Nothing was.
     Failed,
@@ -119,12 +119,13 @@ impl RunStatus {
     }
 }
 
-/// One watch that could not be refreshed.
+/// One watch that could not be refreshed, or not as it should be; or, without market and symbol in a run about
+/// instruments, an upstream that others stood in for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunError {
-    /// Of which market; `None` for the sentiment.
+    /// Of which market; `None` for the sentiment and for an upstream.
     pub market: Option<Market>,
-    /// Which instrument; `None` for the sentiment.
+    /// Which instrument; `None` for the sentiment and for an upstream.
     pub symbol: Option<String>,
     /// Which interval, for klines.
     pub interval: Option<Interval>,
@@ -132,8 +133,8 @@ pub struct RunError {
     pub what: String,
     /// What every upstream said.
     pub reasons: Vec<(ProviderName, String)>,
-    /// Failures in a row, this one included.
+    /// Failures in a row, this one included; for an upstream, answers that had to do without it.
     pub failures: u32,
-    /// When it is tried again.
+    /// When it is tried again; `None`: in the next run.
     pub retry_at: Option<Timestamp>,
 }

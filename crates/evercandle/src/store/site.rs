@@ -209,7 +209,7 @@ impl Site {
             false => write(),
         };
         match &result {
-            Ok(_) => self.permit.lock().succeeded(),
+            Ok(_) => self.resume(),
             Err(error) => self.fail(error),
         }
         result
@@ -223,12 +223,23 @@ impl Site {
 
     /// Lets the next write try at once: space was freed.
     pub(super) fn reconsider(&self) {
-        self.permit.lock().succeeded();
+        self.resume();
+    }
+
+    fn resume(&self) {
+        let mut permit = self.permit.lock();
+        // Told under the lock, so that the last word told is the last that holds.
+        if permit.why().is_some() {
+            telemetry::cache_readonly(false);
+        }
+        permit.succeeded();
     }
 
     fn fail(&self, error: &StoreError) {
         telemetry::cache_write_failed(error.kind(), &error.to_string());
-        self.permit.lock().failed(error.to_string(), self.clock.instant());
+        let mut permit = self.permit.lock();
+        permit.failed(error.to_string(), self.clock.instant());
+        telemetry::cache_readonly(true);
     }
 
     /// Whether so many bytes may be written while the reserve stays free.

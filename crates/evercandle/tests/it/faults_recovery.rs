@@ -165,7 +165,7 @@ async fn f34_a_probe_that_hangs_is_given_up_and_the_next_one_goes_on_schedule() 
         world.check_price(&price);
         assert_eq!(price.provider.as_str(), "coingecko");
         until("the probe to be given up", || last() != before).await;
-        let (_, what) = last().unwrap();
+        let what = last().unwrap().result.unwrap_err();
         assert!(what.contains("did not end within 400 ms"), "{what}");
         assert_eq!(health(&client, EXCHANGE).status, Status::Down);
         before = last();

@@ -335,7 +335,7 @@ async fn f04_with_no_line_at_all_the_last_known_is_served_and_the_first_answer_f
     let answered = |name| {
         health(&client, name)
             .last_probe
-            .is_some_and(|(_, what)| what == "answered")
+            .is_some_and(|probe| probe.is_answered())
     };
     until("all of them to be probed", || names.iter().all(|name| answered(name))).await;
     assert!(began.elapsed() < Duration::from_secs(6), "not by their own schedule");

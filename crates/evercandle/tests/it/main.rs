@@ -19,6 +19,7 @@ mod latest;
 mod limits;
 mod oracle;
 mod recorded;
+mod schedule;
 mod support;
 mod telemetry;
 mod tidy;

@@ -1,0 +1,210 @@
+//! What came of the watches of one run → the run's record.
+//!
+//! What counts: a watch went well when an upstream answered for it in this run, or a moment ago. A last known value,
+//! however young it looks, is an answer that nobody gave, and never counts as one. Something in between (a substitute,
+//! a part of the klines) is told as an error although there is something to serve.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::answer::{Attempt, Outcome, ProviderName};
+use crate::model::range::Timestamp;
+use crate::model::series::Market;
+use crate::schedule::record::{JobKind, Run, RunError, RunStatus};
+use crate::schedule::rest::Fault;
+use crate::schedule::watch::Watch;
+
+/// What came of one watch.
+#[derive(Clone, Debug)]
+pub(super) enum Came {
+    /// Everything is there.
+    Refreshed,
+    /// Something is there, but not all of it, or not the thing itself.
+    Partly(RunError),
+    /// Nothing came.
+    Failed(Fault, RunError),
+    /// It was passed over, because of this earlier error.
+    Rests(RunError),
+}
+
+/// What one question brought, be it about one watch or about many.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub(super) came: Vec<(Watch, Came)>,
+    /// Who supplied something, once for each answer that it is in.
+    pub(super) suppliers: Vec<ProviderName>,
+    /// Answers for which nobody had to be asked.
+    pub(super) cached: u64,
+    /// Who was needed on the way and did not answer, and what it said last.
+    pub(super) missed: Vec<(ProviderName, String)>,
+}
+
+impl Reply {
+    /// A reply about one watch and nothing else.
+    pub(super) fn of(watch: Watch, came: Came) -> Reply {
+        Reply {
+            came: vec![(watch, came)],
+            ..Reply::default()
+        }
+    }
+
+    /// A question about these ended in a panic.
+    pub(super) fn broken(watches: Vec<Watch>) -> Reply {
+        let broken = |watch: Watch| {
+            let error = error(&watch, "internal fault: the question panicked".to_owned(), Vec::new());
+            (watch, Came::Failed(Fault::Watch, error))
+        };
+        Reply {
+            came: watches.into_iter().map(broken).collect(),
+            ..Reply::default()
+        }
+    }
+}
+
+/// A run as it is counted.
+pub(super) struct Tally {
+    kind: JobKind,
+    number: u64,
+    started_at: Timestamp,
+    symbols: BTreeSet<(Option<Market>, String)>,
+    troubled: BTreeSet<(Option<Market>, String)>,
+    errors: Vec<RunError>,
+    /// Watches that brought something.
+    brought: u64,
+    providers: BTreeMap<ProviderName, u64>,
+    missed: BTreeMap<ProviderName, (u32, String)>,
+    cached: u64,
+    resting: u64,
+    failed: u64,
+}
+
+impl Tally {
+    pub(super) fn new(kind: JobKind, number: u64, started_at: Timestamp) -> Tally {
+        Tally {
+            kind,
+            number,
+            started_at,
+            symbols: BTreeSet::new(),
+            troubled: BTreeSet::new(),
+            errors: Vec::new(),
+            brought: 0,
+            providers: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            cached: 0,
+            resting: 0,
+            failed: 0,
+        }
+    }
+
+    /// Counts what a question brought; the errors are complete by now.
+    pub(super) fn add(&mut self, reply: Reply) {
+        for (watch, came) in reply.came {
+            let subject = subject(&watch);
+            self.symbols.insert(subject.clone());
+            self.brought += u64::from(matches!(came, Came::Refreshed | Came::Partly(_)));
+            self.resting += u64::from(matches!(came, Came::Rests(_)));
+            self.failed += u64::from(matches!(came, Came::Failed(..)));
+            if let Came::Partly(error) | Came::Failed(_, error) | Came::Rests(error) = came {
+                self.troubled.insert(subject);
+                self.errors.push(error);
+            }
+        }
+        for provider in reply.suppliers {
+            *self.providers.entry(provider).or_default() += 1;
+        }
+        for (provider, why) in reply.missed {
+            let (times, last) = self.missed.entry(provider).or_default();
+            (*times, *last) = (*times + 1, why);
+        }
+        self.cached += reply.cached;
+    }
+
+    /// How many watches could not be refreshed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// A fault of ours ended the run.
+    pub(super) fn broke(&mut self, what: &str) {
+        self.errors.push(RunError {
+            market: None,
+            symbol: None,
+            interval: None,
+            what: what.to_owned(),
+            reasons: Vec::new(),
+            failures: 1,
+            retry_at: None,
+        });
+    }
+
+    /// The record.
+    pub(super) fn close(mut self, completed_at: Timestamp, duration: Duration) -> Run {
+        let by_subject = |e: &RunError| (e.market, e.symbol.clone(), e.interval);
+        self.errors.sort_by_key(by_subject);
+        // Others stood in, so no watch has an error to tell it by; an outage is an outage all the same.
+        let stood_in = self.missed.into_iter().map(|(provider, (times, why))| RunError {
+            market: None,
+            symbol: None,
+            interval: None,
+            what: format!("{times} answers had to do without {provider}"),
+            reasons: vec![(provider, why)],
+            failures: times,
+            retry_at: None,
+        });
+        let errors: Vec<RunError> = stood_in.chain(self.errors).collect();
+        let status = match (self.brought, errors.is_empty()) {
+            (_, true) => RunStatus::Ok,
+            (0, false) => RunStatus::Failed,
+            (_, false) => RunStatus::Degraded,
+        };
+        Run {
+            kind: self.kind,
+            number: self.number,
+            started_at: self.started_at,
+            completed_at,
+            duration,
+            status,
+            symbols: self.symbols.len(),
+            successful_symbols: self.symbols.difference(&self.troubled).count(),
+            errors,
+            providers: self.providers,
+            cached: self.cached,
+            resting: self.resting,
+        }
+    }
+}
+
+fn subject(watch: &Watch) -> (Option<Market>, String) {
+    match watch.instrument() {
+        Some((market, symbol)) => (Some(market), symbol.to_string()),
+        None => (None, String::new()),
+    }
+}
+
+/// The error of a watch; how often it failed is filled in by who counts.
+pub(super) fn error(watch: &Watch, what: String, reasons: Vec<(ProviderName, String)>) -> RunError {
+    let instrument = watch.instrument();
+    RunError {
+        market: instrument.map(|(market, _)| market),
+        symbol: instrument.map(|(_, symbol)| symbol.to_string()),
+        interval: watch.interval(),
+        what,
+        reasons,
+        failures: 1,
+        retry_at: None,
+    }
+}
+
+/// Whose last word in a trail was no answer, and what it was. That something is absent is an answer.
+pub(super) fn unanswering(trail: &[Attempt]) -> Vec<(ProviderName, String)> {
+    let mut last: BTreeMap<&ProviderName, Option<&str>> = BTreeMap::new();
+    for attempt in trail {
+        let why = match &attempt.outcome {
+            Outcome::Failed { kind, why } if !matches!(*kind, "absent" | "unknown_symbol") => Some(why.as_str()),
+            _ => None,
+        };
+        last.insert(&attempt.provider, why);
+    }
+    let failed = |(provider, why): (&ProviderName, Option<&str>)| Some((provider.clone(), why?.to_owned()));
+    last.into_iter().filter_map(failed).collect()
+}
