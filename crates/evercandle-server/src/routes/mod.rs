@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::{access, gate};
 
 pub(crate) mod admin;
+mod dashboard;
 mod health;
 mod metrics;
 mod stream;
@@ -24,6 +25,7 @@ pub(crate) fn all(app: App) -> Router {
         .merge(stream::routes())
         .split_for_parts();
     router
+        .merge(dashboard::routes())
         .layer(middleware::from_fn_with_state(app.clone(), gate::pass))
         .layer(other_sites(app.config()))
         // Outermost, so that what the other layers refuse is counted too.

@@ -1,0 +1,143 @@
+// The answer to the only question at three in the morning: what is wrong, since when, and what happens next.
+//
+// `judge` is pure: what the daemon said about itself, to one word, one sentence and the list of what is wrong, worst
+// first. Everything that can be wrong has its line here, so that nobody has to look for it further down.
+
+import { byId, icon, keyed, make, setAttribute, setIcon, setText } from "./dom.js";
+import { count, instant, plural, words } from "./format.js";
+import { alertKey, alertName, alertSays, isFiring } from "./alerts.js";
+import { readonly } from "./cache.js";
+import { byBadness, nextProbe } from "./providers.js";
+import { stateOf } from "./status.js";
+import { sinceWhen, until } from "./time.js";
+
+const WORDS = { ok: "OK", degraded: "Degraded", down: "Down", lost: "No contact", wait: "Connecting", locked: "Locked" };
+
+/** `{ state, since, sentence, problems: [{ key, state, title, since, next, error }] }`. */
+export const judge = ({ contact, health, scheduler, prices }) => {
+  if (contact.locked) return { state: "locked", sentence: "This daemon asks for an API key.", problems: [] };
+  if (contact.lost) {
+    const since = contact.lastAt;
+    const problem = { key: "contact", state: "lost", title: "The daemon does not answer", since, next: { says: "this page asks again", at: contact.nextAt }, error: "It may have been stopped or be restarting, or the network between is down. What is shown below is from before." };
+    return { state: "lost", sentence: since === null ? "The daemon has not answered yet." : "Everything below is what was last known.", problems: [problem] };
+  }
+  if (!health && !scheduler) return { state: "wait", sentence: "Asking the daemon how it is.", problems: [] };
+  const problems = [
+    ...commonCause(health),
+    ...ofProviders(scheduler?.providers ?? health?.providers),
+    ...ofPrices(prices),
+    ...ofCache(health?.cache),
+    ...ofSchedule(scheduler),
+    ...ofAlerts(health?.alerts),
+  ];
+  const state = health?.status ?? (problems.length ? "degraded" : "ok");
+  const sinces = problems.map(problem => problem.since).filter(since => since !== null);
+  const since = state === "ok" || !sinces.length ? null : Math.min(...sinces);
+  return { state, since, sentence: sentence(state, problems, scheduler), problems };
+};
+
+const sentence = (state, problems, scheduler) => {
+  const providers = Object.values(scheduler?.providers ?? {}), watches = (scheduler?.job?.kinds ?? []).reduce((sum, kind) => sum + (kind.watches ?? 0), 0);
+  if (state === "down") return "Nothing can be served: no upstream answers and nothing is cached.";
+  if (problems.length === 0) return `Nothing is wrong. ${providers.length ? `All ${plural(providers.length, "provider")} ok` : "No provider was asked yet"}; ${plural(watches, "watch", "watches")} kept warm.`;
+  if (state === "ok") return `Serving, with ${plural(problems.length, "thing")} to look at.`;
+  return `Serving what can be served, with ${plural(problems.length, "problem")}.`;
+};
+
+const commonCause = health => {
+  const since = instant(health?.common_cause_since);
+  if (since === null) return [];
+  return [{ key: "common cause", state: "down", title: "Most upstreams fail at once", since, next: null, error: "The cause is probably on this side: network, DNS, firewall or clock of this machine." }];
+};
+
+const ofProviders = providers =>
+  byBadness(providers)
+    .filter(([, provider]) => provider.status !== "ok")
+    .map(([name, provider]) => ({
+      key: `provider ${name}`,
+      state: provider.status,
+      title: `${name} is ${words(provider.status)}`,
+      since: instant(provider.since ?? provider.opened_at),
+      next: nextProbe(provider),
+      error: provider.quarantine ?? provider.last_error?.what ?? null,
+    }));
+
+const ofPrices = prices => {
+  const wrong = (prices ?? []).filter(price => ["stale", "last_known", "substitute"].includes(price.state));
+  if (!wrong.length) return [];
+  const oldest = wrong.reduce((worst, price) => Math.min(worst, instant(price.as_of) ?? worst), Infinity);
+  const substitutes = wrong.filter(price => price.state === "substitute").length;
+  const some = wrong.slice(0, 3).map(price => price.symbol).join(", ") + (wrong.length > 3 ? `, ${count(wrong.length - 3)} more` : "");
+  const title = substitutes === wrong.length ? `SUBSTITUTE prices for ${some}` : `Prices not live: ${some}`;
+  const error = substitutes ? `Another source is shown instead, labelled as such: ${wrong.find(price => price.state === "substitute").substitute ?? "not the exchange's own"}.` : "The last known value is served, labelled with its age.";
+  return [{ key: "prices", state: substitutes ? "substitute" : "last_known", title, since: Number.isFinite(oldest) && !substitutes ? oldest : null, next: null, error }];
+};
+
+const ofCache = cache => {
+  const why = readonly(cache);
+  return why === null ? [] : [{ key: "cache", state: "degraded", title: "The cache is read-only", since: null, next: null, error: `${why}. Answers are still served.` }];
+};
+
+const ofSchedule = scheduler => {
+  if (!scheduler?.enabled) return [];
+  if (!scheduler.running) return [{ key: "scheduler", state: "down", title: "The scheduler is not running", since: null, next: null, error: "Nothing is refreshed unless somebody asks." }];
+  return (scheduler.last_run?.runs ?? [])
+    .filter(run => run.status !== "ok")
+    .map(run => {
+      const kind = (scheduler.job?.kinds ?? []).find(one => one.kind === run.kind), next = instant(kind?.next_run_at);
+      const first = run.errors?.[0];
+      const about = first ? `${[first.symbol, first.interval].filter(Boolean).join(" ")}${first.symbol ? ": " : ""}${first.what}` : null;
+      const missed = run.symbols - run.successful_symbols;
+      return { key: `run ${run.kind}`, state: run.status, title: `Refresh of ${words(run.kind)}: ${missed > 0 ? `${missed} of ${plural(run.symbols, "symbol")} failed` : run.status}`, since: null, next: next === null ? null : { says: "next run", at: next }, error: about };
+    });
+};
+
+const ofAlerts = alerts =>
+  (alerts ?? []).filter(isFiring).map(alert => ({
+    key: `alert ${alertKey(alert)}`,
+    state: "degraded",
+    title: `Alert: ${words(alertName(alert))}${alert.provider ? ` (${alert.provider})` : ""}`,
+    since: instant(alert.since ?? alert.started_at),
+    next: null,
+    error: [alertSays(alert), alert.runbook].filter(Boolean).join(" "),
+  }));
+
+// --- shown ------------------------------------------------------------------------------------------------------------
+
+export const showVerdict = ({ state, since = null, sentence: says, problems }) => {
+  const section = byId("verdict");
+  setAttribute(section, "data-state", state);
+  setText(byId("verdict-word"), WORDS[state] ?? state);
+  setText(byId("verdict-sentence"), says);
+  rewrite(byId("verdict-since"), String(since), since === null ? [] : sinceWhen(since));
+  setIcon(byId("verdict-icon"), state === "wait" || state === "locked" ? "wait" : stateOf(state).sign);
+  document.title = state === "ok" ? "Evercandle" : `${WORDS[state] ?? state} – Evercandle`;
+  keyed(byId("problems"), problems, problem => problem.key, create, update);
+};
+
+const create = () =>
+  make(
+    "li",
+    { class: "problem" },
+    icon("degraded"),
+    make("div", { class: "problem-what" }, make("strong", { class: "problem-title" }), make("p", { class: "problem-error" })),
+    make("p", { class: "problem-since" }),
+    make("p", { class: "problem-next" }),
+  );
+
+const update = (element, problem) => {
+  setAttribute(element, "data-tone", stateOf(problem.state).tone);
+  setIcon(element.querySelector("svg"), stateOf(problem.state).sign);
+  setText(element.querySelector(".problem-title"), problem.title);
+  setText(element.querySelector(".problem-error"), problem.error ?? "");
+  const since = element.querySelector(".problem-since"), next = element.querySelector(".problem-next");
+  rewrite(since, String(problem.since), problem.since === null ? [] : sinceWhen(problem.since));
+  rewrite(next, `${problem.next?.says} ${problem.next?.at}`, problem.next?.at ? [`${problem.next.says} `, until(problem.next.at)] : []);
+};
+
+const rewrite = (element, says, parts) => {
+  if (element.dataset.says === says) return;
+  element.dataset.says = says;
+  element.replaceChildren(...parts);
+};
+
