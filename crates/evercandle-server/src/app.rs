@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evercandle::Client;
 use evercandle::config::ServerConfig;
-use evercandle::schedule::ScheduleStatus;
+use evercandle::schedule::{ScheduleStatus, Scheduler};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,10 +31,11 @@ struct Inner {
     stopping: CancellationToken,
     figures: CacheFigures,
     feed: Feed,
+    scheduler: Scheduler,
 }
 
 impl App {
-    pub(crate) fn new(client: Client, secrets: &Secrets, listening: SocketAddr) -> App {
+    pub(crate) fn new(scheduler: Scheduler, client: Client, secrets: &Secrets, listening: SocketAddr) -> App {
         let config = &client.config().server;
         let stopping = CancellationToken::new();
         App(Arc::new(Inner {
@@ -44,6 +45,7 @@ impl App {
             started: client.clock().instant(),
             figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
             feed: Feed::new(client.clone(), stopping.clone()),
+            scheduler,
             client,
             stopping,
         }))
@@ -95,12 +97,13 @@ impl App {
             .saturating_duration_since(self.0.started)
     }
 
+    /// What keeps the watches warm.
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.0.scheduler
+    }
+
     /// The scheduler as it stands.
     pub(crate) fn schedule(&self) -> ScheduleStatus {
-        ScheduleStatus {
-            enabled: self.client().config().schedule.enabled,
-            running: false,
-            jobs: Vec::new(),
-        }
+        self.0.scheduler.status()
     }
 }

@@ -80,6 +80,7 @@ async fn admit(app: &App, request: Request<Body>) -> Result<Admitted, Problem> {
         ));
     }
     Limits::check_target(&request)?;
+    Limits::check_length(&request)?;
     app.access().check(&request, door)?;
     let request = app.limits().read_body(request).await?;
     let permit = match load {
@@ -183,41 +184,4 @@ fn log(method: &Method, path: &str, status: StatusCode, id: &HeaderValue, began:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_callers_name_for_a_request_is_kept_if_it_is_harmless() {
-        let named = |id: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
-            name(&headers).to_str().unwrap().to_owned()
-        };
-        assert_eq!(named("a-1_b.C"), "a-1_b.C");
-        for id in ["", "a b", "<script>", "x\"y", &"a".repeat(65), "ä"] {
-            let made = named(id);
-            assert_ne!(made, id);
-            assert!(
-                made.len() == 16 && made.bytes().all(|byte| byte.is_ascii_hexdigit()),
-                "{made}"
-            );
-        }
-    }
-
-    #[test]
-    fn health_and_metrics_never_wait_for_a_place() {
-        for path in [
-            "/health/live",
-            "/health/ready",
-            "/health",
-            "/health/scheduler",
-            "/metrics",
-        ] {
-            assert_eq!(Load::of(path), Load::Health, "{path}");
-        }
-        assert_eq!(Load::of("/v1/stream"), Load::Stream);
-        for path in ["/v1/klines", "/healthx", "/metricsx", "/", "/admin/refresh"] {
-            assert_eq!(Load::of(path), Load::Work, "{path}");
-        }
-    }
-}
+mod tests;

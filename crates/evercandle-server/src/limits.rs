@@ -3,8 +3,8 @@
 //! Whatever is beyond a limit is refused at once, with a time to come back: a queue would only make everybody late. An
 //! answer counts until its last byte is handed to the connection, since until then it holds memory.
 //!
-//! Event streams last for hours and do little, so they are counted on their own; see [`Limits::stream`]. Health and
-//! metrics are never refused: who looks at a daemon that has too much to do must see that, not another refusal.
+//! Event streams last for hours and do little, so what feeds them counts them on their own. Health and metrics are never
+//! refused: who looks at a daemon that has too much to do must see that, not another refusal.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,8 +30,6 @@ const TARGET_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Limits {
     requests: Arc<Semaphore>,
     requests_max: usize,
-    streams: Arc<Semaphore>,
-    streams_max: usize,
     body_bytes_max: usize,
     body_patience: Duration,
     patience: Duration,
@@ -42,8 +40,6 @@ impl Limits {
         Limits {
             requests: Arc::new(Semaphore::new(config.requests_max)),
             requests_max: config.requests_max,
-            streams: Arc::new(Semaphore::new(config.streams_max)),
-            streams_max: config.streams_max,
             body_bytes_max: config.body_bytes_max,
             body_patience: Duration::from_millis(config.body_timeout_ms),
             patience: Duration::from_millis(config.request_timeout_ms),
@@ -66,19 +62,6 @@ impl Limits {
         })
     }
 
-    /// One more event stream is open, until the value is dropped.
-    #[allow(dead_code, reason = "for the event streams")]
-    pub(crate) fn stream(&self) -> Result<Permit, Problem> {
-        permit(&self.streams).ok_or_else(|| {
-            metrics::shed("streams");
-            Problem::overloaded(format!(
-                "{} event streams are open, as many as server.streams_max allows; one stream can follow many symbols",
-                self.streams_max
-            ))
-            .retry_after(Duration::from_secs(10))
-        })
-    }
-
     /// No target is longer than a question can be.
     pub(crate) fn check_target(request: &Request<Body>) -> Result<(), Problem> {
         let bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
@@ -93,44 +76,55 @@ impl Limits {
         ))
     }
 
+    /// A body says beforehand how long it is. Chunks are what requests are smuggled in, and what is posted here is short.
+    pub(crate) fn check_length(request: &Request<Body>) -> Result<(), Problem> {
+        if !request.headers().contains_key(header::TRANSFER_ENCODING) {
+            return Ok(());
+        }
+        Err(closing(Problem::new(
+            StatusCode::LENGTH_REQUIRED,
+            "length-required",
+            "The body's length is needed",
+            "a request's body is read by its Content-Length; Transfer-Encoding is not taken",
+        )))
+    }
+
     /// The request with all of its body, which must be small and must not trickle. A handler never waits for a caller.
     pub(crate) async fn read_body(&self, request: Request<Body>) -> Result<Request<Body>, Problem> {
         if request.body().is_end_stream() {
             return Ok(request);
         }
-        let too_large = || {
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The request's body is too large",
-                format!("at most {} bytes are read (server.body_bytes_max)", self.body_bytes_max),
-            )
-            .header(header::CONNECTION, HeaderValue::from_static("close"))
-        };
         let announced = request.body().size_hint().lower();
         if (self.body_bytes_max as u64) < announced {
-            return Err(too_large());
+            return Err(self.too_large());
         }
         let (parts, body) = request.into_parts();
         let reading = Limited::new(body, self.body_bytes_max).collect();
         match tokio::time::timeout(self.body_patience, reading).await {
             Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(
-                Problem::bad_request("the request's body broke off, or its chunks are malformed")
-                    .header(header::CONNECTION, HeaderValue::from_static("close")),
-            ),
-            Err(_) => Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body-too-slow",
-                "The request's body took too long",
-                format!(
-                    "it must arrive within {} ms (server.body_timeout_ms)",
-                    self.body_patience.as_millis()
-                ),
-            )
-            .header(header::CONNECTION, HeaderValue::from_static("close"))),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.too_large()),
+            Ok(Err(_)) => Err(closing(Problem::bad_request("the request's body broke off"))),
+            Err(_) => Err(self.too_slow()),
         }
+    }
+
+    fn too_large(&self) -> Problem {
+        closing(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The request's body is too large",
+            format!("at most {} bytes are read (server.body_bytes_max)", self.body_bytes_max),
+        ))
+    }
+
+    fn too_slow(&self) -> Problem {
+        let within = self.body_patience.as_millis();
+        closing(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "The request's body took too long",
+            format!("it must arrive within {within} ms (server.body_timeout_ms)"),
+        ))
     }
 
     /// What is said when an answer has not begun in time.
@@ -147,6 +141,11 @@ impl Limits {
         )
         .retry_after(Duration::from_secs(5))
     }
+}
+
+/// What is left of the body is not waited for.
+fn closing(problem: Problem) -> Problem {
+    problem.header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 /// A place among those who are served.

@@ -2,14 +2,20 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use evercandle::Client;
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
+use evercandle::schedule::Scheduler;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
 use crate::{access, listener, routes};
+
+/// How long the end waits for the disk.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// What opens doors. Shown nowhere.
 #[derive(Clone, Default)]
@@ -46,6 +52,9 @@ pub enum ServeError {
     /// A key or token that protects nothing.
     #[error("{0}")]
     Secret(String),
+    /// What is to be watched cannot be read.
+    #[error("{0}")]
+    Watches(evercandle::Error),
 }
 
 /// The daemon.
@@ -58,15 +67,32 @@ pub struct Server {
 impl Server {
     /// Listens on `server.listen` of the client's configuration. Serves nothing yet.
     pub async fn bind(client: Client, secrets: Secrets) -> Result<Server, ServeError> {
-        secrets.check()?;
         let address = client.config().server.listen;
         let cannot = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
-        let bound = listener.local_addr().map_err(cannot)?;
+        Server::on(listener, client, secrets)
+    }
+
+    /// As [`Server::bind`], on a socket that is listened on already, such as one that a supervisor hands over. To be
+    /// called inside of a runtime.
+    pub fn on_socket(socket: std::net::TcpListener, client: Client, secrets: Secrets) -> Result<Server, ServeError> {
+        let address = client.config().server.listen;
+        let cannot = |source| ServeError::Listen { address, source };
+        socket.set_nonblocking(true).map_err(cannot)?;
+        Server::on(TcpListener::from_std(socket).map_err(cannot)?, client, secrets)
+    }
+
+    fn on(listener: TcpListener, client: Client, secrets: Secrets) -> Result<Server, ServeError> {
+        secrets.check()?;
+        let asked = client.config().server.listen;
+        let address = listener
+            .local_addr()
+            .map_err(|source| ServeError::Listen { address: asked, source })?;
+        let scheduler = Scheduler::new(client.clone()).map_err(ServeError::Watches)?;
         Ok(Server {
-            app: App::new(client, &secrets, bound),
+            app: App::new(scheduler, client, &secrets, address),
             listener,
-            address: bound,
+            address,
         })
     }
 
@@ -75,21 +101,40 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop`, then lets answers under way end, within `server.drain_ms`.
+    /// Keeps warm what is watched and serves until `stop`; then lets answers under way end, within `server.drain_ms`, and
+    /// writes down what was learnt.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        let config = self.app.config().clone();
-        let stopping = self.app.stopping().clone();
-        let feed = self.app.feed().clone();
-        let serve = listener::serve(self.listener, routes::all(self.app), &config, stopping.clone());
-        // Ends with what it was spawned for, however that ends.
+        let app = self.app;
+        let stopping = app.stopping().clone();
+        // Each ends with what it was spawned for, however that ends.
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
+        let (feed, scheduler) = (app.feed().clone(), app.scheduler().clone());
         let _feed = AbortOnDropHandle::new(tokio::spawn(async move { feed.run().await }));
+        let (feed, mut runs) = (app.feed().clone(), scheduler.subscribe());
+        let _runs = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                match runs.recv().await {
+                    Ok(run) => feed.tell_run(&run),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }));
+        let told = stopping.clone();
+        let _schedule = AbortOnDropHandle::new(tokio::spawn(async move {
+            told.run_until_cancelled(scheduler.run()).await;
+        }));
+        tracing::info!(address = %self.address, version = env!("CARGO_PKG_VERSION"), "serving");
+        let serve = listener::serve(self.listener, routes::all(app.clone()), app.config(), stopping.clone());
         let told = async {
             stop.await;
             tracing::info!("stopping: answers under way may end");
             stopping.cancel();
         };
         let (cut_off, ()) = tokio::join!(serve, told);
+        if tokio::time::timeout(FLUSH_MAX, app.client().flush()).await.is_err() {
+            tracing::warn!("what was learnt last could not be written in time");
+        }
         match cut_off {
             0 => tracing::info!("stopped"),
             connections => tracing::warn!(connections, "stopped: some answers took too long and were cut off"),

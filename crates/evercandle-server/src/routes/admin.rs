@@ -4,8 +4,9 @@
 //! a token there is none of it; see [`access`](crate::access). Every action is one event in the log, done or refused.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use evercandle::schedule::JobKind;
 use evercandle::store::{Eviction, VerifyProgress, VerifyReport};
 use evercandle::{Control, Error, Interval, Market, Series, Timestamp};
 use parking_lot::Mutex;
@@ -14,13 +15,48 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::wire::admin::{CircuitAction, CircuitBody, CircuitOrder, EvictBody, EvictOrder, SeriesOrder, VerifyBody};
+use crate::wire::admin::{
+    CircuitAction, CircuitBody, CircuitOrder, EvictBody, EvictOrder, RefreshBody, RefreshQuery, SeriesOrder, VerifyBody,
+};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(refresh))
         .routes(routes!(circuit))
         .routes(routes!(verify, verified))
         .routes(routes!(evict))
+}
+
+/// Refreshes now what is watched, without waiting for its time.
+#[utoipa::path(
+    post, path = "/admin/refresh", tag = "admin", params(RefreshQuery), security(("admin_token" = [])),
+    responses(
+        (status = 202, description = "whether a run begins", body = RefreshBody),
+        (status = 400, description = "an unknown kind"),
+        (status = 401, description = "not the token"),
+        (status = 404, description = "there is no administration"),
+    )
+)]
+async fn refresh(
+    State(app): State<App>,
+    Query(query): Query<RefreshQuery>,
+) -> Result<(StatusCode, Json<RefreshBody>), Problem> {
+    let kind = match query.kind.as_deref() {
+        None => None,
+        Some(word) => Some(kind(word)?),
+    };
+    let begun = app.scheduler().refresh_now(kind);
+    tracing::info!(
+        kind = kind.map_or("all", JobKind::as_str),
+        begun,
+        "administration: refresh"
+    );
+    Ok((StatusCode::ACCEPTED, Json(RefreshBody { begun })))
+}
+
+fn kind(word: &str) -> Result<JobKind, Problem> {
+    let known = JobKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    known.ok_or_else(|| Problem::bad_request(format!("kind={word:?}: expected klines, prices or sentiment")))
 }
 
 /// Sets the circuit of an upstream by hand, or back to what it does by itself.

@@ -15,7 +15,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use evercandle::{Interval, Market, Series, Symbol, Timestamp};
+use evercandle::{Interval, Market, Series, Symbol};
 use futures::Stream;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -187,11 +187,7 @@ fn beginning(app: &App, listening: &Listening, id: Option<&Option<EventId>>) -> 
     }
     let here = listening.id(joined.place);
     if let Some(lost) = lost {
-        // Rather a moment too early than too late.
-        let second = |at: Timestamp| Timestamp::from_millis(at.as_millis().div_euclid(1_000) * 1_000);
-        let since = id
-            .and_then(Option::as_ref)
-            .map(|id| second(id.place().time()).to_string());
+        let since = id.and_then(Option::as_ref).map(|id| id.place().time().to_string());
         let reset = serde_json::json!({
             "reason": match lost {
                 Lost::Stranger => "unknown_id",

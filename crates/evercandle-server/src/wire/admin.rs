@@ -3,7 +3,22 @@
 use evercandle::Timestamp;
 use evercandle::store::{Damage, Evicted, VerifyProgress, VerifyReport};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+/// What to refresh.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RefreshQuery {
+    /// `klines`, `prices` or `sentiment`; absent: all of them.
+    pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RefreshBody {
+    /// Whether a run begins because of this. Otherwise one is under way already, or nothing is watched.
+    pub(crate) begun: bool,
+}
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

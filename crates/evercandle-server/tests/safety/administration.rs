@@ -129,6 +129,45 @@ async fn a_circuit_is_forced_and_reset_by_hand() {
 }
 
 #[tokio::test]
+async fn what_is_watched_is_refreshed_when_somebody_wants_it() {
+    let daemon = Daemon::with(secrets(None, Some(TOKEN)), |config| {
+        config.schedule.enabled = true;
+        config.schedule.klines.clear();
+        config.schedule.sentiment = false;
+    })
+    .await;
+    let runs = async || {
+        let answer = daemon.get("/health/scheduler").await;
+        answer
+            .split(r#""runs":"#)
+            .filter_map(|rest| rest.split([',', '}']).next()?.parse::<u32>().ok())
+            .max()
+    };
+    let reaches = async |wanted: u32| {
+        for _ in 0..500 {
+            if runs().await == Some(wanted) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("no run {wanted}: {}", daemon.get("/health/scheduler").await);
+    };
+    reaches(1).await;
+    let (status, answer) = order(&daemon, "POST", "/admin/refresh?kind=prices", "").await;
+    assert_eq!(status, 202, "{answer}");
+    assert!(answer.ends_with(r#"{"begun":true}"#), "{answer}");
+    reaches(2).await;
+    for (path, expected) in [
+        ("/admin/refresh?kind=klines", r#"{"begun":false}"#),
+        ("/admin/refresh?kind=price", "expected klines, prices or sentiment"),
+        ("/admin/refresh?sort=prices", "unknown field"),
+    ] {
+        let (_, answer) = order(&daemon, "POST", path, "").await;
+        assert!(answer.contains(expected), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn the_cache_is_verified_behind_the_callers_back_and_reports() {
     let daemon = Daemon::with(secrets(None, Some(TOKEN)), |_| {}).await;
     let (_, answer) = order(&daemon, "GET", "/admin/cache/verify", "").await;

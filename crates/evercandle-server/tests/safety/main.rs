@@ -7,3 +7,7 @@ mod support;
 mod administration;
 
 mod patience;
+
+mod malformed;
+
+mod slowloris;
