@@ -21,6 +21,18 @@ mod app;
 
 mod routes;
 
+mod parameters;
+
+mod question;
+
+mod negotiation;
+
+mod pages;
+
+mod seal;
+
+mod freshness;
+
 mod problem;
 
 mod wire;

@@ -1,19 +1,31 @@
 //! How the daemon says no: RFC 9457, with what each upstream said where upstreams were asked.
 //!
 //! A handler returns a [`Problem`]; [`named`] gives it the path it is about, and turns whatever a library refused in plain
-//! text (an unknown path, a parameter of the wrong type) into the same shape.
+//! text (an unknown path, a parameter of the wrong type) into the same shape. What was wrong and what to do about it is
+//! said in words for people (`detail`, `hint`) and in members for programs (`type`, `parameter`, `gaps`, `reasons`).
 
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use evercandle::{Error, Gap, GapReason, ProviderName};
+use evercandle_formats::{Dialect, Story, json, words};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::wire::klines::GapBody;
+pub(crate) use crate::wire::schedule::Reason;
 
 /// Longer refusals of libraries are cut.
 const WORDS_MAX: usize = 4 * 1024;
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Gaps, and reasons, told in a problem.
+const LISTED_MAX: usize = 20;
+/// When nothing says in how long an upstream is asked again.
+const RETRY_USUAL: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
@@ -26,16 +38,36 @@ struct Words {
     word: &'static str,
     title: &'static str,
     detail: String,
+    parameter: Option<String>,
+    hint: Option<String>,
     reasons: Vec<Reason>,
+    missing: Option<Missing>,
     retry_after: Option<Duration>,
     headers: HeaderMap,
 }
 
-/// What one upstream said.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Reason {
-    pub(crate) provider: String,
-    pub(crate) what: String,
+/// Klines that were asked for and could not be had.
+#[derive(Clone, Debug)]
+struct Missing {
+    rows: u64,
+    gaps: Vec<Value>,
+}
+
+impl Reason {
+    /// What each upstream said, each word once, safe to show.
+    pub(crate) fn list<'a>(said: impl IntoIterator<Item = &'a (ProviderName, String)>) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = Vec::new();
+        for (provider, what) in said {
+            let reason = Reason {
+                provider: provider.to_string(),
+                what: words::foreign(what),
+            };
+            if reasons.len() < LISTED_MAX && !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons
+    }
 }
 
 impl Problem {
@@ -50,8 +82,12 @@ impl Problem {
             status,
             word,
             title,
-            detail: detail.into(),
+            // Upstreams' words are in some of these, and callers' in others.
+            detail: words::foreign(&detail.into()),
+            parameter: None,
+            hint: None,
             reasons: Vec::new(),
+            missing: None,
             retry_after: None,
             headers: HeaderMap::new(),
         }))
@@ -65,6 +101,84 @@ impl Problem {
             "The request cannot be understood",
             detail,
         )
+    }
+
+    /// A parameter is wrong; the detail goes on where its name ends.
+    pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Problem {
+        let mut problem = Problem::bad_request(format!("{name}: {}", detail.into()));
+        problem.0.parameter = Some(words::foreign(name));
+        problem
+    }
+
+    /// More is asked for than one answer may hold.
+    pub(crate) fn too_much(detail: impl Into<String>) -> Problem {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "too-much",
+            "That is more than one answer may hold",
+            detail,
+        )
+    }
+
+    /// The exchange does not know what was asked for.
+    pub(crate) fn unknown_symbol(detail: impl Into<String>) -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-symbol",
+            "The exchange does not know this symbol",
+            detail,
+        )
+    }
+
+    /// Nobody could tell.
+    pub(crate) fn unavailable(detail: impl Into<String>, retry_after: Option<Duration>) -> Problem {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Nobody could tell",
+            detail,
+        )
+        .retry_after(retry_after.unwrap_or(RETRY_USUAL))
+    }
+
+    /// Klines are missing that might still be had; `retry_after`: in how long an upstream is asked again.
+    pub(crate) fn missing(story: &Story, retry_after: Option<Duration>) -> Problem {
+        let open: Vec<&Gap> = story.gaps.iter().filter(|gap| !gap.reason.is_final()).collect();
+        let slots: u64 = open.iter().map(|gap| story.grid.count(gap.range)).sum();
+        let detail = format!(
+            "{}: {slots} of {} klines are missing: {}",
+            story.series,
+            story.grid.count(story.range),
+            open.first().map(|gap| gap.reason.to_string()).unwrap_or_default()
+        );
+        let mut problem = match story.rows {
+            0 => Problem::unavailable(detail, retry_after),
+            _ => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "incomplete",
+                "Something is missing",
+                detail,
+            )
+            .retry_after(retry_after.unwrap_or(RETRY_USUAL))
+            .hint("completeness=best_effort answers with what was found"),
+        };
+        let tried = open.iter().filter_map(|gap| match &gap.reason {
+            GapReason::NoUpstreamLeft(tried) => Some(tried),
+            _ => None,
+        });
+        problem.0.reasons = Reason::list(tried.flatten());
+        let gaps = open.iter().take(LISTED_MAX);
+        problem.0.missing = Some(Missing {
+            rows: story.rows,
+            gaps: gaps.map(|gap| json::gap(gap, story.grid, Dialect::Wire)).collect(),
+        });
+        problem
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Problem {
+        self.0.hint = Some(words::foreign(&hint.into()));
+        self
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Problem {
@@ -82,7 +196,6 @@ impl Problem {
         .retry_after(Duration::from_secs(1))
     }
 
-    #[allow(dead_code, reason = "for the answers that come from upstreams")]
     pub(crate) fn reasons(mut self, reasons: Vec<Reason>) -> Problem {
         self.0.reasons = reasons;
         self
@@ -102,30 +215,87 @@ impl Problem {
 
 impl Words {
     fn render(&self, instance: &str) -> String {
-        let wire = Wire {
+        let body = ProblemBody {
             kind: format!("urn:evercandle:problem:{}", self.word),
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
             instance,
+            parameter: self.parameter.as_deref(),
+            hint: self.hint.as_deref(),
             reasons: &self.reasons,
+            rows: self.missing.as_ref().map(|missing| missing.rows),
+            gaps: self.missing.as_ref().map(|missing| &missing.gaps[..]),
             retry_after_seconds: self.retry_after.map(seconds),
         };
-        serde_json::to_string(&wire).expect("strings and numbers only")
+        serde_json::to_string(&body).expect("strings and numbers only")
     }
 }
 
-/// As it is sent.
-#[derive(Serialize)]
-struct Wire<'a> {
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let said = error.to_string();
+        match error {
+            Error::BadRequest(_) => Problem::bad_request(said),
+            Error::UnknownSymbol { market, .. } => {
+                Problem::unknown_symbol(said).hint(format!("/v1/symbols?market={market} lists what there is"))
+            }
+            Error::Incomplete(answer) | Error::Unavailable(answer) => {
+                let mut story = Story::new(answer.series.clone(), answer.range);
+                story.add(*answer);
+                Problem::missing(&story, None)
+            }
+            Error::NoUpstream {
+                reasons, retry_after, ..
+            } => Problem::unavailable(said, retry_after).reasons(Reason::list(&reasons)),
+            Error::Cache(_) | Error::Config(_) => {
+                tracing::error!(error = said, "a request failed for a reason of our own");
+                Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "failed",
+                    "The daemon failed",
+                    said,
+                )
+            }
+        }
+    }
+}
+
+/// Why there is no answer (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
+    /// Which kind of problem it is: a name that stays.
     #[serde(rename = "type")]
+    #[schema(example = "urn:evercandle:problem:bad-request")]
     kind: String,
+    /// The kind in words.
     title: &'a str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What happened this time.
     detail: &'a str,
+    /// What was asked for: the path.
     instance: &'a str,
+    /// The parameter that was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    /// What each upstream said.
     #[serde(skip_serializing_if = "<[Reason]>::is_empty")]
+    #[schema(required = false)]
     reasons: &'a [Reason],
+    /// How many of the klines that were asked for were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<u64>,
+    /// What is missing of them, the first few gaps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<GapBody>>)]
+    gaps: Option<&'a [Value]>,
+    /// In how many seconds asking again may help.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
 }

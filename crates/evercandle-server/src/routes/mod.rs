@@ -13,12 +13,20 @@ use crate::{access, gate};
 pub(crate) mod admin;
 mod dashboard;
 mod health;
+mod klines;
 mod metrics;
+mod prices;
+mod sentiment;
 mod stream;
+mod symbols;
 
 /// All routes, with what belongs around every one of them.
 pub(crate) fn all(app: App) -> Router {
     let (router, _document) = OpenApiRouter::new()
+        .merge(klines::routes())
+        .merge(prices::routes())
+        .merge(sentiment::routes())
+        .merge(symbols::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(admin::routes())

@@ -3,4 +3,9 @@
 pub(crate) mod admin;
 pub(crate) mod event;
 pub(crate) mod health;
+pub(crate) mod klines;
+pub(crate) mod market;
+pub(crate) mod price;
 pub(crate) mod schedule;
+pub(crate) mod sentiment;
+pub(crate) mod symbols;

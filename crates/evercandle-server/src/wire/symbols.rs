@@ -1,0 +1,49 @@
+//! What a market lists, and what is watched of it.
+
+use evercandle::provider::Instrument;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The instruments of a market.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct SymbolsBody {
+    /// `spot`, `um` or `cm`.
+    pub(crate) market: &'static str,
+    /// In alphabetical order.
+    pub(crate) symbols: Vec<SymbolBody>,
+    /// How many fit the question.
+    pub(crate) found: usize,
+    /// How many the market lists.
+    pub(crate) listed: usize,
+}
+
+/// An instrument.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct SymbolBody {
+    /// The exchange's spelling.
+    #[schema(example = "BTCUSDT")]
+    pub(crate) symbol: String,
+    /// What is traded.
+    #[schema(example = "BTC")]
+    pub(crate) base: String,
+    /// What it is paid in.
+    #[schema(example = "USDT")]
+    pub(crate) quote: String,
+    /// The exchange's word; `TRADING` is traded now.
+    #[schema(example = "TRADING")]
+    pub(crate) status: String,
+    /// Since when, where the exchange says; UTC.
+    pub(crate) listed_at: Option<String>,
+}
+
+impl From<&Instrument> for SymbolBody {
+    fn from(instrument: &Instrument) -> SymbolBody {
+        SymbolBody {
+            symbol: instrument.symbol.clone(),
+            base: instrument.base.clone(),
+            quote: instrument.quote.clone(),
+            status: instrument.status.clone(),
+            listed_at: instrument.listed_at.map(|at| at.to_string()),
+        }
+    }
+}
