@@ -68,6 +68,11 @@ impl Access {
         }
     }
 
+    /// Whether answers are for anybody, so that a cache may give them to others.
+    pub(crate) fn is_for_anybody(&self) -> bool {
+        self.api_key.is_none()
+    }
+
     /// Whether this request may go on to its handler.
     pub(crate) fn check(&self, request: &Request<Body>, door: Door) -> Result<(), Problem> {
         self.hosts.check(request)?;

@@ -1,7 +1,7 @@
 //! Which format an answer has: the one the URL names, else the one that `Accept` likes best (RFC 9110, section 12.5.1).
 
-use axum::http::{HeaderMap, StatusCode};
 use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
 use evercandle_formats::Format;
 
 use crate::parameters::Parameters;

@@ -250,12 +250,7 @@ impl From<Error> for Problem {
             } => Problem::unavailable(said, retry_after).reasons(Reason::list(&reasons)),
             Error::Cache(_) | Error::Config(_) => {
                 tracing::error!(error = said, "a request failed for a reason of our own");
-                Problem::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "failed",
-                    "The daemon failed",
-                    said,
-                )
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "The daemon failed", said)
             }
         }
     }

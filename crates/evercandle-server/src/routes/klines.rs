@@ -91,7 +91,7 @@ async fn klines(State(app): State<App>, RawQuery(query): RawQuery, asked: Header
         .get(TE)
         .and_then(|te| te.to_str().ok())
         .is_some_and(|te| te.contains("trailers"));
-    let shared = app.secrets().api_key.is_none();
+    let shared = app.access().is_for_anybody();
     answer.send(client, served, &asked, trailers, shared)
 }
 

@@ -138,12 +138,12 @@ impl From<&Price> for PriceBody {
             Nature::Exchange => (NatureWord::Exchange, None),
             Nature::Substitute(what) => (NatureWord::Substitute, Some(what.clone())),
         };
-        let state = match (&price.state, nature) {
-            (PriceState::Live, NatureWord::Exchange) => StateWord::Live,
-            (PriceState::Live, NatureWord::Substitute) => StateWord::Substitute,
-            (PriceState::Stale, _) => StateWord::Stale,
-            (PriceState::Halted(_), _) => StateWord::Halted,
-            (PriceState::LastKnown, _) => StateWord::LastKnown,
+        let state = match &price.state {
+            PriceState::Live => StateWord::Live,
+            PriceState::Substitute => StateWord::Substitute,
+            PriceState::Stale => StateWord::Stale,
+            PriceState::Halted(_) => StateWord::Halted,
+            PriceState::LastKnown => StateWord::LastKnown,
         };
         let halted = match &price.state {
             PriceState::Halted(word) => Some(word.clone()),
