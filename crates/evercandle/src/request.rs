@@ -89,6 +89,9 @@ pub enum Priority {
     /// Somebody: small gaps may be asked of whoever answers fastest.
     #[default]
     Interactive,
+    /// Nobody yet: what is kept warm for whoever asks next, and looked at again in minutes. As [`Priority::Bulk`] it
+    /// waits for its share of the quota; as [`Priority::Interactive`] it asks for little where little is asked for.
+    Refresh,
     /// Nobody: prefer what costs the exchange's quota least.
     Bulk,
 }

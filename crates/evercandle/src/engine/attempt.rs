@@ -4,6 +4,11 @@
 //! **ask once** → **settle** (teach the breaker) → **record** (trail, metrics, log) → pause and again, or give up.
 //! All waiting happens before *admit*, so a delay of our own can neither burn a trial nor count as a failure. A caller's
 //! expired deadline is no evidence against the upstream.
+//!
+//! Nobody waits for a quota in a slot: a backfill that has spent its share of a minute would hold them all, and somebody
+//! who wants one price would wait behind it though there is quota left for them. Nor is a quota charged before there is
+//! a slot: the upstream counts a call when it arrives, which may be in the next minute. For the same reason bulk queues
+//! at a door of its own, which leaves some of the slots to those who are waited for.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -17,6 +22,7 @@ use crate::answer::{Attempt, Outcome};
 use crate::clock::Clock;
 use crate::engine::probe::{PermitGuard, Probes};
 use crate::engine::quotas::Quotas;
+use crate::engine::slots::Slot;
 use crate::engine::upstream::{Refusal, Upstream};
 use crate::model::range::TimeRange;
 use crate::provider::{Call, FetchError, Fetched, QuotaSpec, Quotes, Verdict};
@@ -195,7 +201,7 @@ pub(crate) async fn wait_for_trial(upstream: &Upstream, clock: &Clock, deadline:
 
 /// Leave to call, with what must be given back afterwards.
 struct Leave<'a> {
-    _slot: tokio::sync::SemaphorePermit<'a>,
+    _slot: Slot<'a>,
     permit: PermitGuard<'a>,
 }
 
@@ -234,22 +240,28 @@ async fn admitted<'a>(
         None | Some(Refusal::Busy(_)) => {}
         Some(refusal) => return Err(Skipped::resting(&refusal)),
     }
-    let slot = within(deadline, clock, upstream.slots.acquire())
-        .await
-        .and_then(Result::ok)
-        .ok_or_else(Skipped::out_of_time)?;
-    if let Some(spec) = quota {
-        while let Err(wait) = terms.quotas.charge(spec, terms.class) {
-            if wait >= deadline.remaining(clock.instant()).min(terms.patience) {
-                let (group, wait) = (spec.group, wait.as_secs() + 1);
-                return Err(Skipped {
-                    reason: "quota",
-                    why: format!("quota of {group} is spent for another {wait} s"),
-                });
-            }
-            clock.sleep(wait.max(Duration::from_millis(1))).await;
+    let slot = loop {
+        let slot = within(deadline, clock, upstream.slots.acquire(terms.class))
+            .await
+            .ok_or_else(Skipped::out_of_time)?;
+        let Some(spec) = quota else { break slot };
+        let Err(wait) = terms.quotas.charge(spec, terms.class) else {
+            break slot;
+        };
+        drop(slot);
+        if wait >= deadline.remaining(clock.instant()).min(terms.patience) {
+            let (group, wait) = (spec.group, wait.as_secs() + 1);
+            return Err(Skipped {
+                reason: "quota",
+                why: format!("quota of {group} is spent for another {wait} s"),
+            });
         }
-    }
+        clock.sleep(wait.max(Duration::from_millis(1))).await;
+        // It may have begun to rest meanwhile, and then nobody needs the next minute's quota.
+        if let Some(refusal @ (Refusal::Quarantined(_) | Refusal::CircuitOpen(_))) = upstream.resting(clock) {
+            return Err(Skipped::resting(&refusal));
+        }
+    };
     let patient_until = clock.instant() + terms.patience;
     loop {
         if deadline.cuts() && deadline.has_passed(clock.instant()) {

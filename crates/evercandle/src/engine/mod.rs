@@ -47,6 +47,8 @@ mod outcomes;
 
 pub(crate) mod quotas;
 
+pub(crate) mod slots;
+
 mod probe;
 
 mod last_known;
@@ -88,7 +90,8 @@ pub(crate) struct Engine {
     probes: Arc<Probes>,
     latest_config: LatestConfig,
     last_known: LastKnown,
-    in_flight: InFlight<Slice, Arc<Settled>>,
+    /// By class too: who waits must not join what waits for its share of a quota.
+    in_flight: InFlight<(Slice, Class), Arc<Settled>>,
     latest_in_flight: InFlight<latest::Wanted, latest::Shared>,
     learning: InFlight<learn::Question, Arc<learn::Learnt>>,
     clock_offsets: Mutex<HashMap<Market, (i64, Instant)>>,
@@ -157,7 +160,7 @@ impl Engine {
         match (asked, priority) {
             (Some(budget), _) => Deadline::fixed(now, budget),
             (None, Priority::Interactive) => Deadline::sliding(now, usual),
-            (None, Priority::Bulk) => Deadline::sliding(now, usual.max(BULK_PATIENCE)),
+            (None, Priority::Refresh | Priority::Bulk) => Deadline::sliding(now, usual.max(BULK_PATIENCE)),
         }
     }
 
@@ -538,7 +541,7 @@ impl Engine {
 fn class_of(priority: Priority) -> Class {
     match priority {
         Priority::Interactive => Class::Interactive,
-        Priority::Bulk => Class::Bulk,
+        Priority::Refresh | Priority::Bulk => Class::Bulk,
     }
 }
 

@@ -4,8 +4,8 @@
 //! for, is in [`Tried`] and is not planned again; what is still missing finds its next best upstream by itself. The
 //! ladder "month → days → REST" is not written anywhere; it is what remains when the better rungs have been tried.
 //!
-//! The order, for each gap: a little (two pages' worth) is asked of whoever serves pages, because two small queries are
-//! faster than any archive; otherwise whole months and days go to archives that can be expected to exist, since they
+//! The order, for each gap: a little (two pages' worth) is asked of whoever serves pages, unless it is a part of
+//! something large, because two small queries are faster than any archive; otherwise whole months and days go to archives that can be expected to exist, since they
 //! cost no quota and come with checksums; the rest goes to pages; and what nobody else will have goes to archives that
 //! may have been published early.
 
@@ -88,7 +88,7 @@ pub(crate) fn plan(question: &Question<'_>) -> Vec<Step> {
         left: question.missing.clone(),
         steps: Vec::new(),
     };
-    if question.priority == Priority::Interactive {
+    if question.priority != Priority::Bulk {
         round.a_little_from_pages();
     }
     round.archives(Expected::Yes);

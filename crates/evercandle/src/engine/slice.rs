@@ -55,7 +55,7 @@ impl Engine {
         class: Class,
     ) -> Option<Arc<Settled>> {
         self.mind_limit(&upstream);
-        let (engine, key) = (self.clone(), slice.clone());
+        let (engine, key) = (self.clone(), (slice.clone(), class));
         let work = || {
             // The work may outlive this caller, so it has a deadline of its own.
             let deadline = deadline.clone();

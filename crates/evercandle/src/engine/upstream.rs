@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::answer::ProviderName;
@@ -17,6 +17,7 @@ use crate::config::BreakerSettings;
 use crate::engine::bans::Bans;
 use crate::engine::outcomes::Outcomes;
 use crate::engine::quotas::Quotas;
+use crate::engine::slots::Slots;
 use crate::health::{CircuitState, Status, UpstreamHealth};
 use crate::model::range::{DAY, Timestamp};
 use crate::model::series::Series;
@@ -33,7 +34,7 @@ pub(crate) struct Upstream {
     pub(crate) name: ProviderName,
     roles: Roles,
     /// How many calls may be in flight.
-    pub(crate) slots: Semaphore,
+    pub(crate) slots: Slots,
     /// Tries per question, the first included.
     pub(crate) tries_max: u32,
     gate: Mutex<Gate>,
@@ -150,7 +151,7 @@ impl Upstream {
         Upstream {
             name: roles.provider.name(),
             roles,
-            slots: Semaphore::new(slots.max(1)),
+            slots: Slots::new(slots),
             tries_max: tries_max.max(1),
             gate: Mutex::new(Gate {
                 breaker,

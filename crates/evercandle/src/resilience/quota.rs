@@ -19,9 +19,9 @@ use crate::model::range::{MINUTE, Timestamp};
 const PROBES_PERCENT: u32 = 1;
 
 /// Who wants to spend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// Nobody waits for it: a backfill.
+    /// Nobody waits for it: a backfill, a refresh.
     Bulk,
     /// Somebody waits for it.
     Interactive,

@@ -48,6 +48,10 @@ use rest::{Lengths, Rests};
 use tally::{Came, Reply, Tally};
 use watch::Watch;
 
+/// Periods that a run may take; what it has not reached by then is left to the next, which begins there. A first fill of
+/// many series takes several minutes' quota, while a run that only waits would hide that nothing comes.
+const RUN_PERIODS_MAX: u32 = 5;
+
 /// Runs that a subscriber may fall behind before it misses one.
 const RUNS_KEPT: usize = 64;
 
@@ -103,6 +107,8 @@ struct State {
     runs: u64,
     skipped: u64,
     rests: Rests,
+    /// Where the next run begins, if the last one did not reach its end.
+    unreached: Option<Watch>,
     last_run: Option<Arc<Run>>,
 }
 
@@ -256,12 +262,19 @@ impl Inner {
     /// Asks for everything that does not rest, so many at once.
     async fn ask_all(&self, job: &Job, by_hand: bool, tally: &mut Tally) {
         let due = self.due(job, by_hand, tally);
+        let until = self.clock().instant() + job.beat.every * RUN_PERIODS_MAX;
         let mut running = futures::stream::iter(Question::of(due, &self.watches))
             .map(|question| {
                 let (client, watches) = (self.client.clone(), question.watches());
                 // A task of its own: a panic ends this question only, and the answers' work is spread over threads.
-                let asked = AbortOnDropHandle::new(tokio::spawn(async move { question.ask(&client).await }));
-                async move { asked.await.unwrap_or_else(|_| Reply::broken(watches)) }
+                let ask = || AbortOnDropHandle::new(tokio::spawn(async move { question.ask(&client).await }));
+                let asked = (self.clock().instant() < until).then(ask);
+                async move {
+                    match asked {
+                        Some(asked) => asked.await.unwrap_or_else(|_| Reply::broken(watches)),
+                        None => Reply::unreached(watches),
+                    }
+                }
             })
             .buffer_unordered(self.concurrency);
         while let Some(mut reply) = running.next().await {
@@ -285,6 +298,10 @@ impl Inner {
                 _ => due.push(watch.clone()),
             }
         }
+        let first = state.unreached.take();
+        if let Some(first) = due.iter().position(|watch| Some(watch) == first.as_ref()) {
+            due.rotate_left(first);
+        }
         due
     }
 
@@ -296,6 +313,9 @@ impl Inner {
             match came {
                 Came::Failed(fault, error) => state.rests.begin(watch, *fault, error, self.lengths, now, wall),
                 Came::Refreshed | Came::Partly(_) => state.rests.end(watch),
+                Came::Unreached(_) => {
+                    state.unreached.get_or_insert_with(|| watch.clone());
+                }
                 Came::Rests(_) => {}
             }
         }

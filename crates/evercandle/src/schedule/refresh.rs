@@ -81,7 +81,7 @@ async fn klines(client: &Client, series: &Series, rows: u32) -> Reply {
     let range = newest(series, rows, client.clock().now(), settle);
     let request = Request {
         completeness: Completeness::BestEffort,
-        priority: Priority::Bulk,
+        priority: Priority::Refresh,
         ..Request::new(series.clone(), range)
     };
     let watch = Watch::Klines(series.clone());

@@ -25,6 +25,8 @@ pub(super) enum Came {
     Failed(Fault, RunError),
     /// It was passed over, because of this earlier error.
     Rests(RunError),
+    /// The run was over before its turn came; the next one begins with it.
+    Unreached(RunError),
 }
 
 /// What one question brought, be it about one watch or about many.
@@ -50,12 +52,22 @@ impl Reply {
 
     /// A question about these ended in a panic.
     pub(super) fn broken(watches: Vec<Watch>) -> Reply {
-        let broken = |watch: Watch| {
-            let error = error(&watch, "internal fault: the question panicked".to_owned(), Vec::new());
-            (watch, Came::Failed(Fault::Watch, error))
+        let what = "internal fault: the question panicked";
+        Reply::alike(watches, what, |error| Came::Failed(Fault::Watch, error))
+    }
+
+    /// A question about these was not asked any more.
+    pub(super) fn unreached(watches: Vec<Watch>) -> Reply {
+        Reply::alike(watches, "not reached before the run had to end", Came::Unreached)
+    }
+
+    fn alike(watches: Vec<Watch>, what: &str, came: impl Fn(RunError) -> Came) -> Reply {
+        let came = |watch: Watch| {
+            let came = came(error(&watch, what.to_owned(), Vec::new()));
+            (watch, came)
         };
         Reply {
-            came: watches.into_iter().map(broken).collect(),
+            came: watches.into_iter().map(came).collect(),
             ..Reply::default()
         }
     }
@@ -104,7 +116,7 @@ impl Tally {
             self.brought += u64::from(matches!(came, Came::Refreshed | Came::Partly(_)));
             self.resting += u64::from(matches!(came, Came::Rests(_)));
             self.failed += u64::from(matches!(came, Came::Failed(..)));
-            if let Came::Partly(error) | Came::Failed(_, error) | Came::Rests(error) = came {
+            if let Came::Partly(error) | Came::Failed(_, error) | Came::Rests(error) | Came::Unreached(error) = came {
                 self.troubled.insert(subject);
                 self.errors.push(error);
             }
