@@ -164,6 +164,9 @@ pub(crate) enum Command {
     Symbols(Symbols),
     /// Show the configuration in force
     Config(Config),
+    /// Print the rules by which somebody is told: for people, or as Prometheus reads them
+    #[command(after_help = help::ALERTS_EXAMPLES)]
+    Alerts(Alerts),
     /// Run the daemon: market data by HTTP, kept warm, with health, metrics, alerts and a dashboard
     #[command(after_help = help::SERVE_EXAMPLES)]
     Serve(Serve),
@@ -560,6 +563,23 @@ pub(crate) struct Config {
 pub(crate) enum ConfigAction {
     /// Print every setting as TOML, defaults included; usable as a configuration file
     Show,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Alerts {
+    /// Output format [default: table on a terminal, else csv]
+    #[arg(long, short, value_name = "FORMAT")]
+    pub(crate) format: Option<AlertsFormat>,
+}
+
+/// Formats of the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlertsFormat {
+    Table,
+    Csv,
+    Json,
+    /// A rule file, with the thresholds of the configuration
+    Prometheus,
 }
 
 #[derive(Debug, clap::Args)]

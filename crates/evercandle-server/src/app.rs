@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercandle::Client;
+use evercandle::alert::Alert;
 use evercandle::config::ServerConfig;
 use evercandle::schedule::{ScheduleStatus, Scheduler};
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use crate::access::Access;
 use crate::cache_figures::CacheFigures;
 use crate::feed::Feed;
 use crate::limits::Limits;
+use crate::notify::Board;
 use crate::routes::admin::CacheVerification;
 use crate::server::Secrets;
 
@@ -32,6 +34,7 @@ struct Inner {
     figures: CacheFigures,
     feed: Feed,
     scheduler: Scheduler,
+    board: Board,
 }
 
 impl App {
@@ -46,6 +49,7 @@ impl App {
             figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
             feed: Feed::new(client.clone(), stopping.clone()),
             scheduler,
+            board: Board::default(),
             client,
             stopping,
         }))
@@ -87,6 +91,15 @@ impl App {
     /// What event streams are fed with.
     pub(crate) fn feed(&self) -> &Feed {
         &self.0.feed
+    }
+
+    /// What somebody must know of: pending, firing, and ended a while ago.
+    pub(crate) fn alerts(&self) -> Vec<Alert> {
+        self.0.board.alerts()
+    }
+
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
     }
 
     /// How long the daemon has been there.

@@ -39,6 +39,8 @@ mod wire;
 
 mod feed;
 
+mod notify;
+
 mod cache_figures;
 
 mod metrics;

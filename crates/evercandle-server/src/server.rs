@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
-use crate::{access, listener, routes};
+use crate::{access, listener, notify, routes};
 
 /// How long the end waits for the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -107,6 +107,7 @@ impl Server {
         let app = self.app;
         let stopping = app.stopping().clone();
         // Each ends with what it was spawned for, however that ends.
+        let _watch = AbortOnDropHandle::new(tokio::spawn(notify::watch(app.clone(), app.board().clone())));
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
         let (feed, scheduler) = (app.feed().clone(), app.scheduler().clone());
         let _feed = AbortOnDropHandle::new(tokio::spawn(async move { feed.run().await }));

@@ -16,6 +16,9 @@ pub struct Health {
     pub common_cause_since: Option<Timestamp>,
     /// Why the cache is not written, if it is not.
     pub cache_readonly: Option<String>,
+    /// How often last known values were served because nobody answered, since the client was made: `prices`,
+    /// `sentiment`.
+    pub stale_served: Vec<(&'static str, u64)>,
 }
 
 /// One upstream.

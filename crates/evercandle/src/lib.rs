@@ -28,7 +28,7 @@
 //! (rows plus their story), [`error`]. The vocabulary: [`model`] (ranges, intervals, series, batches). How it works:
 //! `engine` (the loop, the planner, one attempt, the answer under construction), `resilience` (breaker, quarantine,
 //! quota, backoff, deadline), [`provider`] (upstreams, one folder each), [`store`] (the cache). What asks by itself:
-//! [`schedule`]. Leaves: [`config`], [`clock`], `telemetry`. `ARCHITECTURE.md` has the map and what must stay true.
+//! [`schedule`]. When somebody must be told: [`alert`]. Leaves: [`config`], [`clock`], `telemetry`. `ARCHITECTURE.md` has the map and what must stay true.
 
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -64,6 +64,8 @@ pub mod provider;
 pub mod store;
 
 pub mod schedule;
+
+pub mod alert;
 
 pub mod config;
 

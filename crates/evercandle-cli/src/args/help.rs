@@ -133,6 +133,15 @@ Examples:
   evercandle symbols usdt
   evercandle symbols --market cm --format csv";
 
+pub(super) const ALERTS_EXAMPLES: &str = "\
+The daemon evaluates them itself and tells the webhooks of the configuration; Prometheus can do the same with the rule file.
+The thresholds are those under [alerts] in the configuration.
+
+Examples:
+  evercandle alerts
+  evercandle alerts --format prometheus > evercandle.rules.yml
+  promtool check rules evercandle.rules.yml";
+
 pub(super) const SERVE_EXAMPLES: &str = "\
 What is kept warm, how much is allowed and who is told of alerts is in the configuration: see evercandle config show.
 EVERCANDLE_API_KEY makes callers show that key; EVERCANDLE_ADMIN_TOKEN opens the administration.

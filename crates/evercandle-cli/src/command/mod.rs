@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::place::Place;
 use crate::screen::{Ink, Screen};
 
+mod alerts;
 mod cache;
 mod chart;
 mod completions;
@@ -40,6 +41,7 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
             Command::Cache(cache) => cache::run(cache, global, screen),
             Command::Symbols(symbols) => symbols::run(symbols, global, screen).await,
             Command::Config(config) => config::run(config, global),
+            Command::Alerts(alerts) => alerts::run(alerts, global, screen),
             Command::Serve(serve) => serve::run(serve, global, screen).await,
             Command::Simulate(simulate) => simulate::run(simulate, screen).await,
             Command::Demo(demo) => demo::run(demo, screen).await,

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::cache_figures::Figures;
+use crate::wire::alert;
 use crate::wire::health::{self, CacheBody, HealthBody, ReadyBody, Word};
 use crate::wire::schedule::{self, ScheduleBody, Short};
 
@@ -92,7 +93,7 @@ fn body(app: &App, figures: Option<Figures>) -> HealthBody {
         common_cause_since: health.common_cause_since.map(|at| at.to_string()),
         cache,
         providers: health::providers(&health),
-        alerts: Vec::new(),
+        alerts: app.alerts().iter().map(alert::alert).collect(),
         scheduler,
     }
 }

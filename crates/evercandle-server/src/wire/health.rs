@@ -8,6 +8,7 @@ use evercandle::{Health, Status, Timestamp, UpstreamHealth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::wire::alert::AlertBody;
 use crate::wire::schedule::Short;
 
 /// How everything is.
@@ -31,9 +32,8 @@ pub(crate) struct HealthBody {
     pub(crate) cache: CacheBody,
     /// By name.
     pub(crate) providers: Providers,
-    /// Alerts that are pending or firing.
-    #[schema(value_type = Vec<Object>)]
-    pub(crate) alerts: Vec<serde_json::Value>,
+    /// Alerts that are pending or firing, or ended a while ago.
+    pub(crate) alerts: Vec<AlertBody>,
     /// The scheduler, in short.
     pub(crate) scheduler: Short,
 }

@@ -1,6 +1,7 @@
 //! The only JSON: what goes over the wire, apart from what it is made of.
 
 pub(crate) mod admin;
+pub(crate) mod alert;
 pub(crate) mod event;
 pub(crate) mod health;
 pub(crate) mod klines;

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ use crate::model::symbol::Symbol;
 use crate::price::{Decimal, Nature, Quote};
 use crate::sentiment::{Measure, Reading};
 use crate::store::{LastPrice, LastReadings, Store};
+use crate::telemetry;
 
 /// Prices remembered at the most; beyond, the oldest are forgotten.
 const PRICES_MAX: usize = 20_000;
@@ -94,6 +96,26 @@ pub(crate) struct LastKnown {
     /// One writer at a time, so that an older state cannot replace a newer one.
     saving: Arc<Mutex<()>>,
     writing: TaskTracker,
+    /// How often one of each was served because nobody answered.
+    served: Arc<[AtomicU64; 2]>,
+}
+
+/// What is known last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Prices,
+    Sentiment,
+}
+
+impl Kind {
+    const ALL: [Kind; 2] = [Kind::Prices, Kind::Sentiment];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Prices => "prices",
+            Kind::Sentiment => "sentiment",
+        }
+    }
 }
 
 impl LastKnown {
@@ -104,7 +126,20 @@ impl LastKnown {
             readings: Arc::default(),
             saving: Arc::default(),
             writing: TaskTracker::new(),
+            served: Arc::default(),
         }
+    }
+
+    /// One was served because nobody answered.
+    pub(crate) fn was_served(&self, kind: Kind) {
+        self.served[kind as usize].fetch_add(1, Ordering::Relaxed);
+        telemetry::latest_read(kind.as_str(), "stale");
+    }
+
+    /// How often that happened.
+    pub(crate) fn served(&self) -> Vec<(&'static str, u64)> {
+        let count = |kind: Kind| (kind.as_str(), self.served[kind as usize].load(Ordering::Relaxed));
+        Kind::ALL.map(count).to_vec()
     }
 
     /// The last price, of the exchange itself or of a substitute.

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use crate::answer::{Attempt, ProviderName, Via};
 use crate::engine::Engine;
 use crate::engine::attempt::{Errand, Terms, attempt};
-use crate::engine::last_known::Known;
+use crate::engine::last_known::{Kind, Known};
 use crate::engine::upstream::Upstream;
 use crate::error::Error;
 use crate::model::range::{DAY, Timestamp};
@@ -325,7 +325,7 @@ impl Engine {
                     if !matches!(price.state, PriceState::Halted(_)) {
                         price.state = PriceState::LastKnown;
                     }
-                    telemetry::latest_read("prices", "stale");
+                    self.last_known.was_served(Kind::Prices);
                     return Ok(price);
                 }
                 (Err(why), _) => reasons.push(why),
@@ -414,7 +414,7 @@ impl Engine {
                         if sentiment.state == SentimentState::Stale {
                             sentiment.state = SentimentState::LastKnown;
                         }
-                        telemetry::latest_read("sentiment", "stale");
+                        self.last_known.was_served(Kind::Sentiment);
                         return Ok(SentimentAnswer { sentiment, trail });
                     }
                 }

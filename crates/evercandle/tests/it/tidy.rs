@@ -85,6 +85,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // Decides by what is known, and asks nobody.
+    ("alert", &["answer", "config", "health", "model", "schedule"]),
 ];
 
 // --- what depends on what ---------------------------------------------------------------------------------------------

@@ -1,0 +1,453 @@
+//! The rules, decided in this process from what was seen of it.
+//!
+//! Time here is *watched* time: between two samples it flows by the monotonic clock, but never by more than a few of the
+//! usual distances. So a wall clock that jumps changes nothing, and a process that was stopped for an hour does not
+//! wake up to find everything an hour late: nobody was looking.
+//!
+//! The states are Prometheus's: inactive, pending while the condition holds but not yet for long enough, firing, and
+//! resolved, which is remembered for a while so that whoever looks sees what has just ended. A restart begins clean;
+//! what goes on is told again after the same time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rule::{Condition, Rule, RuleName, Severity, rules};
+use crate::answer::ProviderName;
+use crate::config::AlertsConfig;
+use crate::health::Health;
+use crate::model::range::Timestamp;
+use crate::schedule::{JobKind, ScheduleStatus};
+
+/// Distances between two samples beyond which nobody was looking.
+const UNSEEN: u32 = 4;
+/// How long an alert that ended is still shown.
+const RESOLVED_SHOWN: Duration = Duration::from_secs(900);
+
+/// What the rules look at, at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// By the monotonic clock.
+    pub instant: Instant,
+    /// By the wall clock: for people, nothing is decided by it.
+    pub at: Timestamp,
+    /// Every upstream that may be asked.
+    pub upstreams: Vec<UpstreamSample>,
+    /// Whether most of them fail together.
+    pub common_cause: bool,
+    /// Whether the cache cannot be written.
+    pub cache_readonly: bool,
+    /// How often last known values were served so far, by what they are of.
+    pub stale_served: Vec<(&'static str, u64)>,
+    /// Every kind of refresh: its period, and runs completed so far.
+    pub jobs: Vec<(JobKind, Duration, u64)>,
+}
+
+/// An upstream, at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamSample {
+    /// Which.
+    pub provider: ProviderName,
+    /// Calls that failed so far.
+    pub failures: u64,
+    /// Calls that were answered so far. Calls it refused to count (throttled) are neither.
+    pub successes: u64,
+    /// Whether its circuit is open, half open or on probation.
+    pub circuit_open: bool,
+}
+
+impl Sample {
+    /// What the rules look at in these. Without a schedule nothing is to be refreshed.
+    pub fn new(health: &Health, schedule: Option<&ScheduleStatus>, instant: Instant) -> Sample {
+        let upstreams = health.upstreams.iter().map(|upstream| UpstreamSample {
+            provider: upstream.provider.clone(),
+            failures: upstream.failures_total,
+            successes: upstream.success_count,
+            circuit_open: upstream.circuit_open,
+        });
+        let jobs = schedule
+            .filter(|schedule| schedule.enabled)
+            .map(|schedule| &schedule.jobs);
+        Sample {
+            instant,
+            at: health.at,
+            upstreams: upstreams.collect(),
+            common_cause: health.common_cause_since.is_some(),
+            cache_readonly: health.cache_readonly.is_some(),
+            stale_served: health.stale_served.clone(),
+            jobs: jobs
+                .into_iter()
+                .flatten()
+                .map(|job| (job.kind, job.every, job.runs))
+                .collect(),
+        }
+    }
+}
+
+/// An alert as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// By which rule.
+    pub rule: RuleName,
+    /// Who is told.
+    pub severity: Severity,
+    /// Who or what it is about.
+    pub subject: Subject,
+    /// How it stands.
+    pub state: AlertState,
+    /// When that began; UTC.
+    pub since: Timestamp,
+    /// When the condition began to hold; UTC.
+    pub began_at: Timestamp,
+    /// What is wrong, in words.
+    pub summary: String,
+    /// What to do about it.
+    pub runbook: &'static str,
+}
+
+/// Who or what an alert is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The daemon as a whole.
+    Ourselves,
+    /// An upstream.
+    Provider(ProviderName),
+    /// Values of this kind.
+    Values(&'static str),
+    /// A kind of refresh.
+    Job(JobKind),
+}
+
+impl Subject {
+    /// The label that carries it in Prometheus, and its value.
+    pub fn label(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Subject::Ourselves => None,
+            Subject::Provider(name) => Some(("provider", name.as_str())),
+            Subject::Values(what) => Some(("cache_name", what)),
+            Subject::Job(kind) => Some(("kind", kind.as_str())),
+        }
+    }
+
+    /// The upstream, if it is one.
+    pub fn provider(&self) -> Option<&ProviderName> {
+        match self {
+            Subject::Provider(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.label().map_or("evercandle", |(_, value)| value))
+    }
+}
+
+/// How an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertState {
+    /// The condition holds, but not yet for long enough.
+    Pending,
+    /// Somebody is told.
+    Firing,
+    /// It has ended.
+    Resolved,
+}
+
+impl AlertState {
+    /// `pending`, `firing`, `resolved`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertState::Pending => "pending",
+            AlertState::Firing => "firing",
+            AlertState::Resolved => "resolved",
+        }
+    }
+}
+
+/// Something somebody must be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// An alert fires from now on.
+    Fired(Alert),
+    /// An alert that fired has ended.
+    Resolved(Alert),
+}
+
+/// Decides.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    rules: Vec<Rule>,
+    /// The longest time between two samples that counts in full.
+    seen: Duration,
+    /// How far back samples are wanted.
+    memory: Duration,
+    /// By watched time.
+    samples: VecDeque<(Duration, Sample)>,
+    /// When each kind of refresh was first seen, and when its last run was seen to be complete; in watched time.
+    runs: BTreeMap<JobKind, Runs>,
+    /// When a common cause last was told.
+    common_cause_told: Option<Duration>,
+    active: BTreeMap<(RuleName, Subject), Active>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Runs {
+    count: u64,
+    first_seen: Duration,
+    completed: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+struct Active {
+    alert: Alert,
+    /// When the condition began to hold, or when it ended; in watched time.
+    since: Duration,
+}
+
+impl Evaluator {
+    /// Begins without a past.
+    pub fn new(config: &AlertsConfig) -> Evaluator {
+        let rules: Vec<Rule> = rules(config)
+            .into_iter()
+            .filter(|rule| rule.condition != Condition::Unreachable)
+            .collect();
+        Evaluator {
+            memory: rules
+                .iter()
+                .map(|rule| memory(&rule.condition))
+                .max()
+                .unwrap_or_default(),
+            rules,
+            seen: Duration::from_millis(config.every_ms).saturating_mul(UNSEEN),
+            samples: VecDeque::new(),
+            runs: BTreeMap::new(),
+            common_cause_told: None,
+            active: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a sample, and says what somebody must be told.
+    pub fn step(&mut self, sample: Sample) -> Vec<Change> {
+        let now = self.samples.back().map_or(Duration::ZERO, |(watched, last)| {
+            *watched + sample.instant.saturating_duration_since(last.instant).min(self.seen)
+        });
+        let at = sample.at;
+        for (kind, _, count) in &sample.jobs {
+            let runs = self.runs.entry(*kind).or_insert(Runs {
+                count: *count,
+                first_seen: now,
+                completed: (*count > 0).then_some(now),
+            });
+            if runs.count != *count {
+                (runs.count, runs.completed) = (*count, Some(now));
+            }
+        }
+        self.samples.push_back((now, sample));
+        // One sample from before the windows stays, so that it is known that there was a before.
+        while self.samples.get(1).is_some_and(|(then, _)| *then + self.memory < now) {
+            self.samples.pop_front();
+        }
+        let mut changes = Vec::new();
+        for rule in self.rules.clone() {
+            let holding = self.holding(&rule, now);
+            self.follow(&rule, holding, now, at, &mut changes);
+        }
+        changes
+    }
+
+    /// Every alert that is pending, fires, or ended a while ago; by rule, then by whom it is about.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.active.values().map(|active| active.alert.clone()).collect()
+    }
+
+    /// Whom a rule holds of.
+    fn holding(&self, rule: &Rule, now: Duration) -> Vec<Subject> {
+        let Some((_, latest)) = self.samples.back() else {
+            return Vec::new();
+        };
+        let mut holding: Vec<Subject> = match rule.condition {
+            Condition::Failing {
+                window,
+                share,
+                calls_min,
+            } => self.upstreams(latest, |name| {
+                self.has_watched(window, share, now)
+                    && (self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.circuit_open)) > share
+                        || self.fails(name, window, share, calls_min, now))
+            }),
+            Condition::CircuitOpen { window, share } => self.upstreams(latest, |name| {
+                self.has_watched(window, share, now)
+                    && self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.circuit_open)) > share
+            }),
+            Condition::CommonCause { window } => {
+                let suspected = self.within(now.checked_sub(window), now).any(|s| s.common_cause);
+                suspected.then_some(Subject::Ourselves).into_iter().collect()
+            }
+            Condition::StaleServed { window } => {
+                let served = |what: &str, end: Option<Duration>| {
+                    let Some(end) = end else { return false };
+                    let count = |s: &Sample| s.stale_served.iter().find(|(of, _)| *of == what).map_or(0, |(_, n)| *n);
+                    let mut counts = self.within(end.checked_sub(window), end).map(count);
+                    let first = counts.next();
+                    counts.last() > first && first.is_some()
+                };
+                let lately = latest.stale_served.iter().map(|(what, _)| *what);
+                lately
+                    .filter(|what| served(what, Some(now)) && served(what, now.checked_sub(window)))
+                    .map(Subject::Values)
+                    .collect()
+            }
+            Condition::CacheReadonly { window, share } => {
+                let long = self.has_watched(window, share, now)
+                    && self.share_of_time(window, now, |s| s.cache_readonly) > share;
+                long.then_some(Subject::Ourselves).into_iter().collect()
+            }
+            Condition::NoRun { periods, first_within } => {
+                let late = |(kind, every, _): &&(JobKind, Duration, u64)| {
+                    let runs = self.runs.get(kind);
+                    runs.is_some_and(|runs| match runs.completed {
+                        Some(completed) => now.saturating_sub(completed) > every.saturating_mul(periods),
+                        None => now.saturating_sub(runs.first_seen) >= first_within,
+                    })
+                };
+                latest
+                    .jobs
+                    .iter()
+                    .filter(late)
+                    .map(|(kind, ..)| Subject::Job(*kind))
+                    .collect()
+            }
+            Condition::Unreachable => Vec::new(),
+        };
+        if let (Some(quiet), Some(told)) = (rule.quiet_after_common_cause, self.common_cause_told)
+            && now.saturating_sub(told) <= quiet
+        {
+            // What was told before goes on; taking it back would say that it has ended.
+            holding.retain(|subject| {
+                self.active
+                    .get(&(rule.name, subject.clone()))
+                    .is_some_and(|active| active.alert.state == AlertState::Firing)
+            });
+        }
+        holding
+    }
+
+    /// Moves a rule's alerts to where they belong, given whom it holds of.
+    fn follow(&mut self, rule: &Rule, holding: Vec<Subject>, now: Duration, at: Timestamp, changes: &mut Vec<Change>) {
+        for ((_, subject), active) in self.active.iter_mut().filter(|((name, _), _)| *name == rule.name) {
+            if active.alert.state == AlertState::Firing && !holding.contains(subject) {
+                (active.alert.state, active.alert.since, active.since) = (AlertState::Resolved, at, now);
+                changes.push(Change::Resolved(active.alert.clone()));
+            }
+        }
+        self.active.retain(|(name, subject), active| {
+            *name != rule.name
+                || match active.alert.state {
+                    AlertState::Firing => true,
+                    AlertState::Pending => holding.contains(subject),
+                    AlertState::Resolved => now.saturating_sub(active.since) < RESOLVED_SHOWN,
+                }
+        });
+        for subject in holding {
+            let pending = || Active {
+                alert: Alert {
+                    rule: rule.name,
+                    severity: rule.severity,
+                    summary: rule.summary.replace("{subject}", &subject.to_string()),
+                    subject: subject.clone(),
+                    state: AlertState::Pending,
+                    since: at,
+                    began_at: at,
+                    runbook: rule.runbook,
+                },
+                since: now,
+            };
+            let active = self.active.entry((rule.name, subject.clone())).or_insert_with(pending);
+            if active.alert.state == AlertState::Resolved {
+                *active = pending();
+            }
+            if active.alert.state == AlertState::Pending && rule.hold <= now.saturating_sub(active.since) {
+                (active.alert.state, active.alert.since) = (AlertState::Firing, at);
+                changes.push(Change::Fired(active.alert.clone()));
+            }
+        }
+        let told = |(name, _): &(RuleName, Subject)| *name == RuleName::CommonCause;
+        if rule.name == RuleName::CommonCause
+            && self
+                .active
+                .iter()
+                .any(|(key, a)| told(key) && a.alert.state == AlertState::Firing)
+        {
+            self.common_cause_told = Some(now);
+        }
+    }
+
+    fn upstreams(&self, latest: &Sample, holds: impl Fn(&ProviderName) -> bool) -> Vec<Subject> {
+        let names = latest.upstreams.iter().map(|u| &u.provider);
+        names
+            .filter(|name| holds(name))
+            .cloned()
+            .map(Subject::Provider)
+            .collect()
+    }
+
+    /// Whether this share of the window has been watched: a minute says nothing about ten.
+    fn has_watched(&self, window: Duration, share: f64, now: Duration) -> bool {
+        window.mul_f64(share) <= now
+    }
+
+    /// In how many of the window's samples something is so.
+    fn share_of_time(&self, window: Duration, now: Duration, is: impl Fn(&Sample) -> bool) -> f64 {
+        let (mut all, mut so) = (0_u32, 0_u32);
+        for sample in self.within(now.checked_sub(window), now) {
+            all += 1;
+            so += u32::from(is(sample));
+        }
+        f64::from(so) / f64::from(all.max(1))
+    }
+
+    /// Whether an upstream failed at more than this share of its calls within the window, and was called often enough.
+    fn fails(&self, name: &ProviderName, window: Duration, share: f64, calls_min: u32, now: Duration) -> bool {
+        let mut counts = self
+            .within(now.checked_sub(window), now)
+            .filter_map(|sample| upstream(sample, name))
+            .map(|u| (u.failures, u.successes));
+        let Some(first) = counts.next() else { return false };
+        let last = counts.last().unwrap_or(first);
+        let (failures, successes) = (last.0.saturating_sub(first.0), last.1.saturating_sub(first.1));
+        let calls = failures + successes;
+        u64::from(calls_min.max(1)) <= calls && share < failures as f64 / calls as f64
+    }
+
+    /// Samples from `start` (the beginning, if that was before it) to `end`, both included.
+    fn within(&self, start: Option<Duration>, end: Duration) -> impl Iterator<Item = &Sample> {
+        let start = start.unwrap_or_default();
+        self.samples
+            .iter()
+            .filter(move |(watched, _)| start <= *watched && *watched <= end)
+            .map(|(_, sample)| sample)
+    }
+}
+
+fn upstream<'a>(sample: &'a Sample, name: &ProviderName) -> Option<&'a UpstreamSample> {
+    sample.upstreams.iter().find(|u| u.provider == *name)
+}
+
+/// How far back a condition looks.
+fn memory(condition: &Condition) -> Duration {
+    match condition {
+        Condition::Failing { window, .. }
+        | Condition::CircuitOpen { window, .. }
+        | Condition::CacheReadonly { window, .. }
+        | Condition::CommonCause { window } => *window,
+        Condition::StaleServed { window } => *window * 2,
+        Condition::NoRun { .. } | Condition::Unreachable => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests;

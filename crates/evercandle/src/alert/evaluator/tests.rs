@@ -1,0 +1,404 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const EVERY: u64 = 15;
+const MINUTE: u64 = 60;
+
+/// What is so at a moment; every field has a quiet value.
+#[derive(Clone, Debug, Default)]
+struct Now {
+    failures: u64,
+    successes: u64,
+    open: bool,
+    /// As `open`, of a second upstream.
+    other_open: bool,
+    common_cause: bool,
+    readonly: bool,
+    stale: u64,
+    runs: u64,
+}
+
+/// The evaluator under test, with the clocks it is fed by.
+struct Watch {
+    evaluator: Evaluator,
+    instant: Instant,
+    seconds: u64,
+    /// What the wall clock is ahead of the truth, in seconds.
+    wall_ahead: i64,
+    changes: Vec<(u64, String)>,
+}
+
+impl Watch {
+    fn new() -> Watch {
+        Watch::with(&AlertsConfig::default())
+    }
+
+    fn with(config: &AlertsConfig) -> Watch {
+        Watch {
+            evaluator: Evaluator::new(config),
+            instant: Instant::now(),
+            seconds: 0,
+            wall_ahead: 0,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Goes on until this second (exclusive), with what is so at each.
+    fn until(&mut self, end: u64, now: impl Fn(u64) -> Now) -> &mut Watch {
+        while self.seconds < end {
+            let sample = self.sample(now(self.seconds));
+            for change in self.evaluator.step(sample) {
+                let (what, alert) = match &change {
+                    Change::Fired(alert) => ("fires", alert),
+                    Change::Resolved(alert) => ("resolved", alert),
+                };
+                let said = format!("{} {} {what}", alert.rule.as_str(), alert.subject);
+                self.changes.push((self.seconds, said));
+            }
+            self.pass(EVERY);
+        }
+        self
+    }
+
+    /// Time during which nobody looks.
+    fn pass(&mut self, seconds: u64) {
+        self.seconds += seconds;
+        self.instant += Duration::from_secs(seconds);
+    }
+
+    fn sample(&self, now: Now) -> Sample {
+        let upstream = |name: &str, failures, successes, circuit_open| UpstreamSample {
+            provider: ProviderName::new(name),
+            failures,
+            successes,
+            circuit_open,
+        };
+        Sample {
+            instant: self.instant,
+            at: Timestamp::EPOCH.plus((self.seconds as i64 + self.wall_ahead) * 1_000_000),
+            upstreams: vec![
+                upstream("binance", now.failures, now.successes, now.open),
+                upstream("coingecko", 0, 0, now.other_open),
+            ],
+            common_cause: now.common_cause,
+            cache_readonly: now.readonly,
+            stale_served: vec![("prices", now.stale), ("sentiment", 0)],
+            jobs: vec![(JobKind::Klines, Duration::from_secs(180), now.runs)],
+        }
+    }
+
+    #[track_caller]
+    fn said(&self, expected: &[(u64, &str)]) {
+        let said: Vec<(u64, &str)> = self.changes.iter().map(|(s, what)| (*s, what.as_str())).collect();
+        assert_eq!(said, expected);
+    }
+}
+
+/// Everything is well, and refreshed every three minutes.
+fn well(second: u64) -> Now {
+    Now {
+        successes: second / 10,
+        runs: 1 + second / 180,
+        ..Now::default()
+    }
+}
+
+fn open(second: u64) -> Now {
+    Now {
+        open: true,
+        ..well(second)
+    }
+}
+
+#[test]
+fn nothing_is_said_while_everything_is_well() {
+    let mut watch = Watch::new();
+    watch.until(3 * 60 * MINUTE, well).said(&[]);
+    assert_eq!(watch.evaluator.alerts(), []);
+}
+
+#[test]
+fn an_upstream_that_is_never_asked_is_nobodys_concern() {
+    let mut watch = Watch::new();
+    let idle = |second| Now {
+        successes: 0,
+        ..well(second)
+    };
+    watch.until(60 * MINUTE, idle).said(&[]);
+}
+
+/// Goal: the trap. Once the breaker is open nobody calls, and a failure rate alone would resolve itself.
+/// Method: three failures, an open circuit and an hour of silence; then an answer.
+#[test]
+fn an_outage_during_which_nobody_calls_fires_until_it_ends() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(80 * MINUTE, |second| Now {
+        failures: 3,
+        successes: 120,
+        ..open(second)
+    });
+    watch.until(90 * MINUTE, |second| Now {
+        failures: 3,
+        successes: 120 + (second - 80 * MINUTE) / 10,
+        ..well(second)
+    });
+    watch.said(&[
+        (30 * MINUTE, "ProviderFailing binance fires"),
+        (35 * MINUTE, "CircuitOpenLong binance fires"),
+        (81 * MINUTE + 30, "CircuitOpenLong binance resolved"),
+        (82 * MINUTE, "ProviderFailing binance resolved"),
+    ]);
+}
+
+#[test]
+fn probes_and_lucky_answers_reset_nothing() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    // Every five minutes one answer closes the circuit for a moment.
+    watch.until(80 * MINUTE, |second| Now {
+        open: second % 300 != 150,
+        ..well(second)
+    });
+    let fired: Vec<&str> = watch.changes.iter().map(|(_, what)| what.as_str()).collect();
+    assert_eq!(
+        fired,
+        ["ProviderFailing binance fires", "CircuitOpenLong binance fires"]
+    );
+    assert!(watch.changes[1].0 <= 36 * MINUTE, "{:?}", watch.changes);
+}
+
+#[test]
+fn a_circuit_that_opens_now_and_then_is_no_outage() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(120 * MINUTE, |second| Now {
+        open: second % 600 < 300,
+        ..well(second)
+    });
+    watch.said(&[]);
+}
+
+#[test]
+fn one_failed_call_of_one_says_nothing_and_many_of_many_do() {
+    let failing = |most: u64| {
+        move |second: u64| Now {
+            failures: ((second.saturating_sub(20 * MINUTE)) / 30).min(most),
+            successes: 0,
+            ..well(second)
+        }
+    };
+    // The circuit stays closed: forced, or configured to be patient.
+    for few in [1, 9] {
+        let mut watch = Watch::new();
+        watch.until(60 * MINUTE, failing(few)).said(&[]);
+    }
+    let mut watch = Watch::new();
+    watch.until(40 * MINUTE, failing(1_000));
+    // The tenth failure is at 25:00, and two minutes say that it is no burst.
+    watch.said(&[(27 * MINUTE, "ProviderFailing binance fires")]);
+}
+
+#[test]
+fn four_of_five_is_the_limit() {
+    let mut watch = Watch::new();
+    let calls = |second: u64| second / EVERY;
+    // Exactly 80 %: not more.
+    watch.until(60 * MINUTE, |second| Now {
+        failures: calls(second) * 4,
+        successes: calls(second),
+        ..well(second)
+    });
+    watch.said(&[]);
+}
+
+#[test]
+fn a_common_cause_is_one_alert_and_not_one_for_each() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    let all_down = |common_cause: bool| {
+        move |second| Now {
+            open: true,
+            other_open: true,
+            common_cause,
+            ..well(second)
+        }
+    };
+    watch.until(50 * MINUTE, all_down(true));
+    // One of them answers: the line works. The others are probed a few minutes later.
+    watch.until(54 * MINUTE, all_down(false));
+    watch.until(90 * MINUTE, well);
+    watch.said(&[
+        (22 * MINUTE, "CommonCause evercandle fires"),
+        (35 * MINUTE, "CommonCauseLong evercandle fires"),
+        (51 * MINUTE, "CommonCause evercandle resolved"),
+        (51 * MINUTE, "CommonCauseLong evercandle resolved"),
+    ]);
+}
+
+#[test]
+fn who_stays_down_after_a_common_cause_is_told_apart() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(30 * MINUTE, |second| Now {
+        open: true,
+        other_open: true,
+        common_cause: true,
+        ..well(second)
+    });
+    watch.until(60 * MINUTE, open);
+    watch.said(&[
+        (22 * MINUTE, "CommonCause evercandle fires"),
+        (31 * MINUTE, "CommonCause evercandle resolved"),
+        // Ten minutes after the last of the common cause, and the time to hold.
+        (42 * MINUTE + 30, "CircuitOpenLong binance fires"),
+        (43 * MINUTE, "ProviderFailing binance fires"),
+    ]);
+}
+
+#[test]
+fn a_common_cause_does_not_end_an_alert_that_was_there_before() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(40 * MINUTE, open);
+    watch.until(50 * MINUTE, |second| Now {
+        other_open: true,
+        common_cause: true,
+        ..open(second)
+    });
+    watch.said(&[
+        (30 * MINUTE, "ProviderFailing binance fires"),
+        (35 * MINUTE, "CircuitOpenLong binance fires"),
+        (42 * MINUTE, "CommonCause evercandle fires"),
+    ]);
+}
+
+#[test]
+fn stale_values_are_told_when_they_go_on() {
+    let served = |until: u64| {
+        move |second: u64| Now {
+            stale: second.min(until).saturating_sub(20 * MINUTE) / 180,
+            ..well(second)
+        }
+    };
+    let mut watch = Watch::new();
+    watch.until(60 * MINUTE, served(24 * MINUTE)).said(&[]);
+    let mut watch = Watch::new();
+    watch.until(90 * MINUTE, served(60 * MINUTE));
+    watch.said(&[
+        (28 * MINUTE, "ServingStale prices fires"),
+        (64 * MINUTE, "ServingStale prices resolved"),
+    ]);
+}
+
+#[test]
+fn a_cache_that_is_tried_now_and_then_is_still_read_only() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(40 * MINUTE, |second| Now {
+        readonly: second % 300 != 150,
+        ..well(second)
+    });
+    watch.until(60 * MINUTE, well);
+    watch.said(&[
+        (25 * MINUTE + 15, "CacheReadOnly evercandle fires"),
+        (40 * MINUTE + 15, "CacheReadOnly evercandle resolved"),
+    ]);
+}
+
+#[test]
+fn a_scheduler_that_completes_nothing_is_told_by_its_own_period() {
+    let mut watch = Watch::new();
+    watch.until(60 * MINUTE, |second| well(second.min(20 * MINUTE)));
+    // The last run was seen complete at 18:00.
+    watch.said(&[(27 * MINUTE + 45, "SchedulerStuck klines fires")]);
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, |_| Now::default());
+    watch.said(&[(10 * MINUTE + 30, "SchedulerStuck klines fires")]);
+}
+
+#[test]
+fn clocks_that_jump_and_a_process_that_was_stopped_change_nothing() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    for ahead in [86_400, -86_400, 0] {
+        watch.wall_ahead = ahead;
+        let end = watch.seconds + 20 * MINUTE;
+        watch.until(end, well);
+    }
+    let runs = well(watch.seconds).runs;
+    // Stopped for an hour; the next run takes four minutes to complete.
+    watch.pass(3_600);
+    let resumed = watch.seconds;
+    watch.until(resumed + 240, |second| Now { runs, ..well(second) });
+    watch.until(resumed + 3_600, well);
+    watch.said(&[]);
+}
+
+#[test]
+fn a_restart_begins_clean() {
+    let mut watch = Watch::new();
+    watch.until(60 * MINUTE, open);
+    assert_eq!(watch.changes[0].0, 10 * MINUTE, "{:?}", watch.changes);
+    let mut restarted = Watch::new();
+    restarted.until(9 * MINUTE, open).said(&[]);
+}
+
+#[test]
+fn what_ended_is_shown_for_a_while() {
+    let mut watch = Watch::new();
+    watch.until(12 * MINUTE, open);
+    watch.until(16 * MINUTE, well);
+    let shown = watch.evaluator.alerts();
+    let states: Vec<_> = shown.iter().map(|a| (a.rule, a.state)).collect();
+    assert_eq!(states, [(RuleName::ProviderFailing, AlertState::Resolved)]);
+    assert_eq!(shown[0].since, Timestamp::EPOCH.plus(14 * 60_000_000));
+    watch.until(40 * MINUTE, well);
+    assert_eq!(watch.evaluator.alerts(), []);
+}
+
+proptest! {
+    /// Whatever happens: who fires had not been firing, who resolves had; and what is remembered is bounded.
+    #[test]
+    fn every_resolution_has_its_alert_and_memory_is_bounded(
+        seconds in prop::collection::vec((0_u64..40, any::<bool>(), any::<bool>(), 0_u64..3, 0_u64..3, any::<bool>()), 1..400),
+    ) {
+        let config = AlertsConfig {
+            failure_window_ms: 60_000,
+            circuit_open_ms: 90_000,
+            common_cause_ms: 30_000,
+            stale_ms: 30_000,
+            readonly_ms: 30_000,
+            ..AlertsConfig::default()
+        };
+        let mut watch = Watch::with(&config);
+        let mut now = Now::default();
+        let mut firing = std::collections::BTreeSet::new();
+        for (pass, open, other_open, failures, successes, odd) in seconds {
+            now = Now {
+                failures: now.failures + failures,
+                successes: now.successes + successes,
+                open,
+                other_open,
+                common_cause: open && other_open,
+                readonly: odd,
+                stale: now.stale + u64::from(odd),
+                runs: now.runs + u64::from(!odd),
+            };
+            let sample = watch.sample(now.clone());
+            for change in watch.evaluator.step(sample) {
+                match change {
+                    Change::Fired(alert) => prop_assert!(firing.insert((alert.rule, alert.subject))),
+                    Change::Resolved(alert) => prop_assert!(firing.remove(&(alert.rule, alert.subject))),
+                }
+            }
+            let shown: std::collections::BTreeSet<_> = watch.evaluator.alerts().into_iter()
+                .filter(|a| a.state == AlertState::Firing).map(|a| (a.rule, a.subject)).collect();
+            prop_assert_eq!(&shown, &firing);
+            watch.pass(pass);
+        }
+        let zero_steps = watch.evaluator.samples.iter().zip(watch.evaluator.samples.iter().skip(1)).filter(|(a, b)| a.0 == b.0).count();
+        prop_assert!(watch.evaluator.samples.len() - zero_steps <= 102);
+    }
+}

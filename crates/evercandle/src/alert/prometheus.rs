@@ -1,0 +1,194 @@
+//! The rules as Prometheus reads them.
+//!
+//! Every metric named here is one that `telemetry.rs`, the scheduler or the daemon emits, with the labels it has there.
+//! Calls are failures plus successes: what was throttled is neither, and would dilute the share. That is also the
+//! answer to zero divided by zero: a share of no calls is no sample, and the open circuit speaks instead.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::rule::{Condition, Rule, RuleName, Severity, rules};
+use crate::config::AlertsConfig;
+
+/// The `job` under which Prometheus scrapes the daemon.
+const JOB: &str = "evercandle";
+/// What tells one series of the daemon from another; only what was asked is about an upstream.
+const DAEMON: &str = "job, instance";
+const UPSTREAM: &str = "job, instance, provider";
+
+/// A rule file with the configured thresholds. Reads well: it is committed, and operators change it.
+pub fn prometheus_rules(config: &AlertsConfig) -> String {
+    let mut file = format!(
+        "# Written by `evercandle alerts --format prometheus`; change the settings in [alerts] rather than this file.\n\
+         # The daemon decides the same by itself unless alerts.enabled = false.\n\
+         groups:\n  - name: evercandle\n    interval: {}\n    rules:\n",
+        promql(Duration::from_millis(config.every_ms))
+    );
+    for rule in rules(config) {
+        let expression = expression(&rule);
+        // Written once, because rules that hold back need it twice.
+        let expression = match rule.quiet_after_common_cause {
+            None => expression,
+            Some(quiet) => {
+                let record = format!("evercandle:{}", snake(rule.name.as_str()));
+                write(&mut file, &[("record", record.clone())], &expression, None);
+                held_back(&record, rule.name, quiet)
+            }
+        };
+        write(
+            &mut file,
+            &[("alert", rule.name.as_str().to_owned())],
+            &expression,
+            Some(&rule),
+        );
+    }
+    file
+}
+
+/// When the rule holds.
+fn expression(rule: &Rule) -> String {
+    match rule.condition {
+        Condition::Failing {
+            window,
+            share,
+            calls_min,
+        } => {
+            let span = promql(window);
+            let (failures, successes) = (
+                format!("increase(qt_provider_failures_total[{span}])"),
+                format!("increase(qt_provider_success_total[{span}])"),
+            );
+            format!(
+                "(\n  avg_over_time(qt_provider_circuit_open[{span}]) > {share}\n  or\n  \
+                 {failures}\n    / ({failures} + {successes}) > {share}\n    \
+                 and {failures} + {successes} >= {calls_min}\n)\n{}",
+                watched("qt_provider_circuit_open", window, share)
+            )
+        }
+        Condition::CircuitOpen { window, share } => long("qt_provider_circuit_open", window, share),
+        Condition::CommonCause { window } => {
+            format!("max_over_time(qt_common_cause_suspected[{}]) == 1", promql(window))
+        }
+        Condition::StaleServed { window } => {
+            let span = promql(window);
+            format!(
+                "increase(qt_stale_served_total[{span}]) > 0\nand increase(qt_stale_served_total[{span}] offset {span}) > 0"
+            )
+        }
+        Condition::CacheReadonly { window, share } => long("qt_cache_readonly", window, share),
+        Condition::NoRun { periods, first_within } => {
+            let span = promql(first_within);
+            format!(
+                "time() - (qt_scheduler_last_completed_timestamp_seconds > 0) > {periods} * qt_scheduler_period_seconds\nor\n\
+                 (\n  qt_scheduler_period_seconds\n    unless qt_scheduler_last_completed_timestamp_seconds > 0\n    \
+                 and last_over_time(qt_scheduler_period_seconds[{span}] offset {span})\n)"
+            )
+        }
+        Condition::Unreachable => format!("up{{job=\"{JOB}\"}} == 0 or absent(up{{job=\"{JOB}\"}})"),
+    }
+}
+
+/// A gauge that was 1 for more than a share of the window.
+fn long(gauge: &str, window: Duration, share: f64) -> String {
+    let span = promql(window);
+    format!(
+        "avg_over_time({gauge}[{span}]) > {share}\n{}",
+        watched(gauge, window, share)
+    )
+}
+
+/// Whether this share of the window has been watched: the average of one sample is that sample.
+fn watched(gauge: &str, window: Duration, share: f64) -> String {
+    let ago = Duration::from_millis((window.as_millis() as f64 * share).round() as u64);
+    format!("and last_over_time({gauge}[{}] offset {})", promql(window), promql(ago))
+}
+
+/// Begins nothing while a common cause is told or has just been; what fired before goes on firing.
+fn held_back(record: &str, name: RuleName, quiet: Duration) -> String {
+    format!(
+        "{record}\n  unless on ({DAEMON}) max_over_time(ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}[{}])\nor\n{record}\n  \
+         and on ({UPSTREAM}) ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}",
+        RuleName::CommonCause.as_str(),
+        promql(quiet),
+        name.as_str()
+    )
+}
+
+fn write(file: &mut String, head: &[(&str, String)], expression: &str, rule: Option<&Rule>) {
+    for (key, value) in head {
+        let _ = writeln!(file, "      - {key}: {value}");
+    }
+    let _ = writeln!(file, "        expr: |-");
+    for line in expression.lines() {
+        let _ = writeln!(file, "          {line}");
+    }
+    let Some(rule) = rule else { return };
+    if !rule.hold.is_zero() {
+        let _ = writeln!(file, "        for: {}", promql(rule.hold));
+    }
+    let subject = match rule.condition {
+        Condition::Failing { .. } | Condition::CircuitOpen { .. } => "{{ $labels.provider }}",
+        Condition::StaleServed { .. } => "{{ $labels.cache_name }}",
+        Condition::NoRun { .. } => "{{ $labels.kind }}",
+        Condition::CommonCause { .. } | Condition::CacheReadonly { .. } | Condition::Unreachable => "evercandle",
+    };
+    let severity: Severity = rule.severity;
+    let _ = writeln!(
+        file,
+        "        labels:\n          severity: {}\n        annotations:\n          summary: {}\n          runbook: {}",
+        severity.as_str(),
+        quoted(&rule.summary.replace("{subject}", subject)),
+        quoted(rule.runbook)
+    );
+}
+
+/// `ProviderFailing` → `provider_failing`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// In YAML's single quotes, where nothing but the quote itself is special.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// `10m`, `1m30s`, `500ms`: Prometheus takes whole numbers only.
+fn promql(duration: Duration) -> String {
+    let mut left = duration.as_millis();
+    let mut text = String::new();
+    for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        if left >= millis {
+            let _ = write!(text, "{}{unit}", left / millis);
+            left %= millis;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_prometheus_reads_them() {
+        let written = [0, 1, 1_500, 60_000, 90_000, 3_600_000, 5_400_001].map(|ms| promql(Duration::from_millis(ms)));
+        assert_eq!(written, ["0s", "1ms", "1s500ms", "1m", "1m30s", "1h", "1h30m1ms"]);
+    }
+
+    #[test]
+    fn the_committed_rule_file_is_the_table_with_default_settings() {
+        let committed = include_str!("../../../../ops/prometheus/evercandle.rules.yml");
+        assert_eq!(
+            committed,
+            prometheus_rules(&AlertsConfig::default()),
+            "write it anew: evercandle alerts --format prometheus > ops/prometheus/evercandle.rules.yml"
+        );
+    }
+}

@@ -1,0 +1,320 @@
+//! The table of rules: what each means, when it holds, for how long it must, and what to do about it.
+//!
+//! A share of a window plus a time to hold make the stated duration exact: an upstream whose circuit opens is beyond
+//! 80 % of ten minutes after eight, so the rule then waits two more. The two minutes also are its damping: a recovery is
+//! announced once the upstream has been well for as long.
+
+use std::time::Duration;
+
+use crate::config::AlertsConfig;
+
+/// Of the time that a circuit was open, or a cache not written, one lucky moment may be missing.
+const STEADY_SHARE: f64 = 0.9;
+/// The daemon may be restarted without anybody being told.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(120);
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Which.
+    pub name: RuleName,
+    /// Who is told.
+    pub severity: Severity,
+    /// What is wrong, in words; `{subject}` stands for who or what it is about.
+    pub summary: String,
+    /// What to do about it.
+    pub runbook: &'static str,
+    /// When it holds.
+    pub condition: Condition,
+    /// For how long it must hold before somebody is told.
+    pub hold: Duration,
+    /// After a common cause was told, this rule begins nothing for so long: one alert instead of one for each upstream.
+    pub quiet_after_common_cause: Option<Duration>,
+}
+
+/// The rules' names, as they stand in alerts, metrics and routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the table says what each means")]
+pub enum RuleName {
+    CommonCause,
+    CommonCauseLong,
+    ProviderFailing,
+    CircuitOpenLong,
+    ServingStale,
+    CacheReadOnly,
+    SchedulerStuck,
+    DaemonUnreachable,
+}
+
+impl RuleName {
+    /// Those that the daemon can decide itself.
+    pub const EVALUATED: [RuleName; 7] = [
+        RuleName::CommonCause,
+        RuleName::CommonCauseLong,
+        RuleName::ProviderFailing,
+        RuleName::CircuitOpenLong,
+        RuleName::ServingStale,
+        RuleName::CacheReadOnly,
+        RuleName::SchedulerStuck,
+    ];
+
+    /// `ProviderFailing`, …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuleName::CommonCause => "CommonCause",
+            RuleName::CommonCauseLong => "CommonCauseLong",
+            RuleName::ProviderFailing => "ProviderFailing",
+            RuleName::CircuitOpenLong => "CircuitOpenLong",
+            RuleName::ServingStale => "ServingStale",
+            RuleName::CacheReadOnly => "CacheReadOnly",
+            RuleName::SchedulerStuck => "SchedulerStuck",
+            RuleName::DaemonUnreachable => "DaemonUnreachable",
+        }
+    }
+}
+
+/// Who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Whoever looks in the morning.
+    Warn,
+    /// Whoever is on call.
+    Page,
+    /// Whoever is called when the first one did not end it.
+    Escalate,
+}
+
+impl Severity {
+    /// `warn`, `page`, `escalate`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Warn => "warn",
+            Severity::Page => "page",
+            Severity::Escalate => "escalate",
+        }
+    }
+}
+
+/// When a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Condition {
+    /// Within the window an upstream failed at more than this share of its calls, of which there were enough; or its
+    /// circuit was open for more than this share of the time.
+    Failing {
+        /// What is looked at.
+        window: Duration,
+        /// Of the calls, or of the time.
+        share: f64,
+        /// Calls without which their share says nothing.
+        calls_min: u32,
+    },
+    /// A circuit was open for more than this share of the window.
+    CircuitOpen {
+        /// What is looked at.
+        window: Duration,
+        /// Of the time.
+        share: f64,
+    },
+    /// Most upstreams failed together at some moment of the window.
+    CommonCause {
+        /// What is looked at.
+        window: Duration,
+    },
+    /// Last known values were served in this window and in the one before.
+    StaleServed {
+        /// What is looked at, twice.
+        window: Duration,
+    },
+    /// The cache could not be written for more than this share of the window.
+    CacheReadonly {
+        /// What is looked at.
+        window: Duration,
+        /// Of the time.
+        share: f64,
+    },
+    /// A kind of refresh completed no run for so many of its periods.
+    NoRun {
+        /// Between the beginnings of two runs of its kind.
+        periods: u32,
+        /// The first run must have completed by then.
+        first_within: Duration,
+    },
+    /// The daemon does not answer. Only somebody else can tell.
+    Unreachable,
+}
+
+/// The table, with the configured thresholds. A common cause comes first: it quiets others.
+pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
+    let millis = Duration::from_millis;
+    let (failing, open) = (millis(config.failure_window_ms), millis(config.circuit_open_ms));
+    let (common, readonly, stale) = (
+        millis(config.common_cause_ms),
+        millis(config.readonly_ms),
+        millis(config.stale_ms),
+    );
+    let share = config.failure_ratio;
+    let quiet = Some(failing);
+    let percent = percent(share);
+    vec![
+        Rule {
+            name: RuleName::CommonCause,
+            severity: Severity::Page,
+            summary: format!(
+                "Most upstreams have failed together for {}: suspect our own line before all of them",
+                words(common)
+            ),
+            runbook: "Check name resolution, the route and the clock of this machine, then its proxy and firewall; \
+                      evercandle status asks every upstream anew. Callers are served from the cache meanwhile. \
+                      Alerts about single upstreams are held back.",
+            condition: Condition::CommonCause { window: common / 2 },
+            hold: common,
+            quiet_after_common_cause: None,
+        },
+        Rule {
+            name: RuleName::CommonCauseLong,
+            severity: Severity::Escalate,
+            summary: format!("Most upstreams have failed together for {}", words(open)),
+            runbook: "Whoever was told first has not ended it, and last known prices expire. Move the daemon to another \
+                      line, or point `internet` at a relay that still gets out.",
+            condition: Condition::CommonCause { window: common / 2 },
+            hold: open,
+            quiet_after_common_cause: None,
+        },
+        Rule {
+            name: RuleName::ProviderFailing,
+            severity: Severity::Page,
+            summary: format!(
+                "{{subject}} failed at more than {percent} of its calls over {}, or is not asked because it failed",
+                words(failing)
+            ),
+            runbook: "Look at its last_error in /health/scheduler. Callers are served by the next upstream or from the \
+                      cache. An upstream's own outage needs nobody: it is probed, and asked again when it answers. \
+                      A refused key, a proxy or a firewall is ours to repair.",
+            condition: Condition::Failing {
+                window: failing,
+                share,
+                calls_min: config.failure_calls_min,
+            },
+            hold: rest_of(failing, share),
+            quiet_after_common_cause: quiet,
+        },
+        Rule {
+            name: RuleName::CircuitOpenLong,
+            severity: Severity::Escalate,
+            summary: format!(
+                "{{subject}} has not been asked for {}: its circuit is open",
+                words(open)
+            ),
+            runbook: "Decide whether to go on without it: see which watches have no other upstream under errors in \
+                      /health/scheduler, and the upstream's own status page. If it answers elsewhere, our address may be \
+                      blocked.",
+            condition: Condition::CircuitOpen {
+                window: open,
+                share: STEADY_SHARE,
+            },
+            hold: rest_of(open, STEADY_SHARE),
+            quiet_after_common_cause: quiet,
+        },
+        Rule {
+            name: RuleName::ServingStale,
+            severity: Severity::Page,
+            summary: format!(
+                "Last known {{subject}} have been served for {} because nobody answers",
+                words(stale)
+            ),
+            runbook: "The answers say so themselves, with their age, and end when the values are too old to be served. \
+                      Look at /health/scheduler for the upstreams that serve them.",
+            condition: Condition::StaleServed { window: stale },
+            hold: Duration::ZERO,
+            quiet_after_common_cause: None,
+        },
+        Rule {
+            name: RuleName::CacheReadOnly,
+            severity: Severity::Warn,
+            summary: format!("The cache could not be written for {}", words(readonly)),
+            runbook: "See cache.readonly in /health for the reason: free space, remount, or repair the folder's owner. \
+                      Everything is still served, and asked for anew each time; writing resumes by itself.",
+            condition: Condition::CacheReadonly {
+                window: readonly,
+                share: STEADY_SHARE,
+            },
+            hold: rest_of(readonly, STEADY_SHARE),
+            quiet_after_common_cause: None,
+        },
+        Rule {
+            name: RuleName::SchedulerStuck,
+            severity: Severity::Page,
+            summary: format!(
+                "The refresh of {{subject}} has completed no run for {} of its periods",
+                config.stuck_periods
+            ),
+            runbook: "Look at job and last_run in /health/scheduler: a run that never ends names its upstreams there. \
+                      Users are still answered. A restart loses nothing; keep the log.",
+            condition: Condition::NoRun {
+                periods: config.stuck_periods,
+                first_within: failing,
+            },
+            // Whatever is late by less than two looks may only have been looked at between two steps.
+            hold: millis(2 * config.every_ms),
+            quiet_after_common_cause: None,
+        },
+        Rule {
+            name: RuleName::DaemonUnreachable,
+            severity: Severity::Page,
+            summary: format!("The daemon has not answered for {}", words(UNREACHABLE_FOR)),
+            runbook: "See whether it runs (systemctl status evercandle), why it stopped (journalctl -u evercandle), and \
+                      whether Prometheus may reach it. Nothing else here can alert while it is down.",
+            condition: Condition::Unreachable,
+            hold: UNREACHABLE_FOR,
+            quiet_after_common_cause: None,
+        },
+    ]
+}
+
+/// What is left of a window once a share of it has gone by.
+fn rest_of(window: Duration, share: f64) -> Duration {
+    // Whole milliseconds, as the rule file can say them.
+    Duration::from_millis((window.as_millis() as f64 * (1.0 - share)).round() as u64)
+}
+
+/// `80 %`, `99.5 %`.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1_000.0).round() / 10.0)
+}
+
+/// `10 minutes`, `90 seconds`.
+fn words(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let (count, unit) = match millis {
+        m if m != 0 && m.is_multiple_of(3_600_000) => (m / 3_600_000, "hour"),
+        m if m != 0 && m.is_multiple_of(60_000) => (m / 60_000, "minute"),
+        m if m.is_multiple_of(1_000) => (m / 1_000, "second"),
+        m => (m, "millisecond"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_and_the_time_to_hold_add_up_to_the_configured_time() {
+        let rules = rules(&AlertsConfig::default());
+        let rule = |name| rules.iter().find(|rule| rule.name == name).unwrap();
+        let minutes = |m: u64| Duration::from_secs(60 * m);
+        assert_eq!(rule(RuleName::ProviderFailing).hold, minutes(2));
+        assert_eq!(rule(RuleName::CircuitOpenLong).hold, Duration::from_secs(90));
+        assert_eq!(
+            rule(RuleName::ProviderFailing).summary,
+            "{subject} failed at more than 80 % of its calls over 10 minutes, or is not asked because it failed"
+        );
+    }
+
+    #[test]
+    fn every_rule_says_what_is_wrong_and_what_to_do() {
+        for rule in rules(&AlertsConfig::default()) {
+            assert!(!rule.summary.ends_with('.') && rule.runbook.ends_with('.'), "{rule:?}");
+        }
+    }
+}
