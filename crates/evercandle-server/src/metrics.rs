@@ -324,3 +324,52 @@ fn with_decimal_bound(sample: &str) -> String {
         _ => sample.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_the_one_that_is_preferred() {
+        let wanted = |accept: &[&'static str]| Exposition::wanted(accept.iter().copied());
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for (accept, form) in [
+            (&[prometheus][..], Exposition::OpenMetrics),
+            (&["application/openmetrics-text"], Exposition::OpenMetrics),
+            (
+                &["text/plain;q=0.1", "Application/OpenMetrics-Text; q=0.2"],
+                Exposition::OpenMetrics,
+            ),
+            (&["application/openmetrics-text;q=0"], Exposition::Prometheus),
+            (&["text/plain"], Exposition::Prometheus),
+            (&["*/*"], Exposition::Prometheus),
+            (&["text/html"], Exposition::Prometheus),
+            (&[], Exposition::Prometheus),
+        ] {
+            assert_eq!(wanted(accept), form, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn open_metrics_differs_in_names_units_bounds_and_the_end() {
+        let text = "# HELP qt_calls_total Says \"no\".\n# TYPE qt_calls_total counter\nqt_calls_total{to=\"x\"} 2\n\n\
+            # HELP odd Counted.\n# TYPE odd counter\nodd 1\n\n\
+            # HELP took_seconds Long.\n# TYPE took_seconds histogram\n\
+            took_seconds_bucket{le=\"1\"} 3\ntook_seconds_bucket{le=\"+Inf\"} 3\ntook_seconds_sum 1.5\ntook_seconds_count 3\n";
+        let expected = "# TYPE odd counter\n# HELP odd Counted.\nodd_total 1\n\
+            # TYPE qt_calls counter\n# HELP qt_calls Says \\\"no\\\".\nqt_calls_total{to=\"x\"} 2\n\
+            # TYPE took_seconds histogram\n# UNIT took_seconds seconds\n# HELP took_seconds Long.\n\
+            took_seconds_bucket{le=\"1.0\"} 3\ntook_seconds_bucket{le=\"+Inf\"} 3\ntook_seconds_sum 1.5\ntook_seconds_count 3\n\
+            # EOF\n";
+        assert_eq!(Families::read(text).open_metrics(), expected);
+    }
+
+    #[test]
+    fn memory_is_read_as_the_machine_writes_it() {
+        assert_eq!(
+            resident("Name:\tx\nVmRSS:\t    5224 kB\nThreads:\t2\n"),
+            Some(5_349_376.0)
+        );
+        assert_eq!(resident("Name:\tx\n"), None);
+    }
+}

@@ -318,3 +318,134 @@ fn words(took: Duration) -> String {
         s => format!("{} days", s / 86_400),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use evercandle::{CircuitState, ProviderName};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000); // 2023-11-14T22:13:20Z
+
+    fn ago(seconds: i64) -> Timestamp {
+        NOW.plus(-seconds * 1_000_000)
+    }
+
+    fn upstream(name: &str, status: Status) -> UpstreamHealth {
+        UpstreamHealth {
+            provider: ProviderName::new(name),
+            serves: vec!["klines"],
+            status,
+            status_since: ago(720),
+            state: CircuitState::Closed,
+            circuit_open: false,
+            forced: false,
+            failure_count: 0,
+            success_count: 0,
+            failures_total: 0,
+            skipped_total: 0,
+            opened_at: None,
+            cooldown: None,
+            retry_at: None,
+            quarantine: None,
+            answered_last: None,
+            last_error: None,
+            last_success_at: None,
+            last_probe: None,
+            latency: None,
+            quota: None,
+        }
+    }
+
+    fn health(upstreams: Vec<UpstreamHealth>) -> Health {
+        Health {
+            at: NOW,
+            upstreams,
+            common_cause_since: None,
+            cache_readonly: None,
+        }
+    }
+
+    #[test]
+    fn a_sentence_says_what_since_when_why_and_what_is_next() {
+        let down = UpstreamHealth {
+            last_error: Some((ago(1), "connection refused".to_owned())),
+            retry_at: Some(ago(-681)),
+            ..upstream("binance", Status::Down)
+        };
+        assert_eq!(
+            sentence(&down, NOW).unwrap(),
+            "binance: down since 22:01:20 (12 min): connection refused; next probe 22:24:41"
+        );
+        let banned = UpstreamHealth {
+            status_since: ago(3 * 86_400),
+            quarantine: Some("418: banned".to_owned()),
+            retry_at: Some(ago(-60)),
+            ..upstream("binance", Status::Quarantined)
+        };
+        assert_eq!(
+            sentence(&banned, NOW).unwrap(),
+            "binance: quarantined since 2023-11-11 22:13:20 (3 days): 418: banned; asked again 22:14:20"
+        );
+        let by_hand = UpstreamHealth {
+            forced: true,
+            ..upstream("coingecko", Status::Down)
+        };
+        let said = sentence(&by_hand, NOW).unwrap();
+        assert!(said.ends_with("set by hand, until it is reset by hand"), "{said}");
+        assert_eq!(sentence(&upstream("binance", Status::Ok), NOW), None);
+    }
+
+    #[test]
+    fn spans_are_said_as_one_would_say_them() {
+        for (seconds, said) in [
+            (-5, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (7_199, "119 min"),
+            (7_200, "2 h"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(span(ago(seconds), NOW), said);
+        }
+    }
+
+    /// Goal: ready means that something can be served, from anywhere, and nothing else.
+    #[test]
+    fn ready_is_who_holds_something_or_knows_somebody_who_answers() {
+        let answers = |answered| UpstreamHealth {
+            answered_last: answered,
+            ..upstream("binance", Status::Ok)
+        };
+        let down = || upstream("binance", Status::Down);
+        let failing = || UpstreamHealth {
+            answered_last: Some(false),
+            ..upstream("binance", Status::Degraded)
+        };
+        let banned = || UpstreamHealth {
+            answered_last: Some(true),
+            ..upstream("binance", Status::Quarantined)
+        };
+        for (upstreams, held, is_ready) in [
+            (vec![answers(Some(true))], Some(0), true),
+            (vec![answers(None)], Some(0), true),
+            (vec![answers(None)], None, true),
+            (vec![down()], Some(3), true),
+            (vec![down(), answers(Some(true))], Some(0), true),
+            (vec![down(), failing(), banned()], Some(0), false),
+            (vec![down()], None, false),
+        ] {
+            let body = ready(&health(upstreams.clone()), held, false);
+            assert_eq!(body.ready, is_ready, "{upstreams:?} {held:?}");
+            assert!(!body.why.is_empty());
+            assert!(!ready(&health(upstreams), held, true).ready, "not while it drains");
+        }
+    }
+
+    #[test]
+    fn upstreams_are_written_in_the_order_they_are_asked() {
+        let all = health(vec![upstream("zebra", Status::Ok), upstream("ant", Status::Down)]);
+        let text = serde_json::to_string(&providers(&all)).unwrap();
+        assert!(text.find("zebra").unwrap() < text.find("ant").unwrap());
+    }
+}

@@ -250,3 +250,100 @@ fn run_error(error: &RunError) -> RunErrorBody {
         retry_at: error.retry_at.map(|at| at.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use evercandle::schedule::JobKind;
+    use evercandle::{Interval, Market, ProviderName, Timestamp};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + seconds * 1_000)
+    }
+
+    fn a_run(kind: JobKind, status: RunStatus, started: i64, ended: i64) -> Run {
+        Run {
+            kind,
+            number: 7,
+            started_at: at(started),
+            completed_at: at(ended),
+            duration: Duration::from_secs((ended - started).unsigned_abs()),
+            status,
+            symbols: 3,
+            successful_symbols: 2,
+            errors: vec![RunError {
+                market: Some(Market::Spot),
+                symbol: Some("BTCUSDT".to_owned()),
+                interval: Some(Interval::M1),
+                what: "no upstream left".to_owned(),
+                reasons: vec![(ProviderName::new("binance"), "connection refused".to_owned())],
+                failures: 2,
+                retry_at: Some(at(60)),
+            }],
+            providers: BTreeMap::from([(ProviderName::new("binance"), 4)]),
+            cached: 1,
+            resting: 0,
+        }
+    }
+
+    fn job(kind: JobKind, next: Option<i64>, last_run: Option<Run>) -> JobStatus {
+        JobStatus {
+            kind,
+            every: Duration::from_secs(180),
+            watches: 3,
+            resting: 1,
+            running_since: None,
+            next_run_at: next.map(at),
+            runs: 7,
+            skipped: 0,
+            last_run: last_run.map(Arc::new),
+        }
+    }
+
+    #[test]
+    fn the_newest_runs_are_summed_up_by_the_worst_of_them() {
+        let status = ScheduleStatus {
+            enabled: true,
+            running: true,
+            jobs: vec![
+                job(
+                    JobKind::Klines,
+                    Some(180),
+                    Some(a_run(JobKind::Klines, RunStatus::Ok, 0, 5)),
+                ),
+                job(
+                    JobKind::Prices,
+                    Some(170),
+                    Some(a_run(JobKind::Prices, RunStatus::Failed, -10, 2)),
+                ),
+                job(JobKind::Sentiment, None, None),
+            ],
+        };
+        let last = last_run(&status).unwrap();
+        assert_eq!(last.status, "failed");
+        assert_eq!(
+            (last.started_at, last.completed_at),
+            (at(-10).to_string(), at(5).to_string())
+        );
+        assert_eq!((last.symbols, last.successful_symbols, last.errors.len()), (6, 4, 2));
+        assert_eq!((last.duration_seconds, last.runs.len()), (17.0, 2));
+        let reason = &last.errors[0].reasons[0];
+        assert_eq!((&*reason.provider, &*reason.what), ("binance", "connection refused"));
+        assert_eq!(short(&status).next_run_at, Some(at(170).to_string()));
+    }
+
+    #[test]
+    fn before_the_first_run_has_ended_there_is_none() {
+        let status = ScheduleStatus {
+            enabled: true,
+            running: true,
+            jobs: vec![job(JobKind::Klines, Some(0), None)],
+        };
+        assert_eq!(last_run(&status), None);
+        assert_eq!(short(&status).last_status, None);
+    }
+}
