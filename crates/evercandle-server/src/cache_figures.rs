@@ -3,6 +3,7 @@
 //! A count is taken on a blocking thread, by one asker at a time, and remembered for some seconds. A disk that hangs
 //! holds up that one thread; whoever asks meanwhile waits for a moment, and then gets the figures of before, or none.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl CacheFigures {
 impl Inner {
     fn count(&self) {
         let stats = self.store.stats();
-        let writable = rustix::fs::access(self.store.dir(), rustix::fs::Access::WRITE_OK).is_ok();
+        let writable = lets_itself_be_written(self.store.dir());
         let mut state = self.state.lock();
         state.counting = false;
         if let Ok(stats) = stats {
@@ -89,4 +90,11 @@ impl Inner {
         drop(state);
         self.counted.notify_waiters();
     }
+}
+
+/// Whether a folder lets itself be written, or made where it does not exist yet.
+fn lets_itself_be_written(dir: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    let existing = dir.ancestors().find(|folder| access(*folder, Access::EXISTS).is_ok());
+    existing.is_some_and(|folder| access(folder, Access::WRITE_OK).is_ok())
 }

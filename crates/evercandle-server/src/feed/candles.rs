@@ -26,12 +26,17 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often a slot may be found missing between candles that came before it is given up.
 const DOUBTS: u32 = 5;
 
-/// Tells of a series, for ever.
-pub(super) async fn follow(inner: Arc<Inner>, series: Series) {
+/// Tells of a series, for ever; from the candle that is open now on, however late the telling begins.
+pub(super) fn follow(inner: Arc<Inner>, series: Series) -> impl Future<Output = ()> + Send + 'static {
+    let settle = inner.client.config().engine.settle_ms.saturating_mul(1_000);
+    let settle = i64::try_from(settle).unwrap_or(i64::MAX);
+    let teller = Teller::new(&series, inner.client.clock().now().plus(-settle));
+    tell(inner, series, teller, settle)
+}
+
+async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64) {
     let (client, clock) = (inner.client.clone(), inner.client.clock().clone());
-    let settle = i64::try_from(client.config().engine.settle_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
     let settled = || clock.now().plus(-settle);
-    let mut teller = Teller::new(&series, settled());
     let mut pause = PAUSE;
     loop {
         while let wait @ 1.. = teller.due().since(settled()) {

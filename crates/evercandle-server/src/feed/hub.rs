@@ -159,23 +159,23 @@ impl Hub {
         }
     }
 
-    /// The place of the newest event.
-    pub(crate) fn place(&self) -> Place {
-        self.line.lock().last
+    /// A new place, at which nothing happened: what begins here was not there at any place before, however long nothing
+    /// else has happened.
+    pub(crate) fn mark(&self, now: Timestamp) -> Place {
+        self.line.lock().step(now)
     }
 
     /// Tells everybody who listens.
     pub(crate) fn publish(&self, topic: Topic, kind: &'static str, data: &str, now: Timestamp) {
         let data: Arc<str> = data.into();
         let mut line = self.line.lock();
-        let place = Place(micros(now).max(line.last.0 + 1));
+        let place = line.step(now);
         let event = Event {
             place,
             topic,
             kind,
             data,
         };
-        line.last = place;
         line.kept.push_back(event.clone());
         if line.kept_max < line.kept.len()
             && let Some(oldest) = line.kept.pop_front()
@@ -218,6 +218,13 @@ impl Hub {
     }
 }
 
+impl Line {
+    fn step(&mut self, now: Timestamp) -> Place {
+        self.last = Place(micros(now).max(self.last.0 + 1));
+        self.last
+    }
+}
+
 fn micros(now: Timestamp) -> u64 {
     u64::try_from(now.as_micros()).unwrap_or(0)
 }
@@ -236,6 +243,10 @@ mod tests {
         hub.publish(topic, "run", &number.to_string(), NOW);
     }
 
+    fn last(hub: &Hub) -> Place {
+        hub.line.lock().last
+    }
+
     fn told(events: &[Event]) -> Vec<&str> {
         events.iter().map(|event| &*event.data).collect()
     }
@@ -243,7 +254,7 @@ mod tests {
     #[test]
     fn ids_are_read_back_and_nothing_else_is() {
         let hub = Hub::new(NOW);
-        let id = hub.id(hub.place());
+        let id = hub.id(last(&hub));
         assert_eq!(EventId::parse(&id.to_string()), Some(id));
         for text in [
             "",
@@ -263,10 +274,10 @@ mod tests {
     #[test]
     fn places_rise_even_when_time_does_not_and_say_when_it_was() {
         let hub = Hub::new(NOW);
-        let mut places = vec![hub.place()];
+        let mut places = vec![last(&hub)];
         for number in 0..3 {
             publish(&hub, Topic::Runs, number);
-            places.push(hub.place());
+            places.push(last(&hub));
         }
         assert!(places.is_sorted_by(|a, b| a < b));
         assert!(places[3].time().since(NOW) < 1_000);
@@ -276,7 +287,7 @@ mod tests {
     fn who_comes_back_gets_what_was_missed_in_order_and_only_what_it_asked_for() {
         let hub = Hub::new(NOW);
         publish(&hub, Topic::Runs, 1);
-        let id = hub.id(hub.place());
+        let id = hub.id(last(&hub));
         publish(&hub, Topic::Runs, 2);
         publish(&hub, Topic::Providers, 3);
         publish(&hub, Topic::Runs, 4);
@@ -289,22 +300,22 @@ mod tests {
     #[test]
     fn who_cannot_go_on_is_told_why() {
         let hub = Hub::keeping(2, NOW);
-        let first = hub.id(hub.place());
+        let first = hub.id(last(&hub));
         let lost = |id: &EventId, followed| hub.join(all(), Some(id), followed, 8).lost;
         assert_eq!(lost(&first, Place(0)), None);
         for number in 1..=2 {
             publish(&hub, Topic::Runs, number);
         }
         assert_eq!(lost(&first, Place(0)), None, "everything after it is still kept");
-        let followed = hub.place();
+        let followed = last(&hub);
         publish(&hub, Topic::Runs, 3);
         assert_eq!(lost(&first, Place(0)), Some(Lost::TooOld));
-        let last = hub.id(hub.place());
-        assert_eq!(lost(&last, followed), None);
-        assert_eq!(lost(&hub.id(followed), hub.place()), Some(Lost::NotFollowed));
+        let newest = hub.id(last(&hub));
+        assert_eq!(lost(&newest, followed), None);
+        assert_eq!(lost(&hub.id(followed), last(&hub)), Some(Lost::NotFollowed));
         let stranger = Hub::new(NOW).id(followed);
         assert_eq!(lost(&stranger, Place(0)), Some(Lost::Stranger));
-        let tomorrow = hub.id(Place(last.place.0 + 1));
+        let tomorrow = hub.id(Place(newest.place.0 + 1));
         assert_eq!(lost(&tomorrow, Place(0)), Some(Lost::Stranger));
     }
 

@@ -218,7 +218,7 @@ impl Inner {
     ) -> Result<(), Full> {
         let mut followed = self.followed.lock();
         // Under the lock, so that nothing about them is told between this place and their being followed.
-        let here = self.hub.place();
+        let here = self.hub.mark(self.client.clock().now());
         for topic in topics {
             let since = match topic {
                 Topic::Candles(series) => {

@@ -10,21 +10,22 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use evercandle::{Interval, Market, Series, Symbol};
+use evercandle::{Interval, Market, Series, Symbol, Timestamp};
 use futures::Stream;
-use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::feed::{Event, EventId, Full, Listening, Lost, Topic};
-use crate::problem::Problem;
+use crate::parameters::Parameters;
+use crate::problem::{Problem, ProblemBody};
+use crate::wire::market::MarketWord;
 use crate::wire::{event, schedule};
 
 /// How long a listener should wait before it comes back.
@@ -36,18 +37,25 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(stream))
 }
 
-/// What is to be listened to.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+/// What a question may say.
+const NAMES: &[&str] = &["symbols", "interval", "market", "events", "last_event_id"];
+
+/// As in the description of the interface; read by [`topics`].
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Wanted {
+#[allow(dead_code, reason = "describes what is read by name")]
+struct Wanted {
     /// Instruments, separated by commas: `BTCUSDT,ETHUSDT`. Needed for candles and prices.
+    #[param(example = "BTCUSDT,ETHUSDT")]
     symbols: Option<String>,
-    /// Of the candles; several are separated by commas. Default `1m`.
+    /// Of the candles; several are separated by commas. `1m`, unless said otherwise.
+    #[param(example = "1m")]
     interval: Option<String>,
-    /// `spot`, `um`, `cm`; default: as the symbol says, else spot.
-    market: Option<String>,
-    /// Some of `candle`, `price`, `provider`, `run`, separated by commas. Default: all that the symbols allow.
+    /// Where they are traded; spot, unless the spelling says otherwise.
+    market: Option<MarketWord>,
+    /// Some of `candle`, `price`, `provider`, `run`, separated by commas. All that the symbols allow, unless said
+    /// otherwise.
+    #[param(example = "candle,price")]
     events: Option<String>,
     /// The last event seen, for those who cannot send the header `Last-Event-ID`.
     last_event_id: Option<String>,
@@ -62,15 +70,16 @@ pub(crate) struct Wanted {
     params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "the last event seen")),
     responses(
         (status = 200, description = "events, without end", body = String, content_type = "text/event-stream"),
-        (status = 400, description = "the question makes no sense", content_type = "application/problem+json"),
-        (status = 503, description = "too many streams are open", content_type = "application/problem+json"),
+        (status = 400, description = "the question makes no sense", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "too many streams are open", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-async fn stream(State(app): State<App>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Result<Response, Problem> {
-    let topics = wanted.topics(app.config().symbols_max)?;
+async fn stream(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::read(query.as_deref(), NAMES)?;
+    let topics = topics(&parameters, app.config().symbols_max)?;
     let shown = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     // What a browser shows by itself is newer than what the page was loaded with.
-    let shown = shown.or(wanted.last_event_id.as_deref()).filter(|id| !id.is_empty());
+    let shown = shown.or(parameters.text("last_event_id")).filter(|id| !id.is_empty());
     let id = shown.map(EventId::parse);
     let listening = app
         .feed()
@@ -99,69 +108,65 @@ fn refused(full: Full) -> Problem {
     }
 }
 
-impl Wanted {
-    fn topics(&self, symbols_max: usize) -> Result<HashSet<Topic>, Problem> {
-        let symbols = list(self.symbols.as_deref());
-        if symbols_max < symbols.len() {
-            let (found, max) = (symbols.len(), symbols_max);
-            return Err(Problem::bad_request(format!(
-                "symbols: {found} are too many: expected at most {max}"
-            )));
-        }
-        let market = self.market.as_deref().map(str::parse::<Market>).transpose();
-        let market = market.map_err(|error| Problem::bad_request(format!("market: {error}")))?;
-        let mut intervals = list(self.interval.as_deref());
-        if intervals.is_empty() {
-            intervals.push("1m");
-        }
-        let intervals: Result<Vec<Interval>, _> = intervals.into_iter().map(str::parse).collect();
-        let intervals = intervals.map_err(|error| Problem::bad_request(format!("interval: {error}")))?;
-        let named = list(self.events.as_deref());
-        let kinds: Vec<&str> = match (named.is_empty(), symbols.is_empty()) {
-            (false, _) => named,
-            (true, false) => vec!["candle", "price", "provider", "run"],
-            (true, true) => vec!["provider", "run"],
+/// What a question is about.
+fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>, Problem> {
+    let symbols = list(parameters.text("symbols"));
+    if symbols_max < symbols.len() {
+        let found = symbols.len();
+        let too_many = format!("{found} are too many: expected at most {symbols_max} (server.symbols_max)");
+        return Err(Problem::parameter("symbols", too_many));
+    }
+    let market = parameters.market()?;
+    let read = |symbol: &&str| Symbol::parse(symbol, market);
+    let instruments: Result<Vec<(Market, Symbol)>, _> = symbols.iter().map(read).collect();
+    let instruments = instruments.map_err(|error| Problem::parameter("symbols", error.to_string()))?;
+    let mut intervals = list(parameters.text("interval"));
+    if intervals.is_empty() {
+        intervals.push("1m");
+    }
+    let intervals: Result<Vec<Interval>, _> = intervals.into_iter().map(str::parse).collect();
+    let intervals = intervals.map_err(|error| Problem::parameter("interval", error.to_string()))?;
+    let mut kinds = list(parameters.text("events"));
+    if kinds.is_empty() {
+        kinds = match instruments.is_empty() {
+            true => vec!["provider", "run"],
+            false => vec!["candle", "price", "provider", "run"],
         };
-        let instruments: Result<Vec<(Market, Symbol)>, _> =
-            symbols.iter().map(|symbol| Symbol::parse(symbol, market)).collect();
-        let instruments = instruments.map_err(|error| Problem::bad_request(format!("symbols: {error}")))?;
-        let mut topics = HashSet::new();
-        for kind in kinds {
-            match kind {
-                "candle" | "price" if instruments.is_empty() => {
-                    return Err(Problem::bad_request(format!(
-                        "events: {kind} needs symbols, such as symbols=BTCUSDT,ETHUSDT"
-                    )));
-                }
-                "candle" => {
-                    for (market, symbol) in &instruments {
-                        for interval in &intervals {
-                            let series = Series::new(*market, symbol.clone(), *interval);
-                            let series = series.map_err(|error| Problem::bad_request(error.to_string()))?;
-                            topics.insert(Topic::Candles(series));
-                        }
+    }
+    let mut topics = HashSet::new();
+    for kind in kinds {
+        match kind {
+            "candle" | "price" if instruments.is_empty() => {
+                let needs = format!("{kind} needs symbols, such as symbols=BTCUSDT,ETHUSDT");
+                return Err(Problem::parameter("events", needs));
+            }
+            "candle" => {
+                for (market, symbol) in &instruments {
+                    for interval in &intervals {
+                        let series = Series::new(*market, symbol.clone(), *interval);
+                        let series = series.map_err(|error| Problem::parameter("interval", error.to_string()))?;
+                        topics.insert(Topic::Candles(series));
                     }
                 }
-                "price" => {
-                    let topic = |(market, symbol): &(Market, Symbol)| Topic::Price(*market, symbol.clone());
-                    topics.extend(instruments.iter().map(topic));
-                }
-                "provider" => {
-                    topics.insert(Topic::Providers);
-                }
-                "run" => {
-                    topics.insert(Topic::Runs);
-                }
-                other => {
-                    let other: String = other.chars().take(80).collect();
-                    return Err(Problem::bad_request(format!(
-                        "events: {other:?} is unknown: expected some of candle, price, provider, run"
-                    )));
-                }
+            }
+            "price" => {
+                let topic = |(market, symbol): &(Market, Symbol)| Topic::Price(*market, symbol.clone());
+                topics.extend(instruments.iter().map(topic));
+            }
+            "provider" => {
+                topics.insert(Topic::Providers);
+            }
+            "run" => {
+                topics.insert(Topic::Runs);
+            }
+            other => {
+                let other: String = other.chars().take(80).collect();
+                let unknown = format!("{other:?} is unknown: expected some of candle, price, provider, run");
+                return Err(Problem::parameter("events", unknown));
             }
         }
-        Ok(topics)
     }
+    Ok(topics)
 }
 
 fn list(text: Option<&str>) -> Vec<&str> {
@@ -187,7 +192,11 @@ fn beginning(app: &App, listening: &Listening, id: Option<&Option<EventId>>) -> 
     }
     let here = listening.id(joined.place);
     if let Some(lost) = lost {
-        let since = id.and_then(Option::as_ref).map(|id| id.place().time().to_string());
+        // Rather a moment too early than too late.
+        let second = |at: Timestamp| Timestamp::from_millis(at.as_millis().div_euclid(1_000) * 1_000);
+        let since = id
+            .and_then(Option::as_ref)
+            .map(|id| second(id.place().time()).to_string());
         let reset = serde_json::json!({
             "reason": match lost {
                 Lost::Stranger => "unknown_id",

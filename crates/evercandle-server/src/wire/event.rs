@@ -1,16 +1,13 @@
 //! What event streams tell, as JSON in one line each. Pure.
 
 use evercandle::model::batch::COLUMN_NAMES;
-use evercandle::{
-    Answer, Gap, Market, MissingPrice, Nature, Price, PriceState, Series, Status, TimeRange, Timestamp, UpstreamHealth,
-    Via,
-};
+use evercandle::{Answer, Gap, Market, MissingPrice, Price, Series, Status, TimeRange, Timestamp, UpstreamHealth, Via};
 use evercandle_formats::{DecimalFormat, Dialect, Style, TimeFormat, json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::health::{self, ProviderBody};
-use crate::wire::schedule::Reason;
+use crate::wire::price::{MissingBody, PriceBody};
 
 /// One value in one line.
 pub(crate) fn line(value: &impl Serialize) -> String {
@@ -92,87 +89,27 @@ fn style() -> Style {
 /// A price that cannot be had.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Unavailable {
-    symbol: String,
-    market: &'static str,
+    /// There is none.
     price: Option<String>,
+    /// `unavailable`.
     state: &'static str,
-    unknown: bool,
+    /// When that was so; UTC.
     at: String,
-    reasons: Vec<Reason>,
+    #[serde(flatten)]
+    missing: MissingBody,
 }
 
 /// A price that cannot be had, and what every upstream said.
 pub(crate) fn unavailable(market: Market, missing: &MissingPrice, now: Timestamp) -> String {
-    let reason = |(provider, what): &(evercandle::ProviderName, String)| Reason {
-        provider: provider.to_string(),
-        what: what.clone(),
-    };
     line(&Unavailable {
-        symbol: missing.symbol.to_string(),
-        market: market.as_str(),
         price: None,
         state: "unavailable",
-        unknown: missing.unknown,
         at: now.to_string(),
-        reasons: missing.reasons.iter().map(reason).collect(),
+        missing: MissingBody::new(market, missing),
     })
-}
-
-/// A price that is known.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct PriceEvent {
-    symbol: String,
-    market: &'static str,
-    price: String,
-    state: &'static str,
-    halted: Option<String>,
-    nature: &'static str,
-    substitute: Option<String>,
-    as_of: String,
-    age_seconds: f64,
-    change_percent: Option<f64>,
-    high: Option<f64>,
-    low: Option<f64>,
-    volume: Option<f64>,
-    quote_volume: Option<f64>,
-    provider: String,
-    fetched_at: String,
-    via: &'static str,
 }
 
 /// A price, and how far it can be trusted.
 pub(crate) fn price(price: &Price) -> String {
-    let day = price.day.unwrap_or_default();
-    let substitute = match &price.nature {
-        Nature::Exchange => None,
-        Nature::Substitute(words) => Some(words.clone()),
-    };
-    line(&PriceEvent {
-        symbol: price.symbol.to_string(),
-        market: price.market.as_str(),
-        price: price.price.as_str().to_owned(),
-        state: price.state.as_str(),
-        halted: match &price.state {
-            PriceState::Halted(word) => Some(word.clone()),
-            _ => None,
-        },
-        nature: match substitute {
-            None => "exchange",
-            Some(_) => "substitute",
-        },
-        substitute,
-        as_of: price.as_of.to_string(),
-        age_seconds: price.age.as_secs_f64(),
-        change_percent: day.change_percent,
-        high: day.high,
-        low: day.low,
-        volume: day.volume,
-        quote_volume: day.quote_volume,
-        provider: price.provider.to_string(),
-        fetched_at: price.fetched_at.to_string(),
-        via: match price.via {
-            Via::Cache => "cache",
-            Via::Upstream => "upstream",
-        },
-    })
+    line(&PriceBody::from(price))
 }

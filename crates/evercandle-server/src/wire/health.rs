@@ -115,7 +115,7 @@ pub(crate) struct ProviderBody {
     /// Calls not made, since the daemon started.
     pub(crate) skipped_total: u64,
     /// When the present status began; UTC.
-    pub(crate) since: Option<String>,
+    pub(crate) since: String,
     /// When the circuit opened; null while it is closed.
     pub(crate) opened_at: Option<String>,
     /// How long it stays open this time.
@@ -194,7 +194,7 @@ pub(crate) fn provider(upstream: &UpstreamHealth) -> ProviderBody {
         success_count: upstream.success_count,
         failures_total: upstream.failures_total,
         skipped_total: upstream.skipped_total,
-        since: since(upstream).map(text),
+        since: upstream.status_since.to_string(),
         opened_at: upstream.opened_at.map(text),
         cooldown_seconds: upstream.cooldown.map(|d| d.as_secs_f64()),
         retry_at: upstream.retry_at.map(text),
@@ -215,11 +215,6 @@ pub(crate) fn provider(upstream: &UpstreamHealth) -> ProviderBody {
             limit: q.limit,
         }),
     }
-}
-
-/// When the present status began.
-fn since(upstream: &UpstreamHealth) -> Option<Timestamp> {
-    upstream.opened_at
 }
 
 /// Whether anything can be served, and why: klines are held, or some upstream answers or was not found wanting.
@@ -271,10 +266,13 @@ pub(crate) fn sentence(upstream: &UpstreamHealth, now: Timestamp) -> Option<Stri
     if upstream.status == Status::Ok {
         return None;
     }
-    let mut text = format!("{}: {}", upstream.provider, upstream.status.as_str());
-    if let Some(since) = since(upstream) {
-        text += &format!(" since {} ({})", clock(since, now), span(since, now));
-    }
+    let (word, since) = (upstream.status.as_str(), upstream.status_since);
+    let mut text = format!(
+        "{}: {word} since {} ({})",
+        upstream.provider,
+        clock(since, now),
+        span(since, now)
+    );
     let error = upstream.last_error.as_ref().map(|(_, what)| what.as_str());
     if let Some(why) = upstream.quarantine.as_deref().or(error) {
         text += &format!(": {why}");
