@@ -46,4 +46,5 @@ mod cache_figures;
 mod metrics;
 
 pub use metrics::install_recorder;
+pub use notify::{WebhookError, Webhooks};
 pub use server::{Secrets, ServeError, Server};

@@ -12,7 +12,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
-use crate::{access, listener, notify, routes};
+use crate::notify::{self, Webhooks};
+use crate::{access, listener, routes};
 
 /// How long the end waits for the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -62,6 +63,7 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     address: SocketAddr,
+    webhooks: Webhooks,
 }
 
 impl Server {
@@ -93,7 +95,13 @@ impl Server {
             app: App::new(scheduler, client, &secrets, address),
             listener,
             address,
+            webhooks: Webhooks::default(),
         })
+    }
+
+    /// These are told of alerts.
+    pub fn telling(self, webhooks: Webhooks) -> Server {
+        Server { webhooks, ..self }
     }
 
     /// Where it listens.
@@ -107,7 +115,11 @@ impl Server {
         let app = self.app;
         let stopping = app.stopping().clone();
         // Each ends with what it was spawned for, however that ends.
-        let _watch = AbortOnDropHandle::new(tokio::spawn(notify::watch(app.clone(), app.board().clone())));
+        let _watch = AbortOnDropHandle::new(tokio::spawn(notify::watch(
+            app.clone(),
+            app.board().clone(),
+            self.webhooks,
+        )));
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
         let (feed, scheduler) = (app.feed().clone(), app.scheduler().clone());
         let _feed = AbortOnDropHandle::new(tokio::spawn(async move { feed.run().await }));

@@ -2,7 +2,7 @@
 
 use evercandle::Config;
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
-use evercandle_server::{Secrets, ServeError, Server};
+use evercandle_server::{Secrets, ServeError, Server, Webhooks};
 
 use crate::args::{Global, Serve};
 use crate::exit::{Exit, Failure};
@@ -20,7 +20,11 @@ pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Resul
         admin_token: Config::secret_from_environment(ADMIN_TOKEN_VARIABLE),
         api_key: Config::secret_from_environment(API_KEY_VARIABLE),
     };
+    let config = session.client.config();
+    let webhooks = Webhooks::new(&config.alerts, &config.http, Config::secret_from_environment)
+        .map_err(|error| Failure::bad_input(error.to_string()))?;
     let server = Server::bind(session.client.clone(), secrets).await.map_err(cannot)?;
+    let server = server.telling(webhooks);
     let url = format!("http://{}", server.address());
     // The address is the data of this command: a script reads it.
     crate::output::print(&format!("{url}\n"))?;

@@ -1,7 +1,8 @@
 //! Tells somebody: the rules are evaluated here, what comes of them is shown, and webhooks are told.
 //!
-//! Evaluating and telling are separate tasks with a bounded queue between them, so that a webhook which is dead, slow or
-//! angry delays neither the next evaluation nor any answer; what it missed is counted.
+//! In reading order: this loop, which evaluates; `letters`, which decides what is worth a message (pure); `webhook`, which
+//! delivers it. Between them stands a bounded queue for each webhook, so that one which is dead, slow or angry delays
+//! neither the next evaluation nor another webhook nor any answer; what it missed is counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +10,19 @@ use std::time::Duration;
 
 use evercandle::alert::{Alert, AlertState, Change, Evaluator, RuleName, Sample};
 use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
+
+mod letters;
+
+mod webhook;
+
+pub use webhook::{WebhookError, Webhooks};
+
+pub(crate) use letters::{Kind, Letter};
+
+use letters::Letters;
 
 const FIRING: &str = "qt_alerts_firing";
 
@@ -29,24 +41,49 @@ impl Board {
     }
 }
 
-/// Evaluates the rules for ever.
-pub(crate) async fn watch(app: App, board: Board) {
+/// Evaluates the rules for ever, and tells.
+pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
     let config = app.client().config().alerts.clone();
     if !config.enabled {
         return;
     }
+    describe();
     let (clock, every) = (app.client().clock().clone(), Duration::from_millis(config.every_ms));
+    // Each ends with this task.
+    let queues: Vec<_> = webhooks
+        .into_iter()
+        .map(|webhook| {
+            let queue = webhook.queue();
+            let delivery = AbortOnDropHandle::new(tokio::spawn(webhook.deliver(clock.clone())));
+            (queue, delivery)
+        })
+        .collect();
     let mut evaluator = Evaluator::new(&config);
+    let mut letters = Letters::new(Duration::from_millis(config.repeat_ms));
     loop {
         let sample = Sample::new(&app.client().health(), Some(&app.schedule()), clock.instant());
-        for change in evaluator.step(sample) {
-            log(&change);
-        }
+        let (at, now) = (sample.at, sample.instant);
+        let changes = evaluator.step(sample);
+        changes.iter().for_each(log);
         let alerts = evaluator.alerts();
         count(&alerts);
+        for letter in letters.after(changes, &alerts, at, now) {
+            for (queue, _) in &queues {
+                queue.push(letter.clone());
+            }
+        }
         board.show(alerts);
         clock.sleep(every).await;
     }
+}
+
+fn describe() {
+    ::metrics::describe_gauge!(
+        FIRING,
+        ::metrics::Unit::Count,
+        "Alerts that fire, by the name of their rule."
+    );
+    webhook::describe();
 }
 
 fn log(change: &Change) {

@@ -5,6 +5,7 @@ pub(crate) mod alert;
 pub(crate) mod event;
 pub(crate) mod health;
 pub(crate) mod klines;
+pub(crate) mod letter;
 pub(crate) mod market;
 pub(crate) mod price;
 pub(crate) mod schedule;
