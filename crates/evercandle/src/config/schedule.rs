@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
+/// Beyond it, runs would come at no pace at all.
+const JITTER_MAX: u32 = 50;
+
 /// Watches: what is refreshed without anybody asking. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -105,6 +108,49 @@ impl ScheduleConfig {
                 return Err(ConfigError(format!("schedule.{name} = 0: expected at least 1")));
             }
         }
+        for (index, watch) in self.klines.iter().enumerate() {
+            if watch.rows == 0 {
+                let at = format!("schedule.klines[{index}].rows");
+                return Err(ConfigError(format!("{at} = 0: expected at least 1")));
+            }
+        }
+        if self.jitter_percent > JITTER_MAX {
+            let found = self.jitter_percent;
+            return Err(ConfigError(format!(
+                "schedule.jitter_percent = {found}: expected 0 to {JITTER_MAX}"
+            )));
+        }
+        if self.backoff_max_ms < self.backoff_ms {
+            let (found, least) = (self.backoff_max_ms, self.backoff_ms);
+            return Err(ConfigError(format!(
+                "schedule.backoff_max_ms = {found}: expected at least backoff_ms, which is {least}"
+            )));
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        assert_eq!(ScheduleConfig::default().validate(), Ok(()));
+        let watch = "symbols = ['BTCUSDT']\nintervals = ['1m']";
+        for (text, name) in [
+            ("klines_ms = 0".to_owned(), "schedule.klines_ms"),
+            ("concurrency = 0".to_owned(), "schedule.concurrency"),
+            ("jitter_percent = 51".to_owned(), "schedule.jitter_percent"),
+            ("backoff_max_ms = 59999".to_owned(), "schedule.backoff_max_ms"),
+            (
+                format!("[[klines]]\n{watch}\n[[klines]]\n{watch}\nrows = 0"),
+                "schedule.klines[1].rows",
+            ),
+        ] {
+            let config: ScheduleConfig = toml::from_str(&text).unwrap();
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("expected"), "{text}: {error}");
+        }
     }
 }

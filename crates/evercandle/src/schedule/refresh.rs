@@ -284,3 +284,73 @@ fn felt(client: &Client, answer: &SentimentAnswer, missed: &[(ProviderName, Stri
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        let at: jiff::Timestamp = text.parse().unwrap();
+        Timestamp::from_micros(at.as_microsecond())
+    }
+
+    #[test]
+    fn the_newest_slots_end_with_the_last_one_whose_values_are_final() {
+        for (interval, now, rows, expected) in [
+            (
+                "1m",
+                "2024-06-12T10:30:05Z",
+                2,
+                ["2024-06-12T10:28:00Z", "2024-06-12T10:30:00Z"],
+            ),
+            // Closed, but not settled.
+            (
+                "1m",
+                "2024-06-12T10:30:04Z",
+                2,
+                ["2024-06-12T10:27:00Z", "2024-06-12T10:29:00Z"],
+            ),
+            (
+                "1h",
+                "2024-06-12T10:30:20Z",
+                3,
+                ["2024-06-12T07:00:00Z", "2024-06-12T10:00:00Z"],
+            ),
+            (
+                "1w",
+                "2024-06-12T10:30:20Z",
+                1,
+                ["2024-06-03T00:00:00Z", "2024-06-10T00:00:00Z"],
+            ),
+            (
+                "1M",
+                "2024-06-12T10:30:20Z",
+                2,
+                ["2024-04-01T00:00:00Z", "2024-06-01T00:00:00Z"],
+            ),
+            (
+                "1d",
+                "1970-01-03T00:00:05Z",
+                500,
+                ["1970-01-01T00:00:00Z", "1970-01-03T00:00:00Z"],
+            ),
+        ] {
+            let series = Series::parse("BTCUSDT", interval.parse().unwrap(), None).unwrap();
+            let range = newest(&series, rows, at(now), Duration::from_secs(5));
+            assert_eq!([range.start(), range.end()], expected.map(at), "{interval} at {now}");
+        }
+    }
+
+    #[test]
+    fn prices_of_a_market_are_one_question_as_long_as_the_client_takes_it() {
+        let symbol = |n: usize| Symbol::new(&format!("S{n}USDT")).unwrap();
+        let mut due: Vec<Watch> = (0..PRICES_MAX + 1)
+            .map(|n| Watch::Price(Market::Spot, symbol(n)))
+            .collect();
+        due.insert(7, Watch::Price(Market::Um, symbol(0)));
+        due.push(Watch::Sentiment);
+        let questions = Question::of(due, &Watches::default());
+        let sizes: Vec<usize> = questions.iter().map(|q| q.watches().len()).collect();
+        assert_eq!(sizes, [1, PRICES_MAX, 1, 1]);
+    }
+}

@@ -220,3 +220,106 @@ pub(super) fn unanswering(trail: &[Attempt]) -> Vec<(ProviderName, String)> {
     let failed = |(provider, why): (&ProviderName, Option<&str>)| Some((provider.clone(), why?.to_owned()));
     last.into_iter().filter_map(failed).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::symbol::Symbol;
+
+    fn price(symbol: &str) -> Watch {
+        Watch::Price(Market::Spot, Symbol::new(symbol).unwrap())
+    }
+
+    fn came(symbol: &str, came: impl FnOnce(RunError) -> Came) -> Reply {
+        let watch = price(symbol);
+        let told = error(&watch, "told".to_owned(), Vec::new());
+        Reply::of(watch, came(told))
+    }
+
+    fn run(replies: Vec<Reply>) -> Run {
+        let mut tally = Tally::new(JobKind::Prices, 1, Timestamp::EPOCH);
+        replies.into_iter().for_each(|reply| tally.add(reply));
+        tally.close(Timestamp::EPOCH, Duration::ZERO)
+    }
+
+    #[test]
+    fn a_run_is_as_good_as_what_it_brought() {
+        let ok = || came("A", |_| Came::Refreshed);
+        let partly = || came("B", Came::Partly);
+        let failed = || came("C", |error| Came::Failed(Fault::Upstreams, error));
+        let rests = || came("D", Came::Rests);
+        let unreached = || came("E", Came::Unreached);
+        for (replies, status, [symbols, successful, errors]) in [
+            (vec![], RunStatus::Ok, [0, 0, 0]),
+            (vec![ok()], RunStatus::Ok, [1, 1, 0]),
+            (vec![ok(), partly()], RunStatus::Degraded, [2, 1, 1]),
+            (vec![partly()], RunStatus::Degraded, [1, 0, 1]),
+            (vec![ok(), failed(), rests()], RunStatus::Degraded, [3, 1, 2]),
+            (vec![ok(), unreached()], RunStatus::Degraded, [2, 1, 1]),
+            (vec![failed()], RunStatus::Failed, [1, 0, 1]),
+            // What rests was not refreshed, and its last error is why.
+            (vec![rests()], RunStatus::Failed, [1, 0, 1]),
+            (
+                vec![Reply::broken(vec![price("A"), price("B")])],
+                RunStatus::Failed,
+                [2, 0, 2],
+            ),
+            // Two intervals of one symbol, one of them in trouble.
+            (vec![ok(), came("A", Came::Partly)], RunStatus::Degraded, [1, 0, 1]),
+        ] {
+            let run = run(replies);
+            assert_eq!(run.status, status, "{run:?}");
+            assert_eq!(
+                [run.symbols, run.successful_symbols, run.errors.len()],
+                [symbols, successful, errors]
+            );
+        }
+    }
+
+    #[test]
+    fn an_upstream_that_others_stood_in_for_is_told_once_however_often_it_was_missed() {
+        let (down, up) = (ProviderName::new("binance"), ProviderName::new("coingecko"));
+        let reply = |why: &str| Reply {
+            suppliers: vec![up.clone()],
+            missed: vec![(down.clone(), why.to_owned())],
+            ..came("A", |_| Came::Refreshed)
+        };
+        let run = run(vec![reply("refused"), reply("circuit open")]);
+        assert_eq!(
+            (run.status, run.successful_symbols, run.providers[&up]),
+            (RunStatus::Degraded, 1, 2)
+        );
+        let [error] = &run.errors[..] else { panic!("{run:?}") };
+        assert_eq!((error.symbol.as_deref(), error.failures), (None, 2));
+        assert_eq!(error.what, "2 answers had to do without binance");
+        assert_eq!(error.reasons, [(down, "circuit open".to_owned())]);
+    }
+
+    #[test]
+    fn only_who_did_not_answer_in_the_end_was_missed() {
+        let attempt = |name: &str, outcome| Attempt {
+            provider: ProviderName::new(name),
+            range: None,
+            form: "page",
+            number: 1,
+            at: Timestamp::EPOCH,
+            took: Duration::ZERO,
+            outcome,
+        };
+        let failed = |kind, why: &str| Outcome::Failed {
+            kind,
+            why: why.to_owned(),
+        };
+        let trail = [
+            attempt("retried", failed("timed_out", "no answer")),
+            attempt("retried", Outcome::Rows(3)),
+            attempt("lacks it", failed("absent", "not published")),
+            attempt("down", failed("unreachable", "refused")),
+            attempt("down", failed("refused", "circuit open")),
+        ];
+        assert_eq!(
+            unanswering(&trail),
+            [(ProviderName::new("down"), "circuit open".to_owned())]
+        );
+    }
+}

@@ -145,3 +145,118 @@ fn each<T: FromStr<Err: fmt::Display>>(at: &str, texts: &[String]) -> Result<Vec
 fn wrong(at: &str, text: &str, why: &dyn fmt::Display) -> Error {
     Error::Config(format!("{at}: {text:?}: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{KlineWatch, PriceWatch};
+
+    fn words(words: &str) -> Vec<String> {
+        words.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn klines(symbols: &str, intervals: &str, market: Option<&str>, rows: u32) -> KlineWatch {
+        let (symbols, intervals) = (words(symbols), words(intervals));
+        let market = market.map(str::to_owned);
+        KlineWatch {
+            symbols,
+            intervals,
+            market,
+            rows,
+        }
+    }
+
+    fn prices(symbols: &str, market: Option<&str>) -> PriceWatch {
+        PriceWatch {
+            symbols: words(symbols),
+            market: market.map(str::to_owned),
+        }
+    }
+
+    fn config(klines: Vec<KlineWatch>, prices: Vec<PriceWatch>) -> ScheduleConfig {
+        ScheduleConfig {
+            klines,
+            prices,
+            ..ScheduleConfig::default()
+        }
+    }
+
+    #[test]
+    fn what_is_named_twice_is_watched_once_with_the_larger_number_of_rows() {
+        let klines = vec![
+            klines("BTCUSDT btc/usdt ETHUSDT", "1m 1h", None, 500),
+            klines("BTCUSDT", "1m", Some("spot"), 900),
+            klines("BTCUSDT", "1m", Some("um"), 100),
+            klines("BTC/USDT:USDT", "1m", None, 50),
+        ];
+        let prices = vec![prices("BTCUSDT BTC/USDT", None), prices("BTCUSDT ETHUSDT", Some("um"))];
+        let watches = Watches::read(&config(klines, prices)).unwrap();
+        let shown = |s: &Series| format!("{} {} {} {}", s.market(), s.symbol(), s.interval(), watches.rows(s));
+        let series: Vec<String> = watches.klines.iter().map(shown).collect();
+        let expected = [
+            "spot BTCUSDT 1m 900",
+            "spot BTCUSDT 1h 500",
+            "spot ETHUSDT 1m 500",
+            "spot ETHUSDT 1h 500",
+            "um BTCUSDT 1m 100",
+        ];
+        assert_eq!(series, expected);
+        let prices: Vec<String> = watches.prices.iter().map(|(m, s)| format!("{m} {}", s.len())).collect();
+        assert_eq!(prices, ["spot 1", "um 2"]);
+        assert_eq!(JobKind::ALL.map(|kind| watches.of(kind).len()), [5, 3, 1]);
+    }
+
+    #[test]
+    fn words_that_make_no_sense_are_refused_by_name_even_when_nothing_is_to_be_watched() {
+        for (klines, prices, expected) in [
+            (
+                vec![klines("BTCUSDT ..", "1m", None, 1)],
+                vec![],
+                "schedule.klines[0].symbols: \"..\"",
+            ),
+            (
+                vec![klines("BTCUSDT", "1m 7m", None, 1)],
+                vec![],
+                "schedule.klines[0].intervals: \"7m\"",
+            ),
+            (
+                vec![klines("BTCUSDT", "1m", Some("swap"), 1)],
+                vec![],
+                "schedule.klines[0].market: \"swap\"",
+            ),
+            (
+                vec![klines("BTCUSDT", "1s", Some("um"), 1)],
+                vec![],
+                "schedule.klines[0].symbols: \"BTCUSDT\"",
+            ),
+            (
+                vec![klines("BTCUSDT", "", None, 1)],
+                vec![],
+                "schedule.klines[0].intervals = []",
+            ),
+            (
+                vec![],
+                vec![prices("BTC/USDT:USDT", Some("spot"))],
+                "schedule.prices[0].symbols",
+            ),
+            (
+                vec![],
+                vec![prices("BTCUSDT", None), prices("", None)],
+                "schedule.prices[1].symbols = []",
+            ),
+        ] {
+            let mut config = config(klines, prices);
+            config.enabled = false;
+            let error = Watches::read(&config).unwrap_err();
+            assert!(
+                matches!(&error, Error::Config(why) if why.contains(expected)),
+                "{error}"
+            );
+        }
+        let off = ScheduleConfig {
+            enabled: false,
+            ..ScheduleConfig::default()
+        };
+        assert_eq!(Watches::read(&off).unwrap(), Watches::default());
+    }
+}
