@@ -21,6 +21,8 @@ mod app;
 
 mod routes;
 
+mod compression;
+
 mod parameters;
 
 mod question;

@@ -8,25 +8,28 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::{access, gate};
+use crate::{access, compression, gate};
 
 pub(crate) mod admin;
 mod dashboard;
 mod health;
 mod klines;
 mod metrics;
+mod openapi;
 mod prices;
 mod sentiment;
 mod stream;
 mod symbols;
+mod watches;
 
 /// All routes, with what belongs around every one of them.
 pub(crate) fn all(app: App) -> Router {
-    let (router, _document) = OpenApiRouter::new()
+    let (router, document) = OpenApiRouter::with_openapi(openapi::document())
         .merge(klines::routes())
         .merge(prices::routes())
         .merge(sentiment::routes())
         .merge(symbols::routes())
+        .merge(watches::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(admin::routes())
@@ -34,6 +37,8 @@ pub(crate) fn all(app: App) -> Router {
         .split_for_parts();
     let router = router
         .merge(dashboard::routes())
+        .merge(openapi::routes(document))
+        .layer(compression::layer())
         .layer(middleware::from_fn_with_state(app.clone(), gate::pass));
     let router = match app.config().allow_origins.is_empty() {
         true => router,

@@ -1,5 +1,6 @@
 //! What a market lists, and what is watched of it.
 
+use evercandle::Series;
 use evercandle::provider::Instrument;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -46,4 +47,48 @@ impl From<&Instrument> for SymbolBody {
             listed_at: instrument.listed_at.map(|at| at.to_string()),
         }
     }
+}
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct WatchesBody {
+    /// Series whose newest klines are kept.
+    pub(crate) klines: Vec<SeriesWatchBody>,
+    /// Instruments whose price is kept.
+    pub(crate) prices: Vec<PriceWatchBody>,
+    /// Whether the sentiment is.
+    pub(crate) sentiment: bool,
+}
+
+/// A series.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct SeriesWatchBody {
+    /// The exchange's spelling.
+    #[schema(example = "BTCUSDT")]
+    pub(crate) symbol: String,
+    /// `spot`, `um` or `cm`.
+    pub(crate) market: &'static str,
+    /// How long each kline is.
+    #[schema(example = "1m")]
+    pub(crate) interval: &'static str,
+}
+
+impl From<&Series> for SeriesWatchBody {
+    fn from(series: &Series) -> SeriesWatchBody {
+        SeriesWatchBody {
+            symbol: series.symbol().to_string(),
+            market: series.market().as_str(),
+            interval: series.interval().as_str(),
+        }
+    }
+}
+
+/// An instrument.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct PriceWatchBody {
+    /// The exchange's spelling.
+    #[schema(example = "BTCUSDT")]
+    pub(crate) symbol: String,
+    /// `spot`, `um` or `cm`.
+    pub(crate) market: &'static str,
 }
