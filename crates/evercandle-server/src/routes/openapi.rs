@@ -21,6 +21,8 @@ use crate::app::App;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
 use crate::seal;
+use crate::wire::klines::{CompletenessWord, DecimalWord, FormatWord, IntervalWord, TimeWord};
+use crate::wire::market::{Allowance, MarketWord};
 
 const PATH: &str = "/openapi.json";
 const PROBLEM: &str = "application/problem+json";
@@ -32,6 +34,9 @@ const PROBLEM: &str = "application/problem+json";
         description = "Market data that never goes dark: klines, prices and sentiment from a local cache and from several upstreams, each answer with where it came from, how old it is, and what is missing and why. Nothing is filled in or made up.\n\nTimes are UTC. Errors are problems (RFC 9457).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
+    components(schemas(
+        Allowance, CompletenessWord, DecimalWord, FormatWord, IntervalWord, MarketWord, TimeWord
+    )),
     tags(
         (name = "data", description = "klines, prices, sentiment"),
         (name = "health", description = "how everything is"),
@@ -98,11 +103,8 @@ fn finished(mut document: OpenApi) -> OpenApi {
     let bearer = bearer.description(Some("EVERCANDLE_ADMIN_TOKEN of the daemon"));
     components.add_security_scheme("admin_token", SecurityScheme::Http(bearer.build()));
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete] {
-            if let Some(operation) = operation {
-                says_no(operation);
-            }
-        }
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+        operations.into_iter().flatten().for_each(says_no);
     }
     document
 }
