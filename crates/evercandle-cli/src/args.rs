@@ -39,7 +39,15 @@ impl Args {
     pub(crate) fn read() -> Args {
         let matches = Args::command().get_matches();
         let parsed = contradiction(&matches).and_then(|()| Args::from_arg_matches(&matches));
-        parsed.unwrap_or_else(|error| error.format(&mut Args::command()).exit())
+        let mut args = parsed.unwrap_or_else(|error| error.format(&mut Args::command()).exit());
+        let level = matches
+            .subcommand()
+            .and_then(|(_, command)| command.value_source("log_level"));
+        if let (Command::Serve(Serve { check: false, .. }), Some(ValueSource::DefaultValue)) = (&args.command, level) {
+            // Nobody looks at a daemon all the time: what it did is in its log.
+            args.global.log_level = "info".to_owned();
+        }
+        args
     }
 }
 
@@ -587,6 +595,9 @@ pub(crate) struct Serve {
     /// Address and port [default: server.listen of the configuration, 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Explain the configuration and look for mistakes, then end: 0 if it could serve, else 2
+    #[arg(long)]
+    pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) internet: Internet,
 }

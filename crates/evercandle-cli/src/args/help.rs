@@ -145,10 +145,12 @@ Examples:
 pub(super) const SERVE_EXAMPLES: &str = "\
 What is kept warm, how much is allowed and who is told of alerts is in the configuration: see evercandle config show.
 EVERCANDLE_API_KEY makes callers show that key; EVERCANDLE_ADMIN_TOKEN opens the administration.
-SIGTERM lets answers under way end, for ten seconds at the most.
+SIGTERM lets answers under way end, for server.drain_ms at the most. It logs on stderr, by default from level info.
+A supervisor may hand over a listening socket (LISTEN_FDS) and is told when it serves (NOTIFY_SOCKET).
 
 Examples:
   evercandle serve --simulate
+  evercandle serve --check
   evercandle serve --listen 127.0.0.1:9090 --config evercandle.toml";
 
 pub(super) const SIMULATE_EXAMPLES: &str = "\

@@ -7,5 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod life;
+mod supervised;
 mod support;
 mod tools;

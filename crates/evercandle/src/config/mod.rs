@@ -376,9 +376,11 @@ impl Config {
         Ok(None)
     }
 
-    /// A secret in the environment; `None` where it is not set or empty.
+    /// A secret in the environment; `None` where it is not set. Where it is set and empty it is empty: a secret that
+    /// failed to arrive is not the wish to have none.
+    #[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn secret_from_environment(name: &str) -> Option<String> {
-        variable(name)
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
     /// Reads a TOML file; unknown keys are errors.

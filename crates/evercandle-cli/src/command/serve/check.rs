@@ -1,0 +1,335 @@
+//! `serve --check`: what a configuration means, for people, and what is wrong with it.
+//!
+//! Nothing is sent. What a caller could not see until it hurts is said here: who may reach the daemon, who is told of
+//! alerts, how much of the exchange's limit the watches take.
+
+use std::net::TcpListener;
+
+use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
+use evercandle::schedule::{JobKind, Scheduler, Watches};
+use evercandle::{Client, Config, Market};
+use evercandle_server::{Secrets, Webhooks};
+use rustix::process::{Resource, getrlimit};
+
+use crate::text;
+
+/// Files besides connections: the cache, upstreams, the log.
+const OTHER_FILES: u64 = 256;
+/// Supervisors that wait ten seconds kill what has not ended by then; a second is for what is written last.
+const DRAIN_MS_MAX: u64 = 9_000;
+
+/// What a configuration means.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Report {
+    /// A subject and what is said of it.
+    facts: Vec<(&'static str, String)>,
+    /// It would serve, but perhaps not as was meant.
+    pub(super) warnings: Vec<String>,
+    /// It would not serve.
+    pub(super) problems: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn of(client: &Client, secrets: &Secrets, handed_over: bool) -> Report {
+        let mut report = Report::default();
+        let config = client.config();
+        report.reach(config, handed_over);
+        report.access(config, secrets);
+        report.cache(client);
+        match Scheduler::new(client.clone()) {
+            Ok(scheduler) => report.watches(client, scheduler.watches()),
+            Err(error) => report.problem(error.to_string()),
+        }
+        report.alerts(config);
+        report.limits(config);
+        report
+    }
+
+    fn fact(&mut self, subject: &'static str, words: impl Into<String>) {
+        self.facts.push((subject, words.into()));
+    }
+
+    fn warning(&mut self, words: impl Into<String>) {
+        self.warnings.push(words.into());
+    }
+
+    fn problem(&mut self, words: impl Into<String>) {
+        self.problems.push(words.into());
+    }
+
+    fn reach(&mut self, config: &Config, handed_over: bool) {
+        let listen = config.server.listen;
+        if handed_over {
+            self.fact("listens on", "a socket that the supervisor hands over");
+            return;
+        }
+        let who = match listen.ip().is_loopback() {
+            true => "this machine only",
+            false => "whoever reaches this address",
+        };
+        self.fact("listens on", format!("{listen}, for {who}"));
+        if let Err(error) = TcpListener::bind(listen) {
+            self.problem(format!("server.listen: {listen} cannot be listened on: {error}"));
+        }
+    }
+
+    fn access(&mut self, config: &Config, secrets: &Secrets) {
+        self.fact("open to all", "the pages (/ and /docs), /health/live and /health/ready");
+        match &secrets.api_key {
+            Some(_) => self.fact("data", format!("for whoever shows the key ({API_KEY_VARIABLE} is set)")),
+            None => self.fact(
+                "data",
+                format!("for all: no key is asked for ({API_KEY_VARIABLE} is not set)"),
+            ),
+        }
+        match &secrets.admin_token {
+            Some(_) => self.fact(
+                "administration",
+                format!("for whoever shows the token ({ADMIN_TOKEN_VARIABLE} is set)"),
+            ),
+            None => self.fact("administration", format!("off ({ADMIN_TOKEN_VARIABLE} is not set)")),
+        }
+        if let Err(error) = secrets.check() {
+            self.problem(error.to_string());
+        }
+        if let Some(warning) = exposed(config, secrets) {
+            self.warning(warning);
+        }
+        let server = &config.server;
+        let names = match (server.hosts.is_empty(), server.listen.ip().is_loopback()) {
+            (true, true) => "localhost and addresses; any other name is refused (server.hosts)".to_owned(),
+            (true, false) => "any (server.hosts lists none)".to_owned(),
+            (false, _) => format!(
+                "localhost, addresses and {}; any other is refused",
+                server.hosts.join(", ")
+            ),
+        };
+        self.fact("goes by", names);
+        if !server.allow_origins.is_empty() {
+            self.fact(
+                "other sites",
+                format!("pages of {} may read answers", server.allow_origins.join(", ")),
+            );
+        }
+    }
+
+    fn cache(&mut self, client: &Client) {
+        let store = client.store();
+        let dir = store.dir().display();
+        let limit = match client.config().cache.size_max {
+            Some(bytes) => format!("at most {}", text::bytes(bytes)),
+            None => "of any size".to_owned(),
+        };
+        // A file that is made and gone again: permissions alone do not show a disk that is mounted read-only.
+        match tempfile::tempfile_in(store.dir()) {
+            Ok(_) => self.fact("cache", format!("{dir}, {limit}, can be written")),
+            Err(error) => self.problem(format!("cache.dir: {dir} cannot be written: {error}")),
+        }
+    }
+
+    fn watches(&mut self, client: &Client, watches: &Watches) {
+        let config = &client.config().schedule;
+        if !config.enabled {
+            self.fact("kept warm", "nothing (schedule.enabled is false)");
+            return;
+        }
+        let prices: usize = watches.prices.iter().map(|(_, symbols)| symbols.len()).sum();
+        for (kind, what, every_ms) in [
+            (
+                JobKind::Klines,
+                format!("{} series", text::thousands(watches.klines.len() as u64)),
+                config.klines_ms,
+            ),
+            (JobKind::Prices, text::count(prices as u64, "price"), config.prices_ms),
+            (JobKind::Sentiment, "the index".to_owned(), config.sentiment_ms),
+        ] {
+            let is_watched = match kind {
+                JobKind::Klines => !watches.klines.is_empty(),
+                JobKind::Prices => prices != 0,
+                JobKind::Sentiment => watches.sentiment,
+            };
+            let words = match is_watched {
+                true => format!(
+                    "{}: {what}, every {}",
+                    kind.as_str(),
+                    text::span((every_ms * 1_000) as i64)
+                ),
+                false => format!("{}: nothing", kind.as_str()),
+            };
+            self.fact("kept warm", words);
+        }
+        for load in loads(client, watches) {
+            self.fact("weight", load.words());
+            if load.allowed_per_minute < load.per_minute {
+                self.warning(format!(
+                    "{}: refreshing takes about {} of weight a minute and {} are allowed: refreshes will take longer than \
+                     their period; watch fewer, or lengthen schedule.klines_ms",
+                    load.group, load.per_minute, load.allowed_per_minute
+                ));
+            }
+        }
+    }
+
+    fn alerts(&mut self, config: &Config) {
+        let alerts = &config.alerts;
+        if !alerts.enabled {
+            self.fact("alerts", "off (alerts.enabled is false)");
+            return;
+        }
+        if alerts.webhooks.is_empty() {
+            self.fact("alerts", "shown by /health, told to nobody (alerts.webhooks is empty)");
+        }
+        if let Err(error) = Webhooks::new(alerts, &config.http, Config::secret_from_environment) {
+            return self.problem(error.to_string());
+        }
+        for webhook in &alerts.webhooks {
+            let (name, format, variable) = (&webhook.name, &webhook.format, &webhook.url_variable);
+            self.fact("alerts", format!("told to {name} ({format}, address from {variable})"));
+        }
+    }
+
+    fn limits(&mut self, config: &Config) {
+        let server = &config.server;
+        self.fact(
+            "refused",
+            format!(
+                "beyond {} requests at once, {} connections or {} event streams: 503; beyond {} klines or {} symbols in one \
+                 question, or {} of body: 4xx",
+                server.requests_max,
+                server.connections_max,
+                server.streams_max,
+                text::thousands(server.rows_max),
+                text::thousands(server.symbols_max as u64),
+                text::bytes(server.body_bytes_max as u64),
+            ),
+        );
+        let files = getrlimit(Resource::Nofile).maximum;
+        let wanted = server.connections_max as u64 + OTHER_FILES;
+        if files.is_some_and(|files| files < wanted) {
+            self.warning(format!(
+                "server.connections_max = {} wants {wanted} open files, and {} are allowed (ulimit -n, LimitNOFILE=)",
+                server.connections_max,
+                files.unwrap_or_default()
+            ));
+        }
+        if DRAIN_MS_MAX < server.drain_ms {
+            self.warning(format!(
+                "server.drain_ms = {}: a supervisor that waits ten seconds kills answers under way; expected at most \
+                 {DRAIN_MS_MAX}",
+                server.drain_ms
+            ));
+        }
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let width = self.facts.iter().map(|(subject, _)| subject.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        let mut before = "";
+        for (subject, words) in &self.facts {
+            let shown = if *subject == before { "" } else { subject };
+            text += &format!("{shown:<width$}  {words}\n");
+            before = subject;
+        }
+        for (name, words) in [("warning", &self.warnings), ("problem", &self.problems)] {
+            for words in words {
+                text += &format!("{name}: {words}\n");
+            }
+        }
+        text + match self.problems.is_empty() {
+            true => "it can serve\n",
+            false => "it cannot serve\n",
+        }
+    }
+}
+
+/// That everybody may ask, where that was not said on purpose.
+pub(super) fn exposed(config: &Config, secrets: &Secrets) -> Option<String> {
+    let listen = config.server.listen;
+    (!listen.ip().is_loopback() && secrets.api_key.is_none()).then(|| {
+        format!(
+            "it listens on {listen} without a key: whoever reaches this address may ask for anything; set {API_KEY_VARIABLE}, \
+             or put something in front that asks"
+        )
+    })
+}
+
+/// What refreshing takes of one of the exchange's limits.
+struct Load {
+    group: &'static str,
+    per_refresh: u64,
+    per_minute: u64,
+    allowed_per_minute: u64,
+    limit_per_minute: u64,
+}
+
+impl Load {
+    fn words(&self) -> String {
+        format!(
+            "{}: at most about {} per refresh, {} a minute, of the {} we allow ourselves (the limit is {})",
+            self.group, self.per_refresh, self.per_minute, self.allowed_per_minute, self.limit_per_minute
+        )
+    }
+}
+
+/// Per limit that is shared. From above: a series whose interval is longer than the period is not asked for each time.
+fn loads(client: &Client, watches: &Watches) -> Vec<Load> {
+    let config = &client.config().schedule;
+    let mut loads: Vec<Load> = Vec::new();
+    for upstream in client.health().upstreams {
+        let Some(quota) = upstream.quota else { continue };
+        if loads.iter().any(|load| load.group == quota.group) {
+            continue;
+        }
+        let is_here = |market: Market| quota.group == group(market);
+        let klines: u64 = watches
+            .klines
+            .iter()
+            .map(|series| series.market())
+            .filter(|market| is_here(*market))
+            .map(page)
+            .sum();
+        let here = watches.prices.iter().filter(|(market, _)| is_here(*market));
+        let prices: u64 = here.map(|(market, symbols)| tickers(*market, symbols.len())).sum();
+        if klines + prices == 0 {
+            continue;
+        }
+        let per_minute = |weight: u64, every_ms: u64| (weight * 60_000).div_ceil(every_ms.max(1));
+        loads.push(Load {
+            group: quota.group,
+            per_refresh: klines + prices,
+            per_minute: per_minute(klines, config.klines_ms) + per_minute(prices, config.prices_ms),
+            allowed_per_minute: u64::from(quota.allowed),
+            limit_per_minute: u64::from(quota.limit),
+        });
+    }
+    loads
+}
+
+/// The limit that a market's requests count against, as upstreams report it.
+fn group(market: Market) -> &'static str {
+    match market {
+        Market::Spot => "binance-spot",
+        Market::Um | Market::Cm => "binance-futures",
+    }
+}
+
+/// Weight of the question for a series' newest klines.
+fn page(market: Market) -> u64 {
+    match market {
+        Market::Spot => 2,
+        Market::Um | Market::Cm => 1,
+    }
+}
+
+/// Weight of the two questions for the newest prices of so many instruments, and the day's statistics.
+fn tickers(market: Market, symbols: usize) -> u64 {
+    match (market, symbols) {
+        (_, 0) => 0,
+        (Market::Spot, ..=20) => 4,
+        (Market::Spot, 21..=100) => 80,
+        (Market::Spot, _) => 160,
+        (_, 1) => 1,
+        (_, _) => 40,
+    }
+}

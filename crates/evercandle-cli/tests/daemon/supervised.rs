@@ -1,0 +1,125 @@
+//! Under a supervisor: it is told, it hands over a socket, it asks for an explanation first.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use super::support::{Running, World};
+
+fn check(world: &World, config: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let path = world.path("check.toml");
+    std::fs::write(&path, config).unwrap();
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_evercandle"))
+        .env_clear()
+        .env("EVERCANDLE_CACHE_DIR", world.path("cache"))
+        .env("EVERCANDLE_INTERNET", world.exchange.base_url())
+        .env("HOME", world.dir.path())
+        .envs(variables.iter().copied())
+        .args(["serve", "--check", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// Goal: a supervisor that waits to be told learns when callers are answered, and when the end has begun.
+#[test]
+fn a_supervisor_is_told_when_it_serves_and_when_it_stops() {
+    let world = World::new();
+    let place = world.path("notify");
+    let supervisor = UnixDatagram::bind(&place).unwrap();
+    supervisor.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let heard = || {
+        let mut bytes = [0; 128];
+        let read = supervisor.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    };
+    let daemon = world.serve("", &[("NOTIFY_SOCKET", place.to_str().unwrap())]);
+    assert!(heard().starts_with("READY=1\n"));
+    assert_eq!(daemon.get("/health/live").status, 200);
+    assert_eq!(daemon.terminate().code(), Some(0));
+    assert!(heard().starts_with("STOPPING=1\n"));
+}
+
+/// Goal: who connected before the daemon was there is answered by it.
+#[test]
+fn a_socket_that_is_handed_over_is_served() {
+    let world = World::new();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut early = TcpStream::connect(address).unwrap();
+    early
+        .write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    // The protocol counts from descriptor 3 and names the process, which the shell becomes.
+    let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve";
+    let mut child = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_evercandle")])
+        .env("EVERCANDLE_CACHE_DIR", world.path("cache"))
+        .env("EVERCANDLE_INTERNET", world.exchange.base_url())
+        .env("HOME", world.dir.path())
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let _running = Running(child);
+    let mut url = String::new();
+    BufReader::new(stdout).read_line(&mut url).unwrap();
+    assert_eq!(url.trim(), format!("http://{address}"));
+    early.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("ok\n"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_check_explains_what_a_configuration_means() {
+    let world = World::new();
+    let config =
+        "[server]\nhosts = [\"data.example\"]\n[[alerts.webhooks]]\nname = \"pager\"\nurl_variable = \"PAGER\"\n";
+    let secret = "https://pager.example/T0/secret-part";
+    let key = "0123456789abcdef-key";
+    let (code, text) = check(&world, config, &[("PAGER", secret), ("EVERCANDLE_API_KEY", key)]);
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "this machine only",
+        "data.example",
+        "told to pager",
+        "binance-spot",
+        "every 3 min",
+        "it can serve",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert!(
+        !text.contains("secret-part") && !text.contains(key),
+        "a secret is shown: {text}"
+    );
+}
+
+#[test]
+fn a_check_names_every_mistake_and_ends_with_2() {
+    let world = World::new();
+    let config = "[[schedule.klines]]\nsymbols = [\"BTC!USDT\"]\nintervals = [\"1m\"]\n\
+                  [[alerts.webhooks]]\nname = \"pager\"\nurl_variable = \"PAGER\"\n";
+    let (code, text) = check(&world, config, &[("EVERCANDLE_ADMIN_TOKEN", "short")]);
+    assert_eq!(code, Some(2), "{text}");
+    for words in [
+        "schedule.klines[0].symbols",
+        "variable PAGER is not set",
+        "EVERCANDLE_ADMIN_TOKEN has 5",
+        "it cannot serve",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    let (code, text) = check(&world, "[server]\nhost = [\"x\"]\n", &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("host"), "{text}");
+}
