@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
-use evercandle::Health;
+use evercandle::alert::{Alert, AlertState};
+use evercandle::{Health, Timestamp};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -82,7 +83,9 @@ fn body(app: &App, figures: Option<Figures>) -> HealthBody {
     let scheduler = schedule::short(&app.schedule());
     let draining = app.stopping().is_cancelled();
     let cache = cache(&health, figures);
-    let (status, summary) = verdict(&health, &cache, &scheduler, draining);
+    let alerts = app.alerts();
+    let (status, mut summary) = verdict(&health, &cache, &scheduler, draining);
+    summary.extend(alerts.iter().filter_map(|alert| fires(alert, health.at)));
     HealthBody {
         status,
         summary,
@@ -93,9 +96,21 @@ fn body(app: &App, figures: Option<Figures>) -> HealthBody {
         common_cause_since: health.common_cause_since.map(|at| at.to_string()),
         cache,
         providers: health::providers(&health),
-        alerts: app.alerts().iter().map(alert::alert).collect(),
+        alerts: alerts.iter().map(alert::alert).collect(),
         scheduler,
     }
+}
+
+/// That somebody was told, in a sentence.
+fn fires(alert: &Alert, now: Timestamp) -> Option<String> {
+    (alert.state == AlertState::Firing).then(|| {
+        format!(
+            "alert: {} fires since {} ({})",
+            alert.rule.as_str(),
+            health::clock(alert.since, now),
+            health::span(alert.since, now)
+        )
+    })
 }
 
 fn cache(health: &Health, figures: Option<Figures>) -> CacheBody {
