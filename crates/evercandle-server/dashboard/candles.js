@@ -10,12 +10,16 @@ import { instant, lengthOf, nextOpen } from "./format.js";
 export const CANDLES_MAX = 50_000;
 /** A look at the newest candles goes back this many slots: the cache has most of them, and a gap is seen whole. */
 const TAIL = 60;
+/** While something is missing that may still come, all of the range is asked for again this often. */
+const WHOLE_MS = 10_000;
 const COLUMNS = "open_time,open,high,low,close,volume,close_time";
 
 /** Reasons that are nobody's failure. */
 const EXPECTED = new Set(["before_listing", "not_yet_closed"]);
 
 export class Candles {
+  #wholeAt = 0;
+
   constructor(series, length) {
     this.series = series;
     this.length = length;
@@ -28,11 +32,19 @@ export class Candles {
 
   /** Everything of the range up to `now`. */
   async load(now, signal) {
+    this.#wholeAt = now;
     await this.#fetch(this.#aligned(now - this.length), now, signal);
   }
 
-  /** The newest ones again: closed since, still forming, missing since. */
+  /** Somebody answers again: what is missing may be had now. */
+  hope() {
+    this.#wholeAt = 0;
+  }
+
+  /** The newest ones again: closed since, still forming, missing since. And all of them, if there are older gaps. */
   async follow(now, signal) {
+    const mayCome = this.gaps.some(gap => !gap.final && gap.reason !== "not_yet_closed");
+    if (mayCome && WHOLE_MS <= now - this.#wholeAt) return this.load(now, signal);
     const last = this.last();
     const step = lengthOf(this.series.interval) ?? 31 * 86_400_000;
     const from = this.#aligned(Math.max(now - this.length, Math.min(last?.open_time ?? now, now) - TAIL * step));

@@ -61,3 +61,10 @@ export const keyed = (parent, items, key, create, update) => {
   }
   for (const element of known.values()) element.remove();
 };
+
+/** What is longer than its box can be scrolled by keyboard, and only then is a stop on the way through the page. */
+export const letScroll = () => {
+  for (const element of document.querySelectorAll("[data-scrolls]")) {
+    setAttribute(element, "tabindex", element.clientHeight + 1 < element.scrollHeight ? 0 : null);
+  }
+};

@@ -41,10 +41,10 @@ export const countdown = milliseconds => {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 };
 
-/** Digits grouped by thousands; the digits themselves as they came. */
+/** Digits grouped by thousands; the digits themselves as they came, without zeros that say nothing. */
 export const price = value => {
   if (value === null || value === undefined || value === "") return "–";
-  const [whole, fraction] = String(value).split(".");
+  const [whole, fraction] = String(value).replace(/(\.\d\d\d*?)0+$/, "$1").split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, "\u202f");
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 };

@@ -16,7 +16,7 @@ export const startKeyboard = shortcuts => {
   byId("help-open").addEventListener("click", open);
   const all = [...shortcuts, [["?"], "this list", open]];
   byId("keys").replaceChildren(
-    ...all.map(([keys, words]) => make("tr", {}, make("th", { scope: "row" }, ...keys.map(key => make("kbd", {}, key))), make("td", {}, words))),
+    ...all.map(([keys, words]) => make("tr", {}, make("th", { scope: "row" }, ...listed(keys)), make("td", {}, words))),
     make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, "←"), make("kbd", {}, "→"), make("kbd", {}, "+"), make("kbd", {}, "−")), make("td", {}, "in the chart: move, zoom")),
   );
   addEventListener("keydown", event => {
@@ -26,6 +26,12 @@ export const startKeyboard = shortcuts => {
     event.preventDefault();
     found[2](found[0].indexOf(event.key));
   });
+};
+
+/** A long row of keys by its ends. */
+const listed = keys => {
+  const caps = keys.map(key => make("kbd", {}, key));
+  return caps.length < 4 ? caps : [caps[0], "… ", caps.at(-1)];
 };
 
 const isTyping = element => element.matches?.("input:not([type=radio]):not([type=checkbox]), textarea, select") ?? false;

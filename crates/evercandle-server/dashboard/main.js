@@ -4,12 +4,12 @@
 // stream, and are asked for as well, rarely while it flows and often while it does not. Whoever cannot be reached is
 // knocked at until it answers, and then everything is asked again.
 
-import { alertKey, alertSays, isFiring, showAlerts } from "./alerts.js";
+import { alertKey, isFiring, showAlerts } from "./alerts.js";
 import { ask, knock, listeners } from "./api.js";
 import { readonly, showCache } from "./cache.js";
 import { Candles } from "./candles.js";
 import { Chart } from "./chart.js";
-import { byId, make, setText } from "./dom.js";
+import { byId, letScroll, make, setText } from "./dom.js";
 import { compare, known, showEvents } from "./events.js";
 import { instant, plural, span, words } from "./format.js";
 import { showGaps, showSources } from "./gaps.js";
@@ -32,7 +32,7 @@ const contact = { lost: false, locked: false, lastAt: null, nextAt: null };
 let health = null, scheduler = null, watches = null, stream = null, streaming = false;
 let candles = null, loading = null, cursor = null;
 const prices = new Map();
-let missing = [];
+let missing = [], downBefore = 0;
 
 // --- contact ----------------------------------------------------------------------------------------------------------
 
@@ -74,13 +74,16 @@ const doubt = async () => {
 
 const lost = () => {
   contact.lost = true;
+  streaming = false;
   document.body.classList.add("lost");
+  showContact();
   compare("contact", "lost", "No contact with the daemon", { isWrong: true });
 };
 
 const regained = () => {
   contact.lost = false;
   document.body.classList.remove("lost");
+  showContact();
   compare("contact", "ok", "The daemon answers again");
   everything();
 };
@@ -111,17 +114,25 @@ const askHealth = async () => {
 const showHealth = () => {
   const providers = scheduler?.providers ?? health?.providers;
   if (providers) showProviders(providers);
+  const down = Object.values(providers ?? {}).filter(provider => provider.status !== "ok").length;
+  if (down < downBefore) candles?.hope();
+  downBefore = down;
   if (scheduler) showSchedule(scheduler);
   if (health) {
     showCache(health.cache);
-    showAlerts((health.alerts ?? []).filter(isFiring));
+    showAlerts(health.alerts);
     setText(byId("version"), health.version ? `v${health.version}` : "");
   }
   noteChanges(providers ?? {});
   judgeAndShow();
 };
 
-const judgeAndShow = () => showVerdict(judge({ contact: { ...contact, lastAt: contact.lastAt === null ? null : contact.lastAt + (now() - Date.now()) }, health, scheduler, prices: shownPrices() }));
+const judgeAndShow = () => {
+  // The last contact was noted by this machine's clock; everything shown is by the daemon's.
+  const lastAt = contact.lastAt === null ? null : contact.lastAt + (now() - Date.now());
+  showVerdict(judge({ contact: { ...contact, lastAt }, health, scheduler, prices: shownPrices() }));
+  letScroll();
+};
 
 const noteChanges = providers => {
   for (const [name, provider] of Object.entries(providers)) {
@@ -133,7 +144,7 @@ const noteChanges = providers => {
     compare("cache", why === null ? "ok" : "degraded", why === null ? "The cache can be written again" : `The cache is read-only: ${why}`, { isWrong: why !== null });
     compare("overall", health.status, `Overall: ${health.status}`, { isWrong: health.status !== "ok" });
     const firing = (health.alerts ?? []).filter(isFiring), names = new Set(firing.map(alert => `alert ${alertKey(alert)}`));
-    for (const alert of firing) compare(`alert ${alertKey(alert)}`, "degraded", `Alert: ${alertSays(alert)}`, { since: alert.since, isWrong: true });
+    for (const alert of firing) compare(`alert ${alertKey(alert)}`, "degraded", `Alert: ${alert.summary}`, { since: alert.since, isWrong: true });
     for (const name of known("alert ")) if (!names.has(name)) compare(name, "ok", `Over: ${name}`);
   }
   for (const run of scheduler?.last_run?.runs ?? []) {
@@ -152,7 +163,13 @@ const askPrices = async () => {
   const wanted = new Map([...watchedPrices(), ...(menu.choice.symbol ? [menu.choice] : [])].map(one => [priceKey(one), one]));
   const markets = Map.groupBy([...wanted.values()], one => one.market);
   const answers = await Promise.allSettled([...markets].map(([market, all]) => ask("/v1/prices", { market, symbols: all.map(one => one.symbol).join(","), substitutes: "allow" })));
-  const given = answers.filter(answer => answer.status === "fulfilled").map(answer => answer.value);
+  const given = answers.flatMap((answer, i) => {
+    if (answer.status === "fulfilled") return [answer.value];
+    // None of them can be had: the reasons are the same for all.
+    const { kind, problem, message } = answer.reason, [market, all] = [...markets][i];
+    const reasons = problem?.reasons?.length ? problem.reasons : [{ provider: "daemon", what: message }];
+    return kind === "refused" ? [{ prices: [], missing: all.map(one => ({ symbol: one.symbol, market, unknown: problem?.status === 404, reasons })) }] : [];
+  });
   if (!given.length) return;
   missing = given.flatMap(answer => answer.missing ?? []);
   for (const one of missing) prices.delete(priceKey(one));
@@ -188,6 +205,7 @@ const chart = new Chart(byId("chart"), moved);
 
 const chosen = choice => {
   setText(byId("market-title"), `${choice.symbol} ${choice.market}`);
+  markChosen(choice.symbol, choice.market);
   loading?.abort();
   loading = new AbortController();
   const series = { symbol: choice.symbol, market: choice.market, interval: choice.interval };
@@ -282,7 +300,11 @@ const listen = series => {
 const happened = (name, data) => {
   contact.lastAt = Date.now();
   if (name === "price") {
-    keep(data);
+    missing = missing.filter(one => priceKey(one) !== priceKey(data));
+    if (data.price === null) {
+      prices.delete(priceKey(data));
+      missing.push(data);
+    } else keep(data);
     showAllPrices();
   } else if (name === "candle") {
     const { symbol, market, interval } = candles?.series ?? {}, of = data.series;
@@ -290,7 +312,8 @@ const happened = (name, data) => {
     candles.add(data);
     draw();
     tellOfCandles();
-  } else if (name === "provider" || name === "run") askHealth();
+  } else if (name === "gap") followCandles();
+  else if (name === "provider" || name === "run") askHealth();
   else if (name === "reset") everything();
 };
 
@@ -338,7 +361,7 @@ startKeyboard([
   [["k"], "give the API key", () => { askAgain(); if (contact.locked) askForKey(); }],
 ]);
 showEvents();
-setInterval(() => { tickAll(); showContact(); }, 1_000);
+setInterval(() => { tickAll(); showContact(); letScroll(); }, 1_000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) everything(); });
 addEventListener("offline", doubt);
 await everything();

@@ -23,7 +23,7 @@ export class Menu {
   constructor(changed) {
     this.#changed = changed;
     byId("menu").addEventListener("change", event => this.#picked(event.target));
-    byId("menu").addEventListener("submit", event => {
+    byId("other").addEventListener("submit", event => {
       event.preventDefault();
       const symbol = byId("other-symbol").value.trim();
       if (symbol) this.choose({ symbol: symbol.toUpperCase(), market: byId("other-market").value });

@@ -5,7 +5,7 @@
 
 import { byId, icon, keyed, make, setAttribute, setIcon, setText } from "./dom.js";
 import { count, instant, plural, words } from "./format.js";
-import { alertKey, alertName, alertSays, isFiring } from "./alerts.js";
+import { alertAbout, alertKey, alertName, isFiring } from "./alerts.js";
 import { readonly } from "./cache.js";
 import { byBadness, nextProbe } from "./providers.js";
 import { stateOf } from "./status.js";
@@ -23,6 +23,7 @@ export const judge = ({ contact, health, scheduler, prices }) => {
   }
   if (!health && !scheduler) return { state: "wait", sentence: "Asking the daemon how it is.", problems: [] };
   const problems = [
+    ...stopping(health),
     ...commonCause(health),
     ...ofProviders(scheduler?.providers ?? health?.providers),
     ...ofPrices(prices),
@@ -30,6 +31,8 @@ export const judge = ({ contact, health, scheduler, prices }) => {
     ...ofSchedule(scheduler),
     ...ofAlerts(health?.alerts),
   ];
+  // What the daemon knows to be wrong and this page has no line for.
+  if (!problems.length) problems.push(...(health?.summary ?? []).map(text => ({ key: text, state: "degraded", title: text, since: null, next: null, error: null })));
   const state = health?.status ?? (problems.length ? "degraded" : "ok");
   const sinces = problems.map(problem => problem.since).filter(since => since !== null);
   const since = state === "ok" || !sinces.length ? null : Math.min(...sinces);
@@ -43,6 +46,9 @@ const sentence = (state, problems, scheduler) => {
   if (state === "ok") return `Serving, with ${plural(problems.length, "thing")} to look at.`;
   return `Serving what can be served, with ${plural(problems.length, "problem")}.`;
 };
+
+const stopping = health =>
+  health?.draining ? [{ key: "stopping", state: "degraded", title: "The daemon was told to stop", since: null, next: null, error: "Answers under way are ended; new requests belong elsewhere." }] : [];
 
 const commonCause = health => {
   const since = instant(health?.common_cause_since);
@@ -95,11 +101,11 @@ const ofSchedule = scheduler => {
 const ofAlerts = alerts =>
   (alerts ?? []).filter(isFiring).map(alert => ({
     key: `alert ${alertKey(alert)}`,
-    state: "degraded",
-    title: `Alert: ${words(alertName(alert))}${alert.provider ? ` (${alert.provider})` : ""}`,
-    since: instant(alert.since ?? alert.started_at),
+    state: alert.severity === "warn" ? "degraded" : "down",
+    title: `Alert: ${[alertName(alert), alertAbout(alert)].filter(Boolean).join(", ")}`,
+    since: instant(alert.began_at ?? alert.since),
     next: null,
-    error: [alertSays(alert), alert.runbook].filter(Boolean).join(" "),
+    error: [alert.summary, alert.runbook].filter(Boolean).join(" "),
   }));
 
 // --- shown ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,41 @@
+// Goal: when the exchange stops answering, the page says so within seconds: what is down, since when, what happens next;
+// prices that are not live say what they are; and when it is over, the page says that too.
+
+import { accessible, assert, exchange, open, play, shot, text, until } from "./stage.mjs";
+
+await play({}, async ({ page, wrong }) => {
+  await open(page);
+  await until(page, "everything to be well", () => document.querySelector("#verdict").dataset.state === "ok");
+  const address = page.url();
+
+  await exchange.fault({ effect: { kind: "refuse" }, upstream: "binance" });
+  const began = Date.now();
+  await until(page, "the provider to be shown as down", () => /binance is down/.test(document.querySelector("#problems").innerText), null, 10_000);
+  const seen = Date.now() - began;
+  assert.equal(await page.evaluate(() => document.querySelector("#verdict").dataset.state), "degraded");
+  const problems = await text(page, "#problems");
+  assert.match(problems, /since \d\d:\d\d:\d\d UTC/);
+  assert.match(problems, /next probe (in \d+:\d\d|now)/);
+  assert.equal(await page.evaluate(() => document.querySelector("#providers li").dataset.key), "binance", "what is wrong stands on top");
+  await until(page, "prices that are not live", () => /substitute|last known/.test(document.querySelector("#prices").innerText));
+  await until(page, "the badge", () => /SUBSTITUTE|last known/.test(document.querySelector("#chart-badges").innerText));
+  assert.match(await text(page, "#events"), /binance is down/);
+  assert.match(await page.title(), /Degraded/);
+  await shot(page, "outage", { fullPage: true });
+  await accessible(page);
+
+  // The substitutes fall silent as well: the last known price, with its age.
+  await exchange.fault({ effect: { kind: "refuse" }, upstream: "coingecko" });
+  await until(page, "the last known price with its age", () => /last known\s+\d+ (s|min)[^\n]* old/.test(document.querySelector("#prices").innerText), null, 25_000);
+  await shot(page, "outage-of-all", { fullPage: true });
+
+  await exchange.mend();
+  await until(page, "the end of the outage", () => document.querySelector("#verdict").dataset.state === "ok", null, 25_000);
+  await until(page, "live prices", () => !/substitute|last known/.test(document.querySelector("#prices").innerText));
+  assert.equal(await text(page, "#chart-badges").then(badges => /SUBSTITUTE|last known/.test(badges)), false);
+  assert.match(await text(page, "#events"), /binance is ok/);
+  assert.equal(page.url(), address);
+  // The daemon answers 503 where nobody could supply something; the browser notes those, and nothing else.
+  assert.deepEqual(wrong.filter(one => !/status of 503/.test(one)), []);
+  assert.ok(seen < 10_000, `it took ${seen} ms`);
+});
