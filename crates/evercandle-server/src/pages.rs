@@ -108,7 +108,8 @@ pub(crate) fn body(
             }
         }
     });
-    Body::new(StreamBody::new(frames))
+    // Compressors ask once more after the end.
+    Body::new(StreamBody::new(frames.fuse()))
 }
 
 struct Pages {

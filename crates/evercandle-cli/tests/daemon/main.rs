@@ -8,6 +8,7 @@
 
 mod browser;
 mod life;
+mod schemathesis;
 mod supervised;
 mod support;
 mod tools;

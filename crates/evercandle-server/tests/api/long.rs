@@ -58,6 +58,15 @@ async fn a_long_range_is_gone_through_first_and_then_streamed() {
         .await;
     assert_eq!(same.status, 304);
 
+    let packed = world
+        .ask(
+            "GET",
+            &format!("{LONG}&format=csv&columns=close"),
+            &[("Accept-Encoding", "gzip")],
+        )
+        .await;
+    assert_eq!((packed.header("content-encoding"), packed.whole), ("gzip", true));
+
     let (batches, told) = formats::arrow(&world.get(&format!("{LONG}&format=arrow")).await);
     assert_eq!(formats::of_arrow(&batches).len(), ROWS);
     assert!(told.contains_key("evercandle.segments"));
