@@ -64,6 +64,12 @@ pub struct Window {
     unknown: Option<Error>,
 }
 
+impl From<Answer> for Window {
+    fn from(answer: Answer) -> Window {
+        Window { answer, unknown: None }
+    }
+}
+
 impl Window {
     /// How many slots it is about.
     pub fn slots(&self) -> u64 {
@@ -104,11 +110,8 @@ impl Gathered {
 
 fn settle(result: Result<Answer, Error>, series: &Series, window: TimeRange) -> Result<Window, Error> {
     match result {
-        Ok(answer) => Ok(Window { answer, unknown: None }),
-        Err(Error::Incomplete(answer) | Error::Unavailable(answer)) => Ok(Window {
-            answer: *answer,
-            unknown: None,
-        }),
+        Ok(answer) => Ok(answer.into()),
+        Err(Error::Incomplete(answer) | Error::Unavailable(answer)) => Ok((*answer).into()),
         // A delisted symbol is known to the archives only: the windows they lack must not hide those they have.
         Err(Error::UnknownSymbol { market, symbol, why }) => {
             let grid = Grid::new(series.interval(), None);

@@ -12,6 +12,13 @@ pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 pub(crate) const STATE: HeaderName = HeaderName::from_static("evercandle-state");
 pub(crate) const NATURE: HeaderName = HeaderName::from_static("evercandle-nature");
 
+pub(crate) const COMPLETE: HeaderName = HeaderName::from_static("evercandle-complete");
+pub(crate) const ROWS: HeaderName = HeaderName::from_static("evercandle-rows");
+pub(crate) const SEGMENTS: HeaderName = HeaderName::from_static("evercandle-segments");
+pub(crate) const GAPS: HeaderName = HeaderName::from_static("evercandle-gaps");
+/// All of them.
+pub(crate) const TOLD: [HeaderName; 7] = [CACHE_STATUS, STATE, NATURE, COMPLETE, ROWS, SEGMENTS, GAPS];
+
 /// Where an answer's parts came from, as `Cache-Status` says it.
 pub(crate) fn cache_status(vias: impl IntoIterator<Item = Via>) -> HeaderValue {
     let (mut held, mut fetched) = (false, false);

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`Server`] (bind, serve, drain), `listener` (connections and their time limits), `gate` (what every
 //! request passes: `access`, `limits`), `app` (what every route may use), `routes` (one file per thing that can be asked
-//! for), `wire` (the only JSON), `problem` (how it says no).
+//! for), `wire` (the only JSON), `problem` (how it says no). Behind the klines: `question` (what a URL asks, read from
+//! `parameters`), `negotiation` (in which format), `pages` (a body made as it is read), `seal` (what may be kept for ever).
 
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests"))]

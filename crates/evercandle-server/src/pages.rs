@@ -270,3 +270,168 @@ impl Write for Written {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use evercandle::model::builder::{BatchBuilder, Row};
+    use evercandle::model::decimals::Printed;
+    use evercandle::{
+        Answer, Forming, Gap, GapReason, Grid, Interval, Origin, Priority, ProviderName, Segment, Series, Sources,
+        Verification, Via,
+    };
+    use evercandle_formats::{DecimalFormat, Dialect, TimeFormat};
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const DAYS: i64 = 365;
+    const DAY: i64 = evercandle::model::range::DAY;
+
+    fn query(days: i64) -> Query {
+        let start = Timestamp::from_date(2023, 1, 1).unwrap();
+        Query {
+            series: Series::parse("BTCUSDT", Interval::M1, None).unwrap(),
+            range: TimeRange::new(start, start.plus(days * DAY)).unwrap(),
+            sources: Sources::CacheOnly,
+            forming: Forming::Exclude,
+            priority: Priority::Interactive,
+            deadline: None,
+        }
+    }
+
+    fn style() -> Style {
+        Style {
+            time: TimeFormat::Rfc3339,
+            decimals: DecimalFormat::Float,
+            columns: (0..11).collect(),
+            dialect: Dialect::Wire,
+        }
+    }
+
+    /// A day of minutes, or the lack of it.
+    fn day(query: &Query, day: i64, found: bool) -> Window {
+        let start = query.range.start().plus(day * DAY);
+        let range = TimeRange::new(start, start.plus(DAY)).unwrap();
+        let grid = Grid::new(Interval::M1, None);
+        let mut builder = BatchBuilder::new(query.series.clone(), 0);
+        for slot in grid.slots(range).filter(|_| found) {
+            builder.push(&Row {
+                open_time: slot.as_micros(),
+                close_time: grid.next(slot).as_micros() - 1_000,
+                count: 7,
+                values: [Printed::parse(b"12345.67").unwrap(); 8],
+            });
+        }
+        let origin = Origin {
+            provider: ProviderName::new("binance-vision"),
+            fetched_at: start,
+            verification: Verification::Structural,
+        };
+        let segment = Segment {
+            range,
+            origin,
+            via: Via::Cache,
+        };
+        let gap = Gap {
+            range,
+            reason: GapReason::NoUpstreamLeft(Vec::new()),
+        };
+        Window::from(Answer {
+            series: query.series.clone(),
+            range,
+            grid,
+            batches: vec![builder.finish(range).unwrap().0],
+            segments: found.then_some(segment).into_iter().collect(),
+            gaps: (!found).then_some(gap).into_iter().collect(),
+            trail: Vec::new(),
+            notices: Vec::new(),
+        })
+    }
+
+    /// Days as they are asked for, and how many that were so far.
+    fn days(query: &Query, days: i64, lacking: Option<i64>) -> (Rows, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (query, count) = (query.clone(), asked.clone());
+        let windows = futures::stream::iter(0..days).map(move |n| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(day(&query, n, lacking != Some(n)))
+        });
+        (Rows::Asked(windows.boxed()), asked)
+    }
+
+    fn told(query: &Query, rows: u64) -> Known {
+        let mut story = Story::new(query.series.clone(), query.range);
+        story.rows = rows;
+        Known::Story(story, Scales::default())
+    }
+
+    /// Goal: memory stays flat however long the range and however slow the reader. Method: a year of minutes, taken
+    /// frame by frame; nothing is asked for before it is needed, and no frame is large.
+    #[tokio::test]
+    async fn a_year_is_made_a_page_at_a_time_and_only_when_it_is_read() {
+        let query = query(DAYS);
+        let (rows, asked) = days(&query, DAYS, None);
+        let known = told(&query, (DAYS * 1_440) as u64);
+        let mut body = body(Format::Csv, style(), &query, known, rows, |_| HeaderMap::new());
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody has read anything");
+        let (mut lines, mut largest, mut total) = (0, 0, 0);
+        while let Some(frame) = body.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            lines += data.iter().filter(|byte| **byte == b'\n').count();
+            (largest, total) = (largest.max(data.len()), total + data.len());
+            let needed = lines / 1_440 + 2;
+            assert!(asked.load(Ordering::Relaxed) <= needed, "days were asked for too early");
+        }
+        assert_eq!(lines as i64, 1 + DAYS * 1_440);
+        assert!(largest < 1 << 20, "{largest} of {total} bytes were held at once");
+    }
+
+    /// Goal: a reader who leaves leaves no question behind.
+    #[tokio::test]
+    async fn a_body_that_is_dropped_asks_no_more() {
+        let query = query(DAYS);
+        let (rows, asked) = days(&query, DAYS, None);
+        let mut body = body(Format::Json, style(), &query, told(&query, 1), rows, |_| {
+            HeaderMap::new()
+        });
+        body.frame().await.unwrap().unwrap();
+        // The stream of questions holds one of the two.
+        assert_eq!(Arc::strong_count(&asked), 2);
+        drop(body);
+        assert_eq!(Arc::strong_count(&asked), 1);
+    }
+
+    /// Goal: what was called complete and then is not never looks complete.
+    #[tokio::test]
+    async fn a_body_that_turns_out_otherwise_is_broken_off() {
+        let query = query(3);
+        for (format, lacking, breaks) in [
+            (Format::Csv, None, false),
+            (Format::Csv, Some(1), true),
+            (Format::Json, Some(2), true),
+            (Format::ArrowStream, Some(0), true),
+            (Format::Parquet, Some(1), true),
+        ] {
+            let (rows, _) = days(&query, 3, lacking);
+            let body = body(format, style(), &query, told(&query, 3 * 1_440), rows, |_| {
+                HeaderMap::new()
+            });
+            assert_eq!(body.collect().await.is_err(), breaks, "{format:?} {lacking:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_known_is_told_in_trailers() {
+        let query = query(2);
+        let (rows, _) = days(&query, 2, Some(1));
+        let beginning = Known::Beginning(Gathered::new(&query), Vec::new());
+        let body = body(Format::Csv, style(), &query, beginning, rows, |story| {
+            let rows = axum::http::HeaderValue::from(story.rows);
+            HeaderMap::from_iter([(axum::http::HeaderName::from_static("x-rows"), rows)])
+        });
+        let whole = body.collect().await.unwrap();
+        assert_eq!(whole.trailers().unwrap()["x-rows"], "1440");
+    }
+}

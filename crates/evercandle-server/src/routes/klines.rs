@@ -13,7 +13,7 @@
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TE, TRAILER, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use evercandle::{Client, Gap, Segment, Verification, Via};
 use evercandle_formats::sink::{Scales, scales};
@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::freshness::{self, CACHE_STATUS};
+use crate::freshness::{self, CACHE_STATUS, COMPLETE, GAPS, ROWS, SEGMENTS};
 use crate::negotiation::{self, Served};
 use crate::pages::{self, Known, Rows};
 use crate::parameters::Parameters;
@@ -38,11 +38,6 @@ const HELD_MAX: u64 = 50_000;
 const INLINE_MAX: u64 = 2_048;
 /// Bytes of a header that lists segments or gaps; further ones are counted.
 const LISTED_BYTES: usize = 2_048;
-
-const COMPLETE: HeaderName = HeaderName::from_static("evercandle-complete");
-const ROWS: HeaderName = HeaderName::from_static("evercandle-rows");
-const SEGMENTS: HeaderName = HeaderName::from_static("evercandle-segments");
-const GAPS: HeaderName = HeaderName::from_static("evercandle-gaps");
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(klines))

@@ -8,7 +8,7 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::{access, compression, gate};
+use crate::{access, compression, freshness, gate};
 
 pub(crate) mod admin;
 mod dashboard;
@@ -67,6 +67,11 @@ fn other_sites(config: &ServerConfig) -> CorsLayer {
             HeaderName::from_static("last-event-id"),
             gate::REQUEST_ID,
         ])
-        .expose_headers([header::ETAG, header::AGE, header::RETRY_AFTER, gate::REQUEST_ID])
+        .expose_headers(
+            freshness::TOLD
+                .into_iter()
+                .chain([header::ETAG, header::AGE, header::RETRY_AFTER, gate::REQUEST_ID])
+                .collect::<Vec<_>>(),
+        )
         .max_age(access::PREFLIGHT_AGE)
 }
