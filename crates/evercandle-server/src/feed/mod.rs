@@ -32,8 +32,10 @@ use hub::Hub;
 
 use crate::metrics::{self, Level};
 
-/// Events that wait for one listener: some seconds of everything.
+/// Events that wait for one listener, at the least…
 const QUEUE: usize = 256;
+/// …and for each thing it listens to: all of them may happen at once, as at every full hour.
+const QUEUE_EACH: usize = 4;
 /// How long something is looked at after its last listener left.
 const LINGERS: Duration = Duration::from_secs(60);
 
@@ -142,7 +144,8 @@ impl Feed {
             metrics::shed("streams");
             return Err(full);
         }
-        let joined = inner.hub.join(topics.clone(), id, place, QUEUE);
+        let queue = QUEUE + QUEUE_EACH * topics.len();
+        let joined = inner.hub.join(topics.clone(), id, place, queue);
         Ok(Listening {
             feed: self.clone(),
             topics,

@@ -293,3 +293,92 @@ fn end(reason: &str, what: &str) -> String {
     });
     format!("event: end\ndata: {data}\n\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use evercandle::schedule::{JobKind, Run, RunStatus, Scheduler};
+    use evercandle::{Client, Config};
+    use futures::StreamExt;
+
+    use super::*;
+    use crate::server::Secrets;
+
+    fn app(dir: &std::path::Path) -> App {
+        let mut config = Config::default();
+        config.cache.dir = Some(dir.to_owned());
+        let client = Client::new(config).unwrap();
+        let scheduler = Scheduler::new(client.clone()).unwrap();
+        App::new(scheduler, client, &Secrets::default(), "127.0.0.1:1".parse().unwrap())
+    }
+
+    fn run(number: u64) -> Run {
+        let at = Timestamp::from_millis(1_700_000_000_000);
+        Run {
+            kind: JobKind::Prices,
+            number,
+            started_at: at,
+            completed_at: at,
+            duration: Duration::ZERO,
+            status: RunStatus::Ok,
+            symbols: 1,
+            successful_symbols: 1,
+            errors: Vec::new(),
+            providers: BTreeMap::new(),
+            cached: 0,
+            resting: 0,
+        }
+    }
+
+    /// Goal: a listener that does not keep up costs a queue of a fixed length, is told that it lost its place, and can come
+    /// back and go on after the last event it got.
+    #[tokio::test]
+    async fn who_does_not_keep_up_is_told_so_and_can_go_on_where_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = app(dir.path());
+        let topics = HashSet::from([Topic::Runs]);
+        let listening = app.feed().listen(topics.clone(), None).unwrap();
+        let mut stream = Box::pin(told(app.clone(), listening, "retry: 1\n\n".to_owned()));
+        assert_eq!(stream.next().await.unwrap().unwrap(), "retry: 1\n\n");
+        for number in 1..=400 {
+            app.feed().tell_run(&run(number));
+        }
+        let heard: Vec<String> = stream
+            .map(|bytes| String::from_utf8(bytes.unwrap().to_vec()).unwrap())
+            .collect()
+            .await;
+        let (end, events) = heard.split_last().unwrap();
+        assert!(
+            end.starts_with("event: end\ndata: ") && end.contains("too_slow"),
+            "{end}"
+        );
+        assert!((256..300).contains(&events.len()), "{}", events.len());
+        let last = events.last().unwrap();
+        let id = last.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+        let id = EventId::parse(id).unwrap();
+        let joined = &app.feed().listen(topics, Some(&id)).unwrap().joined;
+        assert_eq!((joined.lost, joined.missed.len()), (None, 400 - events.len()));
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_is_what_is_listened_to() {
+        let about = |query: &str| {
+            let parameters = Parameters::read(Some(query), NAMES).unwrap();
+            topics(&parameters, 10).unwrap()
+        };
+        assert_eq!(about(""), HashSet::from([Topic::Providers, Topic::Runs]));
+        let market = Market::Um;
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        let candles = |interval| Topic::Candles(Series::new(market, symbol.clone(), interval).unwrap());
+        assert_eq!(
+            about("symbols=btcusdt&market=um&interval=1m,1h&events=candle,price"),
+            HashSet::from([
+                candles(Interval::M1),
+                candles(Interval::H1),
+                Topic::Price(market, symbol.clone())
+            ])
+        );
+        assert_eq!(about("symbols=BTC/USDT:USDT").len(), 4);
+    }
+}

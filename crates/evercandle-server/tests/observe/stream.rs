@@ -37,6 +37,14 @@ async fn a_quiet_stream_is_kept_open_by_comments() {
     }
 }
 
+/// Goal: events are not held back until there is enough of them to compress.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_not_compressed() {
+    let daemon = World::new().await.serve().await;
+    let mut listener = daemon.listen_with("", "Accept-Encoding: gzip, zstd\r\n").await;
+    listener.event("snapshot").await;
+}
+
 /// Goal: prices change, nobody misses one, and what is told is what `/v1/prices` would be told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_price_is_told_at_once_and_again_when_it_changes() {

@@ -175,7 +175,12 @@ impl Daemon {
     /// As a browser does that lost the connection after this event.
     pub(crate) async fn listen_after(&self, query: &str, id: Option<&str>) -> Listener {
         let header = id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let mut stream = Incoming::ask(self.address, &format!("/v1/stream?{query}"), &header).await;
+        self.listen_with(query, &header).await
+    }
+
+    /// With further header lines, each ending in `\r\n`.
+    pub(crate) async fn listen_with(&self, query: &str, header: &str) -> Listener {
+        let mut stream = Incoming::ask(self.address, &format!("/v1/stream?{query}"), header).await;
         let (status, headers) = stream.head().await;
         assert_eq!(status, 200, "{headers:?}");
         Listener {
