@@ -114,6 +114,8 @@ impl fmt::Debug for Webhooks {
 
 /// Nothing that the library underneath would do by itself: no redirections, no retries, no variables from elsewhere.
 fn client(http: &HttpConfig) -> Result<reqwest::Client, ()> {
+    // Whoever comes first installs it; any later one finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("evercandle/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

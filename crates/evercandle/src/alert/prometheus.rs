@@ -59,9 +59,10 @@ fn expression(rule: &Rule) -> String {
                 format!("increase(qt_provider_success_total[{span}])"),
             );
             format!(
-                "(\n  avg_over_time(qt_provider_circuit_open[{span}]) > {share}\n  or\n  \
+                "(\n  {} > {share}\n  or\n  \
                  {failures}\n    / ({failures} + {successes}) > {share}\n    \
                  and {failures} + {successes} >= {calls_min}\n)\n{}",
+                share_of_time("qt_provider_circuit_open", window),
                 watched("qt_provider_circuit_open", window, share)
             )
         }
@@ -90,11 +91,17 @@ fn expression(rule: &Rule) -> String {
 
 /// A gauge that was 1 for more than a share of the window.
 fn long(gauge: &str, window: Duration, share: f64) -> String {
-    let span = promql(window);
     format!(
-        "avg_over_time({gauge}[{span}]) > {share}\n{}",
+        "{} > {share}\n{}",
+        share_of_time(gauge, window),
         watched(gauge, window, share)
     )
+}
+
+/// Not `avg_over_time`: it adds up shares, whose last digit then decides what is exactly on the limit.
+fn share_of_time(gauge: &str, window: Duration) -> String {
+    let span = promql(window);
+    format!("sum_over_time({gauge}[{span}]) / count_over_time({gauge}[{span}])")
 }
 
 /// Whether this share of the window has been watched: the average of one sample is that sample.

@@ -1,0 +1,108 @@
+//! What operators install is what Prometheus, Alertmanager and Grafana accept, and names what the daemon has.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::support::{Daemon, content, ops, program};
+
+#[test]
+fn prometheus_accepts_its_configuration_and_the_rules_do_what_they_should() {
+    let Some(mut promtool) = program("promtool") else {
+        return;
+    };
+    let folder = ops("prometheus");
+    content(
+        promtool
+            .current_dir(&folder)
+            .args(["check", "config", "prometheus.yml"]),
+    );
+    for arguments in [
+        ["check", "rules", "evercandle.rules.yml"],
+        ["test", "rules", "evercandle.test.yml"],
+    ] {
+        content(program("promtool").unwrap().current_dir(&folder).args(arguments));
+    }
+}
+
+#[test]
+fn alertmanager_accepts_its_configuration() {
+    let Some(mut amtool) = program("amtool") else { return };
+    content(amtool.arg("check-config").arg(ops("alertmanager/alertmanager.yml")));
+}
+
+/// Goal: no panel is empty because a name is wrong.
+/// Method: every metric and every label by which the dashboard selects or groups is one that a running daemon shows, or
+/// one that the sources name because it appears with its first event.
+#[tokio::test]
+async fn the_dashboard_names_only_what_the_daemon_has() {
+    let text = std::fs::read_to_string(ops("grafana/evercandle.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let expressions: Vec<&str> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten())
+        .map(|target| target["expr"].as_str().unwrap())
+        .collect();
+    assert!(30 < expressions.len(), "{}", expressions.len());
+    let named: BTreeSet<&str> = expressions.iter().flat_map(|e| metrics(e)).collect();
+
+    let daemon = Daemon::telling(&[]).await;
+    daemon.until("/metrics", "qt_alerts_firing").await;
+    let shown = daemon.get("/metrics").await;
+    let sources = sources();
+    let unknown: Vec<&&str> = named
+        .iter()
+        .filter(|name| {
+            let family = ["_bucket", "_count", "_sum"]
+                .iter()
+                .find_map(|s| name.strip_suffix(s))
+                .unwrap_or(name);
+            !shown.contains(&format!("# TYPE {family} ")) && !sources.contains(&format!("\"{family}\""))
+        })
+        .collect();
+    assert_eq!(unknown, Vec::<&&str>::new());
+    // Every data source is the one that is chosen above the dashboard.
+    assert!(
+        !text.contains("\"uid\": \"")
+            || text.matches("\"uid\": \"").count() == text.matches("\"uid\": \"${datasource}\"").count() + 1
+    );
+}
+
+#[test]
+fn the_rules_name_only_what_the_daemon_has() {
+    let rules = evercandle::alert::prometheus_rules(&evercandle::config::AlertsConfig::default());
+    let sources = sources();
+    let lines = rules
+        .lines()
+        .filter(|line| !line.contains("runbook") && !line.contains("summary"));
+    let named: BTreeSet<String> = lines.flat_map(metrics).map(str::to_owned).collect();
+    assert!(8 <= named.len(), "{named:?}");
+    let unknown: Vec<&String> = named
+        .iter()
+        .filter(|name| !sources.contains(&format!("\"{name}\"")))
+        .collect();
+    assert_eq!(unknown, Vec::<&String>::new());
+}
+
+/// Words that are names of ours.
+fn metrics(expression: &str) -> Vec<&str> {
+    expression
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("qt_") || word.starts_with("process_"))
+        .collect()
+}
+
+/// Where metrics get their names.
+fn sources() -> String {
+    let root = ops("../crates");
+    [
+        "evercandle/src/telemetry.rs",
+        "evercandle-server/src/metrics.rs",
+        "evercandle-server/src/notify/mod.rs",
+        "evercandle-server/src/notify/webhook.rs",
+    ]
+    .map(|file| std::fs::read_to_string(root.join(file)).unwrap())
+    .concat()
+}
