@@ -122,6 +122,8 @@ async fn ours(internet: &str, cache: &str) {
 }
 
 async fn by_hand(internet: &str) {
+    // What our client does for itself.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     for (name, rows) in [("first", ROWS), ("then", NEW_ROWS)] {
         next_minute().await;
