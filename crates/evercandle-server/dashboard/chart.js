@@ -6,9 +6,9 @@
 
 import { CandlestickSeries, CrosshairMode, HistogramSeries, LineStyle, createChart } from "./vendor/lightweight-charts-5.2.1.js";
 import { isForming } from "./candles.js";
-import { clock, day, decimals, price, span } from "./format.js";
+import { clock, day, decimals, price, span, words } from "./format.js";
 import { GapBands, bandsOf } from "./gaps.js";
-import { asOf, wordsOf } from "./prices.js";
+import { asOf, isSubstitute, wordsOf } from "./prices.js";
 import { now } from "./time.js";
 
 export class Chart {
@@ -163,8 +163,8 @@ const hollow = (row, colours) => {
 
 const lineLabel = price => {
   if (price.state === "substitute") return `SUBSTITUTE ${price.provider}`;
-  const at = asOf(price);
-  return at === null ? wordsOf(price) : `${wordsOf(price)}, ${coarse(now() - at)}`;
+  const at = asOf(price), name = isSubstitute(price) ? `SUBSTITUTE ${price.provider}, ${words(price.state)}` : wordsOf(price);
+  return at === null ? name : `${name}, ${coarse(now() - at)}`;
 };
 
 /** Minutes are enough on a line; seconds would redraw it all the time. */

@@ -1,8 +1,8 @@
 // Wires the page: what is asked how often, and who shows the answer.
 //
-// Health is asked every two seconds and decides everything the page says about itself; prices and candles come by the
-// stream, and are asked for as well, rarely while it flows and often while it does not. Whoever cannot be reached is
-// knocked at until it answers, and then everything is asked again.
+// Health is asked every two seconds and decides everything the page says about itself; what the chart shows comes by the
+// stream, and is asked for as well, as the other prices are. Whoever cannot be reached is knocked at until it answers, and
+// then everything is asked again. A page that nobody looks at asks rarely and follows nothing.
 
 import { alertKey, isFiring, showAlerts } from "./alerts.js";
 import { ask, knock, listeners } from "./api.js";
@@ -17,7 +17,7 @@ import { askAgain, startKeyPrompt } from "./key.js";
 import { startKeyboard } from "./keyboard.js";
 import { showLegend } from "./legend.js";
 import { Menu, rangeLength } from "./menu.js";
-import { asOf, markChosen, priceKey, showPrices, wordsOf } from "./prices.js";
+import { asOf, isSubstitute, markChosen, priceKey, showPrices, wordsOf } from "./prices.js";
 import { showProviders } from "./providers.js";
 import { showSchedule } from "./schedule.js";
 import { badge } from "./status.js";
@@ -26,7 +26,9 @@ import { startTheme } from "./theme.js";
 import { age, learn, now, tickAll } from "./time.js";
 import { judge, showVerdict } from "./verdict.js";
 
-const HEALTH_MS = 2_000, HEALTH_HIDDEN_MS = 15_000, CANDLES_MS = 5_000, PRICES_MS = 5_000, PRICES_STREAMED_MS = 30_000, KNOCK_MS = 1_500;
+const HEALTH_MS = 2_000, HEALTH_HIDDEN_MS = 15_000, CANDLES_MS = 5_000, PRICES_MS = 5_000, PRICES_STREAMED_MS = 10_000, KNOCK_MS = 1_500;
+/** More prices are not asked for: nobody reads them at once. */
+const PRICES_MAX = 60;
 
 const contact = { lost: false, locked: false, lastAt: null, nextAt: null };
 let health = null, scheduler = null, watches = null, stream = null, streaming = false;
@@ -155,7 +157,7 @@ const noteChanges = providers => {
 
 // --- prices -----------------------------------------------------------------------------------------------------------
 
-const watchedPrices = () => watches?.prices ?? [];
+const watchedPrices = () => (watches?.prices ?? []).slice(0, PRICES_MAX);
 
 const shownPrices = () => watchedPrices().map(watch => prices.get(priceKey(watch))).filter(Boolean);
 
@@ -263,8 +265,8 @@ const tellOfCandles = () => {
 
 const showBadges = () => {
   const badges = [], price = prices.get(priceKey(menu.choice));
-  if (price?.state === "substitute") badges.push(["substitute", `SUBSTITUTE: ${price.substitute ?? price.provider}`]);
-  else if (price && price.state !== "live") badges.push([price.state, wordsOf(price), asOf(price)]);
+  if (price && isSubstitute(price)) badges.push(["substitute", `SUBSTITUTE: ${price.substitute ?? price.provider}`]);
+  if (price && !["live", "substitute"].includes(price.state)) badges.push([price.state, wordsOf(price), asOf(price)]);
   const gone = candles?.missing() ?? 0;
   if (gone) badges.push(["degraded", `${plural(gone, "candle")} missing`]);
   const line = byId("chart-badges"), says = JSON.stringify(badges);
@@ -281,11 +283,13 @@ const showBadges = () => {
 
 // --- stream -----------------------------------------------------------------------------------------------------------
 
-const listen = series => {
+/** One stream per page, for what the chart shows: browsers keep few connections, and following costs upstreams' limits. */
+const listen = ({ symbol, interval, market }) => {
   stream?.stop();
-  const symbols = new Set([series.symbol, ...watchedPrices().filter(watch => watch.market === series.market).map(watch => watch.symbol)]);
+  streaming = false;
+  if (document.hidden) return;
   stream = follow(
-    { symbols: [...symbols].slice(0, 50).join(","), interval: series.interval, market: series.market, events: "candle,price,provider,run" },
+    { symbols: symbol, interval, market, events: "candle,price,provider,run" },
     {
       open: () => (streaming = true),
       closed: () => {
@@ -362,7 +366,15 @@ startKeyboard([
 ]);
 showEvents();
 setInterval(() => { tickAll(); showContact(); letScroll(); }, 1_000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) everything(); });
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    stream?.stop();
+    streaming = false;
+  } else {
+    if (menu.choice.symbol) listen(menu.choice);
+    everything();
+  }
+});
 addEventListener("offline", doubt);
 await everything();
 const calm = (often, rarely) => () => (document.hidden ? HEALTH_HIDDEN_MS : streaming ? rarely : often);

@@ -3,17 +3,20 @@
 // The state is as large as the number's neighbour deserves: a price that is not live says so in words, with its age.
 
 import { byId, keyed, make, setAttribute, setText } from "./dom.js";
-import { instant, percent, price as digits } from "./format.js";
+import { instant, percent, price as digits, words } from "./format.js";
 import { badge, setBadge } from "./status.js";
 import { age } from "./time.js";
 
-const SHOWN = 60;
-
 export const priceKey = price => `${price.market} ${price.symbol}`;
 
-/** What a price is, in one word or two. */
-export const wordsOf = price =>
-  ({ live: "live", stale: "stale", halted: "halted", last_known: "last known", substitute: "substitute" })[price.state] ?? String(price.state);
+/** Another instrument's price, however fresh or old it is. */
+export const isSubstitute = price => price.nature === "substitute" || price.state === "substitute";
+
+/** What a price is, in one word or a few: an old substitute is both. */
+export const wordsOf = price => {
+  const word = words(price.state);
+  return isSubstitute(price) && price.state !== "substitute" ? `substitute, ${word}` : word;
+};
 
 export const asOf = price => instant(price.as_of) ?? instant(price.fetched_at);
 
@@ -21,7 +24,7 @@ export const asOf = price => instant(price.as_of) ?? instant(price.fetched_at);
 export const showPrices = (prices, missing, choose) => {
   const strip = byId("prices");
   strip.querySelector(":scope > .empty")?.remove();
-  const items = [...prices, ...missing.map(one => ({ ...one, absent: true }))].slice(0, SHOWN);
+  const items = [...prices, ...missing.map(one => ({ ...one, absent: true }))];
   if (items.length === 0) strip.replaceChildren(make("p", { class: "empty" }, "No prices are watched."));
   else keyed(strip, items, priceKey, item => create(item, choose), update);
 };

@@ -39,7 +39,7 @@ const update = (element, [name, provider]) => {
   const since = instant(provider.since);
   fill(part(".provider-since"), since === null ? [] : sinceWhen(since), String(since));
   const next = nextProbe(provider);
-  fill(part(".provider-next"), next ? [next.says, " ", until(next.at)] : [], next ? `${next.says}${next.at}` : "");
+  fill(part(".provider-next"), next ? [next.says, ...(next.at === null ? [] : [" ", until(next.at)])] : [], next ? `${next.says}${next.at}` : "");
   const isWrong = provider.status !== "ok";
   const error = provider.last_error, said = provider.quarantine;
   fill(part(".provider-error"), isWrong && (said || error) ? [String(said ?? error.what)] : [], isWrong ? String(said ?? error?.what) : "");
@@ -58,11 +58,12 @@ const fill = (element, parts, fingerprint) => {
   element.replaceChildren(...parts);
 };
 
-/** When it is asked again, if that is known. */
+/** When it is asked again: in words, and the time if that is known. */
 export const nextProbe = provider => {
   if (provider.circuit === "half_open") return { says: "on trial; next probe", at: instant(provider.retry_at) ?? now() };
   const at = instant(provider.retry_at);
-  if (at === null) return null;
+  // Nothing keeps it from being asked; but nobody asks an upstream that is second in line while the first one answers.
+  if (at === null) return provider.status === "degraded" ? { says: "asked again when it is needed", at: null } : null;
   return { says: provider.status === "quarantined" ? "asked again" : "next probe", at };
 };
 

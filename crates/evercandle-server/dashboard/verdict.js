@@ -7,6 +7,7 @@ import { byId, icon, keyed, make, setAttribute, setIcon, setText } from "./dom.j
 import { count, instant, plural, words } from "./format.js";
 import { alertAbout, alertKey, alertName, isFiring } from "./alerts.js";
 import { readonly } from "./cache.js";
+import { isSubstitute } from "./prices.js";
 import { byBadness, nextProbe } from "./providers.js";
 import { stateOf } from "./status.js";
 import { sinceWhen, until } from "./time.js";
@@ -69,13 +70,13 @@ const ofProviders = providers =>
     }));
 
 const ofPrices = prices => {
-  const wrong = (prices ?? []).filter(price => ["stale", "last_known", "substitute"].includes(price.state));
+  const wrong = (prices ?? []).filter(price => isSubstitute(price) || ["stale", "last_known"].includes(price.state));
   if (!wrong.length) return [];
   const oldest = wrong.reduce((worst, price) => Math.min(worst, instant(price.as_of) ?? worst), Infinity);
-  const substitutes = wrong.filter(price => price.state === "substitute").length;
+  const substitutes = wrong.filter(isSubstitute).length;
   const some = wrong.slice(0, 3).map(price => price.symbol).join(", ") + (wrong.length > 3 ? `, ${count(wrong.length - 3)} more` : "");
   const title = substitutes === wrong.length ? `SUBSTITUTE prices for ${some}` : `Prices not live: ${some}`;
-  const error = substitutes ? `Another source is shown instead, labelled as such: ${wrong.find(price => price.state === "substitute").substitute ?? "not the exchange's own"}.` : "The last known value is served, labelled with its age.";
+  const error = substitutes ? `Another source is shown instead, labelled as such: ${wrong.find(isSubstitute).substitute ?? "not the exchange's own"}.` : "The last known value is served, labelled with its age.";
   return [{ key: "prices", state: substitutes ? "substitute" : "last_known", title, since: Number.isFinite(oldest) && !substitutes ? oldest : null, next: null, error }];
 };
 
@@ -138,7 +139,7 @@ const update = (element, problem) => {
   setText(element.querySelector(".problem-error"), problem.error ?? "");
   const since = element.querySelector(".problem-since"), next = element.querySelector(".problem-next");
   rewrite(since, String(problem.since), problem.since === null ? [] : sinceWhen(problem.since));
-  rewrite(next, `${problem.next?.says} ${problem.next?.at}`, problem.next?.at ? [`${problem.next.says} `, until(problem.next.at)] : []);
+  rewrite(next, `${problem.next?.says} ${problem.next?.at}`, problem.next ? [problem.next.says, ...(problem.next.at === null ? [] : [" ", until(problem.next.at)])] : []);
 };
 
 const rewrite = (element, says, parts) => {

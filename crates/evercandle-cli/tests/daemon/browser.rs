@@ -29,8 +29,7 @@ cooldown_ms = 1500
 cooldown_max_ms = 1500
 [latest]
 price_fresh_ms = 200
-price_live_ms = 60000
-substitute_fresh_ms = 200
+substitute_fresh_ms = 3000
 [schedule]
 klines_ms = 1000
 prices_ms = 1000
@@ -44,6 +43,11 @@ stream_prices_ms = 500
 #[test]
 fn it_loads_cleanly_and_shows_what_the_api_says() {
     Stage::new(QUICK, &[]).play("loads");
+}
+
+#[test]
+fn what_is_shown_is_decided_by_the_book() {
+    Stage::new(QUICK, &[]).play("parts");
 }
 
 #[test]
