@@ -145,3 +145,36 @@ async fn streams_are_counted_while_they_are_open() {
     assert!(1.0 <= daemon.metric("qt_http_streams").await);
     assert!(1.0 <= daemon.metric("qt_http_connections").await);
 }
+
+/// Goal: Prometheus' own checker has nothing to say about names, types, help and units. Where the program is not
+/// installed this says so; under `cargo xtask test`, which names its folder of tools, it must be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promtool_finds_nothing_to_complain_about() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    let (_world, daemon) = busy().await;
+    let text = daemon.get("/metrics").await.body;
+    let mut command = Command::new("promtool");
+    command
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let Ok(mut checker) = command.spawn() else {
+        assert!(
+            std::env::var_os("EVERCANDLE_TOOLS").is_none(),
+            "promtool is not installed"
+        );
+        println!("skipped: promtool is not installed; `cargo xtask test` installs it");
+        return;
+    };
+    checker.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = checker.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
