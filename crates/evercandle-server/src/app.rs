@@ -15,6 +15,7 @@ use crate::access::Access;
 use crate::cache_figures::CacheFigures;
 use crate::feed::Feed;
 use crate::limits::Limits;
+use crate::listings::Listings;
 use crate::notify::Board;
 use crate::routes::admin::CacheVerification;
 use crate::server::Secrets;
@@ -28,6 +29,7 @@ struct Inner {
     access: Access,
     limits: Limits,
     verification: CacheVerification,
+    listings: Listings,
     started: Instant,
     /// Cancelled when the daemon was told to stop.
     stopping: CancellationToken,
@@ -45,6 +47,7 @@ impl App {
             access: Access::new(secrets, config, listening),
             limits: Limits::new(config),
             verification: CacheVerification::new(),
+            listings: Listings::default(),
             started: client.clock().instant(),
             figures: CacheFigures::new(client.store().clone(), client.clock().clone()),
             feed: Feed::new(client.clone(), stopping.clone()),
@@ -76,6 +79,11 @@ impl App {
     /// The verification of the cache that an administrator asked for.
     pub(crate) fn verification(&self) -> &CacheVerification {
         &self.0.verification
+    }
+
+    /// What the markets list.
+    pub(crate) fn listings(&self) -> &Listings {
+        &self.0.listings
     }
 
     /// Cancelled when the daemon is told to stop: from then on nothing long is begun, and what is endless ends.

@@ -44,6 +44,8 @@ mod feed;
 
 mod notify;
 
+mod listings;
+
 mod cache_figures;
 
 mod metrics;

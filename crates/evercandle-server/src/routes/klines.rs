@@ -199,7 +199,6 @@ impl Reply {
         let (story, scales) = match self.known {
             Known::Story(story, scales) => (story, scales),
             beginning => {
-                headers.insert(CACHE_STATUS, HeaderValue::from_static("evercandle; fwd=partial"));
                 let told = match trailers {
                     true => {
                         headers.insert(TRAILER, listed_trailers());
@@ -211,10 +210,6 @@ impl Reply {
                 return Ok((headers, body).into_response());
             }
         };
-        headers.insert(
-            CACHE_STATUS,
-            freshness::cache_status(story.segments.iter().map(|s| s.via)),
-        );
         if let Some(tag) = seal::tag(&story, &style, served.word, client.clock().now()) {
             let policy = match shared {
                 true => "public, max-age=31536000, immutable",
@@ -228,6 +223,7 @@ impl Reply {
             }
             if is_held {
                 headers.remove(CONTENT_TYPE);
+                headers.insert(CACHE_STATUS, freshness::cache_status([Via::Cache]));
                 return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
             }
         }
@@ -259,12 +255,14 @@ fn unwritable(error: std::io::Error) -> Problem {
 }
 
 fn listed_trailers() -> HeaderValue {
-    HeaderValue::from_static("evercandle-complete, evercandle-rows, evercandle-segments, evercandle-gaps")
+    HeaderValue::from_static("cache-status, evercandle-complete, evercandle-rows, evercandle-segments, evercandle-gaps")
 }
 
 /// What the JSON says at its end, for formats that have no place for it.
 fn told(story: &Story) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    let vias = story.segments.iter().map(|segment| segment.via);
+    headers.insert(CACHE_STATUS, freshness::cache_status(vias));
     let complete = if story.is_complete() { "?1" } else { "?0" };
     headers.insert(COMPLETE, HeaderValue::from_static(complete));
     headers.insert(ROWS, HeaderValue::from(story.rows));

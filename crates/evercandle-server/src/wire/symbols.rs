@@ -5,6 +5,8 @@ use evercandle::provider::Instrument;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::wire::price::ViaWord;
+
 /// The instruments of a market.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SymbolsBody {
@@ -16,6 +18,16 @@ pub(crate) struct SymbolsBody {
     pub(crate) found: usize,
     /// How many the market lists.
     pub(crate) listed: usize,
+    /// How current the listing is: `current`, or `last_known` when nobody could tell now.
+    #[schema(example = "current")]
+    pub(crate) state: &'static str,
+    /// How long ago it was fetched.
+    pub(crate) age_seconds: f64,
+    /// When; UTC.
+    #[schema(format = DateTime)]
+    pub(crate) fetched_at: String,
+    /// Whether it was asked for now or remembered.
+    pub(crate) via: ViaWord,
 }
 
 /// An instrument.

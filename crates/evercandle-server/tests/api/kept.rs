@@ -24,6 +24,7 @@ async fn a_sealed_range_has_a_tag_and_is_not_sent_twice() {
 
     let same = world.ask("GET", MONTH, &[("If-None-Match", tag)]).await;
     assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, tag));
+    assert_eq!(same.header("cache-status"), "evercandle; hit");
     let other = world.ask("GET", MONTH, &[("If-None-Match", "W/\"0\"")]).await;
     assert_eq!((other.status, other.body == held.body), (200, true));
 

@@ -202,3 +202,41 @@ async fn a_sentiment_is_labelled_as_what_it_is() {
     assert_eq!(own.header("cache-status"), "evercandle; fwd=stale; detail=last_known");
     assert!(86_400 <= own.header("age").parse::<u64>().unwrap());
 }
+
+/// Goal: a listing, which is megabytes at the exchange, is not asked for each time, and outlives the exchange.
+#[tokio::test]
+async fn a_listing_is_remembered_and_served_through_an_outage() {
+    let world = World::new().await;
+    let ask = async || world.get("/v1/symbols?search=btc-u&limit=1").await;
+    let first = ask().await;
+    let body = first.json();
+    assert_eq!(
+        (&body["symbols"][0]["symbol"], &body["state"]),
+        (&"BTCUSDT".into(), &"current".into())
+    );
+    assert_eq!(
+        (first.header("cache-status"), body["via"].as_str()),
+        ("evercandle; fwd=miss", Some("upstream"))
+    );
+    world.pass(Duration::from_secs(60));
+    let again = ask().await;
+    assert_eq!(
+        (again.header("cache-status"), again.header("age")),
+        ("evercandle; hit", "60")
+    );
+    assert_eq!(world.sim.journal().count("exchangeInfo"), 1);
+
+    world.down("");
+    world.pass(Duration::from_secs(600));
+    let old = ask().await;
+    assert_eq!(
+        (old.status, old.header("evercandle-state"), old.header("age")),
+        (200, "last_known", "660")
+    );
+    assert_eq!(old.json()["symbols"], body["symbols"]);
+    let none = world.get("/v1/symbols?market=um").await;
+    assert_eq!(
+        (none.status, none.problem()["type"].clone()),
+        (503, "urn:evercandle:problem:unavailable".into())
+    );
+}

@@ -94,6 +94,10 @@ async fn a_long_range_is_gone_through_first_and_then_streamed() {
     };
     assert_eq!(trailer("evercandle-complete"), Some("?0"), "{:?}", found.trailers);
     assert!(trailer("evercandle-gaps").unwrap().contains("slots=2880;final=?0"));
+    assert_eq!(
+        (found.header("cache-status"), trailer("cache-status")),
+        ("", Some("evercandle; hit"))
+    );
     let untold = world.get(&best).await;
     assert!(untold.trailers.is_empty() && untold.whole);
     let json = world
