@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds a benchmark in release mode and lets it print its table. `cargo xtask bench failover` is
-//! the one about outages, `cargo xtask bench refresh` the one about keeping two thousand series warm; without such a
-//! word, the one about klines.
+//! the one about outages, `cargo xtask bench refresh` the one about keeping two thousand series warm, `cargo xtask
+//! bench serving` the one about the daemon under load; without such a word, the one about klines.
 
 use std::process::ExitCode;
 
@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use crate::step::cargo;
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let (bench, arguments) = match arguments.split_first() {
-        Some((first, rest)) if first == "failover" => ("failover", rest),
-        Some((first, rest)) if first == "refresh" => ("refresh", rest),
-        _ => ("klines", arguments),
+    let (package, bench, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "failover" => ("evercandle", "failover", rest),
+        Some((first, rest)) if first == "refresh" => ("evercandle", "refresh", rest),
+        Some((first, rest)) if first == "serving" => ("evercandle-server", "serving", rest),
+        _ => ("evercandle", "klines", arguments),
     };
-    let mut command = cargo(["bench", "--quiet", "--package", "evercandle", "--bench", bench, "--"]);
+    let mut command = cargo(["bench", "--quiet", "--package", package, "--bench", bench, "--"]);
     let status = command.args(arguments).status().context("cargo cannot be started")?;
     Ok(if status.success() {
         ExitCode::SUCCESS

@@ -101,6 +101,9 @@ fn explain(
 /// Every connection is an open file, and the usual limit is meant for programs that have few.
 fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files cannot be raised");
