@@ -5,7 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use evercandle_simulator::{Effect, Fault};
 
 use super::support::{Running, World};
 
@@ -122,4 +124,55 @@ fn a_check_names_every_mistake_and_ends_with_2() {
     let (code, text) = check(&world, "[server]\nhost = [\"x\"]\n", &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("host"), "{text}");
+}
+
+/// Goal: a restart costs nobody an answer. While callers wait for a slow exchange, SIGTERM comes; each gets a whole answer,
+/// whoever comes later is not let in, and the daemon ends with 0 well before a supervisor would kill it.
+#[test]
+fn answers_under_way_survive_sigterm_and_the_end_comes_in_time() {
+    let world = World::new();
+    let daemon = world.serve("[schedule]\nenabled = false\n", &[]);
+    world
+        .exchange
+        .inject(Fault::new(Effect::Latency { milliseconds: 1_500 }));
+    let address = daemon.address().to_owned();
+    let callers: Vec<_> = (0..24)
+        .map(|caller| {
+            let address = address.clone();
+            let (symbol, interval) = (["BTCUSDT", "ETHUSDT"][caller % 2], ["1m", "5m", "1h"][caller % 3]);
+            std::thread::spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+                let path = format!("/v1/klines?symbol={symbol}&interval={interval}&limit=50");
+                write!(
+                    stream,
+                    "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                )
+                .unwrap();
+                let mut bytes = Vec::new();
+                stream.read_to_end(&mut bytes).unwrap();
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
+        })
+        .collect();
+    daemon.until("/metrics", "24 who wait, and this question", |reply| {
+        let waiting = reply
+            .body
+            .lines()
+            .find_map(|line| line.strip_prefix("qt_http_requests_in_flight "));
+        waiting.is_some_and(|count| count.parse::<f64>().is_ok_and(|count| 25.0 <= count))
+    });
+    let told = Instant::now();
+    assert_eq!(daemon.terminate().code(), Some(0));
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(TcpStream::connect(&address).is_err(), "somebody still listens");
+    for caller in callers {
+        let answer = caller.join().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(
+            answer.trim_end().ends_with('}') || answer.ends_with("0\r\n\r\n"),
+            "half an answer: {answer}"
+        );
+    }
 }
