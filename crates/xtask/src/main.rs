@@ -29,6 +29,8 @@ cargo xtask test [--fast] [--keep-going]
 cargo xtask bench [--quick] [CASE]
     Measures and prints one table. CASE: only cases whose name contains this.
     --quick        fewer repetitions and shorter ranges
+    CASE may also be one of the other benchmarks: failover, refresh, or serving (with wrk and nginx; --soak MINUTES loads the
+    daemon for that long while upstreams fail, and says what grew).
 ";
 
 fn main() -> ExitCode {
