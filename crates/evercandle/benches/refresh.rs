@@ -245,8 +245,9 @@ async fn measure(sim: &sim::Handle, task: &[&str], aligned: bool) -> Vec<Needed>
     sim.journal().clear();
     while let Some(line) = heard.recv().await {
         let numbers: Vec<f64> = line.split(' ').skip(1).map(|n| n.parse().unwrap()).collect();
+        // Every part begins with a minute, a moment after it; what was used before it began is not its own.
         let peaks = sim.peak_weights().into_iter();
-        let peaks = peaks.filter(|p| p.pool == "binance-spot" && p.minute + 60_000_000 > began);
+        let peaks = peaks.filter(|p| p.pool == "binance-spot" && p.minute + 5_000_000 > began);
         needed.push(Needed {
             seconds: numbers[0],
             processor: numbers[1],
