@@ -8,6 +8,7 @@
 
 mod browser;
 mod life;
+mod prometheus;
 mod schemathesis;
 mod supervised;
 mod support;
