@@ -317,7 +317,11 @@ const happened = (name, data) => {
     draw();
     tellOfCandles();
   } else if (name === "gap") followCandles();
-  else if (name === "provider" || name === "run") askHealth();
+  else if (name === "provider") {
+    askHealth();
+    // The other prices are asked for rarely, and none may be called live for long that is not.
+    askPrices();
+  } else if (name === "run") askHealth();
   else if (name === "reset") everything();
 };
 
