@@ -13,11 +13,13 @@ use crate::support::{World, range, series};
 const METRICS: &[(&str, &[&str])] = &[
     ("qt_cache_hits_total", &["cache_name", "result"]),
     ("qt_cache_read_seconds", &["cache_name"]),
+    ("qt_cache_readonly", &[]),
     ("qt_common_cause_suspected", &[]),
     ("qt_provider_circuit_open", &["provider"]),
     ("qt_provider_failures_total", &["provider"]),
     ("qt_provider_latency_seconds", &["outcome", "provider"]),
     ("qt_provider_probe_total", &["provider", "result"]),
+    ("qt_provider_quota_used_ratio", &["group"]),
     ("qt_provider_skipped_total", &["provider", "reason"]),
     ("qt_provider_state", &["provider", "state"]),
     ("qt_provider_success_total", &["provider"]),
