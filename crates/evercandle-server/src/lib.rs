@@ -48,6 +48,8 @@ mod listings;
 
 mod cache_figures;
 
+mod recheck;
+
 mod metrics;
 
 pub use metrics::install_recorder;

@@ -104,7 +104,7 @@ pub(crate) async fn serve(
         let (router, stop, abort) = (router.clone(), stop.clone(), abort.clone());
         if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
             connections.spawn(async move {
-                let (_seat, _open) = (seat, crate::metrics::connection());
+                let _seat = seat;
                 let connection = converse(stream, router, patience, Seat::Regular, stop);
                 let _ = abort.run_until_cancelled(connection).await;
             });
@@ -114,12 +114,11 @@ pub(crate) async fn serve(
                 idle: patience.idle.min(RESERVE_PATIENCE),
             };
             connections.spawn(async move {
-                let (_seat, _open) = (seat, crate::metrics::connection());
+                let _seat = seat;
                 let connection = converse(stream, router, patience, Seat::Reserve, stop);
                 let _ = abort.run_until_cancelled(connection).await;
             });
         } else {
-            crate::metrics::shed("connections");
             metrics::shed("connections");
             let _ = stream.try_write(CROWDED);
         }

@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::health::{Latency, Probe};
-use crate::model::range::Timestamp;
+use crate::model::range::{MINUTE, Timestamp};
 use crate::provider::{FetchError, Verdict};
 
 /// Calls whose duration is remembered: enough for a 99 % quantile that is not a single call.
 const TOOK_MAX: usize = 256;
+
+/// A probe that is answered so long after the last failure says that the failure is over, though nobody has asked a real
+/// question since: an upstream that nobody needs would otherwise be called degraded for ever. In microseconds.
+const FAILURES_LINGER: i64 = 5 * MINUTE;
 
 /// How an upstream has done since the client was made.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +64,14 @@ impl Outcomes {
         let result = failed.map_or(Ok(()), Err);
         self.last_probe = Some(Probe { at: now, result });
         self.remember(took);
+    }
+
+    /// Whether its last failure is long over, by an answered probe.
+    pub(crate) fn is_long_over(&self) -> bool {
+        match (&self.last_probe, &self.last_error) {
+            (Some(probe), Some((failed_at, _))) => probe.is_answered() && FAILURES_LINGER <= probe.at.since(*failed_at),
+            _ => false,
+        }
     }
 
     fn remember(&mut self, took: Duration) {

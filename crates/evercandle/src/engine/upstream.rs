@@ -431,8 +431,10 @@ impl Upstream {
             Phase::Open => Status::Down,
             Phase::HalfOpen => Status::Degraded,
             Phase::Closed if outcomes.answered_last == Some(false) => Status::Degraded,
-            // Failures of probes while it rested are over once one is answered; those of real calls are not.
-            Phase::Closed if !breaker.on_probation && breaker.failure_count > 0 => Status::Degraded,
+            // Failures of probes while it rested are over once one is answered; those of real calls are not, for a while.
+            Phase::Closed if !breaker.on_probation && breaker.failure_count > 0 && !outcomes.is_long_over() => {
+                Status::Degraded
+            }
             Phase::Closed => Status::Ok,
         };
         self.condition

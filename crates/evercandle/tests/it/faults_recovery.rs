@@ -253,3 +253,29 @@ async fn f35_a_wall_clock_that_jumps_neither_opens_nor_closes_nor_frees_anything
     assert_eq!((spot.provider.as_str(), spot.state.as_str()), ("binance", "live"));
     assert!(client.health().at > time(crate::support::NOW));
 }
+
+/// Goal: one failed call of an upstream that nobody needs afterwards is not an illness for ever, and not nothing either.
+/// Method: one call fails; probes are answered, a moment later and minutes later.
+#[tokio::test]
+async fn a_failure_long_ago_is_over_once_a_probe_is_answered() {
+    let world = restless().await;
+    world
+        .sim
+        .inject(Fault::new(Effect::Refuse).on(HOST).method("GET").times(2));
+    let client = world.client();
+    let mut request = PriceRequest::new(Market::Um, vec![Symbol::new("BTCUSDT").unwrap()]);
+    request.substitutes = Substitutes::Refuse;
+    assert!(client.prices(request).await.unwrap().prices.is_empty());
+    assert_eq!(health(&client, EXCHANGE).status, Status::Degraded);
+    client.check().await;
+    let soon = health(&client, EXCHANGE);
+    assert_eq!(soon.status, Status::Degraded, "a probe is no proof: {soon:?}");
+    world.pass(Duration::from_secs(6 * 60));
+    client.check().await;
+    let later = health(&client, EXCHANGE);
+    assert_eq!(
+        (later.status, later.answered_last),
+        (Status::Ok, Some(true)),
+        "{later:?}"
+    );
+}
