@@ -23,6 +23,6 @@ pub(crate) async fn run(client: Client) {
 
 /// Whether there is somebody whom nobody else looks after.
 fn is_wanted(health: &Health) -> bool {
-    let waits = |status, circuit_open| status == Status::Degraded && !circuit_open;
-    health.upstreams.iter().any(|u| waits(u.status, u.circuit_open))
+    let mut degraded = health.upstreams.iter().filter(|u| u.status == Status::Degraded);
+    degraded.any(|u| !u.circuit_open)
 }

@@ -120,7 +120,7 @@ impl Server {
             app.board().clone(),
             self.webhooks,
         )));
-        let _recheck = AbortOnDropHandle::new(tokio::spawn(crate::recheck::run(self.app.client().clone())));
+        let _recheck = AbortOnDropHandle::new(tokio::spawn(crate::recheck::run(app.client().clone())));
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
         let (feed, scheduler) = (app.feed().clone(), app.scheduler().clone());
         let _feed = AbortOnDropHandle::new(tokio::spawn(async move { feed.run().await }));

@@ -146,6 +146,10 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         "Ticks that were skipped because the run before had not ended."
     );
     metrics::gauge!(COMMON_CAUSE).set(0.0);
+    // An increase from nothing is none: the first stale answer must be seen as one more than zero.
+    for cache in ["prices", "sentiment"] {
+        metrics::counter!(STALE_SERVED, "cache_name" => cache).absolute(0);
+    }
     for provider in providers {
         for name in [FAILURES, SUCCESSES] {
             metrics::counter!(name, "provider" => provider.to_string()).absolute(0);
@@ -174,10 +178,21 @@ pub(crate) fn attempt(subject: &dyn std::fmt::Display, attempt: &Attempt, skippe
         "rejected" | "refused" => {}
         _ => metrics::counter!(FAILURES, "provider" => provider).increment(1),
     }
-    tracing::info!(
-        upstream = %attempt.provider, %subject, range = attempt.range.map(tracing::field::display), form = attempt.form,
-        number = attempt.number, took_ms = attempt.took.as_millis() as u64, outcome = %attempt.outcome, "attempt settled"
-    );
+    let range = attempt.range.map(tracing::field::display);
+    let (form, number, took_ms) = (attempt.form, attempt.number, attempt.took.as_millis() as u64);
+    // A daemon makes thousands of calls an hour: those that went well are for whoever looks for them.
+    macro_rules! settled {
+        ($event:ident) => {
+            tracing::$event!(
+                upstream = %attempt.provider, %subject, range, form, number, took_ms, outcome = %attempt.outcome,
+                "attempt settled"
+            )
+        };
+    }
+    match outcome {
+        "ok" => settled!(debug),
+        _ => settled!(info),
+    }
 }
 
 /// An upstream was not asked. The event that made it so was logged when it happened.

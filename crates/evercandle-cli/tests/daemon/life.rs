@@ -1,6 +1,8 @@
-//! From the first line to the last.
+//! From the first line to the last, and on from there.
 
-use super::support::World;
+use evercandle_simulator::{Effect, Fault};
+
+use super::support::{Reply, World};
 
 /// Goal: one command runs everything, says where, and a supervisor can stop it.
 #[test]
@@ -10,4 +12,53 @@ fn it_says_where_it_serves_and_stops_when_told() {
     assert_eq!(daemon.get("/health/live").status, 200);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{status:?}");
+}
+
+/// Goal: killed in the middle of a ban, it is the same daemon when it comes back: it serves what it holds, and leaves the
+/// exchange alone.
+/// Method: warm caches, 418, SIGKILL, another process over the same folder; the exchange's journal says who called.
+#[test]
+fn killed_in_a_ban_it_comes_back_with_its_cache_and_without_a_call() {
+    let world = World::new();
+    let warm = |reply: &Reply| reply.json()["last_run"]["status"] == "ok";
+    let daemon = world.serve("", &[]);
+    daemon.until("/health/scheduler", "a first run", warm);
+    for host in ["api.binance.com", "data-api.binance.vision"] {
+        world
+            .exchange
+            .inject(Fault::new(Effect::Banned { retry_after: 600 }).on(host));
+    }
+    let banned = daemon.until("/v1/prices?symbols=BTCUSDT", "the ban", |_| {
+        daemon.json("/health/scheduler")["providers"]["binance"]["status"] == "quarantined"
+    });
+    assert_eq!(banned.status, 200, "something stands in: {banned:?}");
+    drop(daemon);
+
+    let calls = || world.exchange.journal().count("binance.com") + world.exchange.journal().count("data-api.binance");
+    let before = calls();
+    let daemon = world.serve("", &[]);
+    let health = daemon.until("/health/scheduler", "runs", |reply| {
+        reply.json()["last_run"]["runs"]
+            .as_array()
+            .is_some_and(|runs| runs.len() == 3)
+    });
+    assert_eq!(
+        health.json()["providers"]["binance"]["status"],
+        "quarantined",
+        "{health:?}"
+    );
+    let held = daemon.get("/v1/klines?symbol=BTCUSDT&interval=1h&limit=100");
+    assert_eq!(
+        (held.status, held.json()["klines"].as_array().unwrap().len()),
+        (200, 100),
+        "{held:?}"
+    );
+    assert_eq!(held.header("cache-status"), Some("evercandle; hit"));
+    assert_eq!(daemon.get("/health/ready").status, 200);
+    assert_eq!(
+        calls(),
+        before,
+        "{:#?}",
+        world.exchange.journal().matching("binance.com").last()
+    );
 }

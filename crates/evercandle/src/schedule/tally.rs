@@ -158,7 +158,10 @@ impl Tally {
             market: None,
             symbol: None,
             interval: None,
-            what: format!("{times} answers had to do without {provider}"),
+            what: match times {
+                1 => format!("one answer had to do without {provider}"),
+                _ => format!("{times} answers had to do without {provider}"),
+            },
             reasons: vec![(provider, why)],
             failures: times,
             retry_at: None,
