@@ -7,7 +7,7 @@ use std::time::Duration;
 use evercandle::Client;
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
 use evercandle::schedule::Scheduler;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -17,6 +17,10 @@ use crate::{access, listener, routes};
 
 /// How long the end waits for the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// Connections that may wait to be accepted. Where a crowd overflows this, the kernel drops attempts without a word, and
+/// whoever tries to look how the daemon is tries again only after a second.
+const BACKLOG: u32 = 4_096;
 
 /// What opens doors. Shown nowhere.
 #[derive(Clone, Default)]
@@ -71,7 +75,7 @@ impl Server {
     pub async fn bind(client: Client, secrets: Secrets) -> Result<Server, ServeError> {
         let address = client.config().server.listen;
         let cannot = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(cannot)?;
+        let listener = listen(address).map_err(cannot)?;
         Server::on(listener, client, secrets)
     }
 
@@ -155,4 +159,15 @@ impl Server {
         }
         Ok(())
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address.is_ipv4() {
+        true => TcpSocket::new_v4()?,
+        false => TcpSocket::new_v6()?,
+    };
+    // After a restart the address is ours again at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

@@ -60,6 +60,7 @@ impl Daemon {
                     },
                 ),
             )
+            .route("/busy", get(|| async { std::thread::sleep(Duration::from_millis(10)) }))
             .route("/broken", get(|| async { panic!("meant") as () }))
             .route("/big", get(|| async { Body::from_stream(zeros().take(1_024)) }))
             .route("/endless", get(|| async { Body::from_stream(zeros().then(rest)) }))
@@ -226,6 +227,34 @@ async fn overload_is_refused_early_health_is_answered_and_it_recovers() {
     assert_eq!((served, refused), (8, 72));
     assert!(slowest < Duration::from_millis(500), "{slowest:?}");
     assert_eq!(status(&daemon.get("/slow/0").await), 200, "a place was not given back");
+}
+
+/// Goal: answers that are computed without waiting are limited too, and do not pile up in front of a thread unseen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn work_that_never_waits_is_limited_as_well() {
+    use std::io::{Read, Write};
+    let daemon = Daemon::start(|config| config.requests_max = 4).await;
+    // The callers are not on the daemon's thread, which is busy.
+    let crowd: Vec<_> = (0..64)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(daemon.address).unwrap();
+            write!(
+                stream,
+                "GET /busy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
+            stream
+        })
+        .collect();
+    let mut refused = 0;
+    for mut stream in crowd {
+        let mut answer = String::new();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+        refused += usize::from(status(&answer) == 503);
+    }
+    assert!(0 < refused, "nobody was refused");
+    assert_eq!(status(&daemon.get("/busy").await), 200);
 }
 
 #[tokio::test]
