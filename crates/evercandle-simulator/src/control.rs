@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::clock::ClockMode;
 use crate::door::{Door, DoorBehaviour};
 use crate::fault::Fault;
-use crate::market::{ExchangeMarket, Halt, Interval, Series, SymbolStatus};
+use crate::market::{ExchangeMarket, FundingRate, Halt, Interval, Series, SymbolStatus};
 use crate::message::{Request, Response};
 use crate::simulator::Simulator;
-use crate::time::{TimeUnit, iso, parse_instant};
+use crate::time::{HOUR, TimeUnit, iso, parse_instant};
 
 /// The first path segment that is not a host.
 pub(crate) const CONTROL_HOST: &str = "_simulator";
@@ -142,20 +142,51 @@ fn set_clock(simulator: &Simulator, request: &Request) -> Result<Value, String> 
     Ok(clock(simulator))
 }
 
+/// `start` and `end`: microseconds, a date or an instant.
+fn ends(request: &Request) -> Result<(i64, i64), String> {
+    let instant = |name: &str| {
+        let text = parameter(request, name)?;
+        text.parse().ok().or_else(|| parse_instant(&text))
+    };
+    Ok((instant("start").ok_or("start?")?, instant("end").ok_or("end?")?))
+}
+
+/// Settlements: instant in microseconds, interval in hours, rate and mark price as printed.
+fn funding_truth(
+    simulator: &Simulator,
+    market: ExchangeMarket,
+    symbol: &str,
+    request: &Request,
+) -> Result<Value, String> {
+    let (start, end) = ends(request)?;
+    if (end - start) / HOUR > TRUTH_ROWS_MAX as i64 {
+        return Err(format!("more than {TRUTH_ROWS_MAX} rows"));
+    }
+    let rates = simulator.market().funding_rates(market, symbol, start..end);
+    let row = |rate: &FundingRate| {
+        json!([
+            rate.funding_time,
+            rate.interval_hours,
+            rate.rate_text(),
+            rate.mark_price
+        ])
+    };
+    Ok(rates.iter().map(row).collect())
+}
+
 /// The final rows of a range, open times from `start` to before `end`, in microseconds.
 fn truth(simulator: &Simulator, request: &Request) -> Result<Value, String> {
     let market = parameter(request, "market")
         .and_then(|text| ExchangeMarket::from_name(&text))
         .ok_or("market?")?;
     let symbol = parameter(request, "symbol").ok_or("symbol?")?;
+    if parameter(request, "interval").as_deref() == Some("fundingRate") {
+        return funding_truth(simulator, market, &symbol, request);
+    }
     let interval = parameter(request, "interval")
         .and_then(|text| Interval::from_rest(&text))
         .ok_or("interval?")?;
-    let instant = |name: &str| {
-        let text = parameter(request, name)?;
-        text.parse().ok().or_else(|| parse_instant(&text))
-    };
-    let (start, end) = (instant("start").ok_or("start?")?, instant("end").ok_or("end?")?);
+    let (start, end) = ends(request)?;
     let series = Series::new(market, symbol, interval);
     let slots = (end - start) / interval.length().unwrap_or(crate::time::DAY);
     if slots > TRUTH_ROWS_MAX as i64 {

@@ -54,6 +54,7 @@
 //! ```text
 //! curl $SIM/api.binance.com/api/v3/klines?symbol=BTCUSDT\&interval=1m\&limit=3
 //! curl $SIM/api.binance.com/api/v3/ticker/24hr?symbol=BTCUSDT
+//! curl $SIM/fapi.binance.com/fapi/v1/fundingRate?symbol=BTCUSDT\&limit=3
 //! curl $SIM/fapi.binance.com/futures/data/globalLongShortAccountRatio?symbol=BTCUSDT\&period=1h
 //! curl $SIM/api.coingecko.com/api/v3/simple/price?ids=bitcoin\&vs_currencies=usd
 //! curl $SIM/api.alternative.me/fng/?limit=3
@@ -71,6 +72,7 @@
 //! curl $SIM/_simulator/clock -d '{"at":"2024-06-01T00:00:00Z"}'      # stop it there
 //! curl $SIM/_simulator/clock -d '{"advance":60000000}'               # a minute on, in microseconds
 //! curl $SIM/_simulator/clock -d '{"real":{"offset":0}}'              # let it run again
+//! curl "$SIM/_simulator/truth?market=um&symbol=BTCUSDT&interval=fundingRate&start=2024-05-01&end=2024-05-02"
 //! curl "$SIM/_simulator/truth?market=spot&symbol=BTCUSDT&interval=1h&start=2024-05-01&end=2024-05-02"
 //! curl $SIM/_simulator/halts -d '{"market":"spot","start":1714550400000000,"end":1714554000000000,"kind":"absent"}'
 //! curl -X POST $SIM/_simulator/doors                                 # {"id":1,"url":"http://127.0.0.1:PORT",…}
@@ -104,8 +106,8 @@ pub use door::{Door, DoorBehaviour};
 pub use fault::{ActiveFault, Effect, ErrorShape, Fault, FaultId, Faults, Flapping, HeaderStyle};
 pub use journal::{Entry, Journal};
 pub use market::{
-    Anchor, Coin, CoinSource, Ending, ExchangeMarket, FearGreed, Grid, Halt, HaltKind, IndexQuote, Interval, Kline,
-    Market, Scales, Series, SymbolSpec, SymbolStatus, Ticker, coins, decimal, known_halts, universe,
+    Anchor, Coin, CoinSource, Ending, ExchangeMarket, FearGreed, FundingRate, Grid, Halt, HaltKind, IndexQuote,
+    Interval, Kline, Market, Scales, Series, SymbolSpec, SymbolStatus, Ticker, coins, decimal, known_halts, universe,
 };
 pub use message::{Delivery, Reply, Request, Response};
 pub use politeness::PeakWeight;

@@ -20,9 +20,10 @@ const WINDOWS_MAX: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeakWeight {
     /// Who shares the quota: `binance-spot`, `binance-market-data`, `binance-futures`, `binance-futures-data`,
+    /// `binance-futures-funding`,
     /// `coingecko`, or `coingecko:` and a key.
     pub pool: String,
-    /// When the minute began (or the five minutes, for `binance-futures-data`), in microseconds.
+    /// When the minute began (or the five minutes, for `binance-futures-data` and `-funding`), in microseconds.
     pub minute: i64,
     /// The weight used in it, refused calls included.
     pub used: u32,

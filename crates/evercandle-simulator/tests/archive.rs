@@ -477,3 +477,46 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn a_month_of_funding_rates_is_one_csv_of_true_rates_and_can_be_listed() {
+    let simulator = simulator();
+    let month = "data.binance.vision/data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-04.zip";
+    let (name, text) = unzip(&ask(&simulator, month));
+    assert_eq!(name, "BTCUSDT-fundingRate-2024-04.csv");
+    let instant = |text| time::parse_instant(text).unwrap();
+    let truth = simulator.market().funding_rates(
+        ExchangeMarket::UsdM,
+        "BTCUSDT",
+        instant("2024-04-01")..instant("2024-05-01"),
+    );
+    let rows = truth.iter().map(|rate| {
+        let (time, hours) = (rate.funding_time / 1000, rate.interval_hours);
+        format!("{time},{hours},{}", rate.rate_text())
+    });
+    let lines: Vec<String> = std::iter::once("calc_time,funding_interval_hours,last_funding_rate".to_owned())
+        .chain(rows)
+        .collect();
+    assert!(text.lines().eq(lines), "{text}");
+    assert!(checksum_agrees(&simulator, month));
+    let absent = [
+        "data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-06.zip",
+        "data/futures/um/daily/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-04-01.zip",
+        "data/spot/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-04.zip",
+    ];
+    for key in absent {
+        assert_eq!(
+            ask(&simulator, &format!("data.binance.vision/{key}")).status,
+            404,
+            "{key}"
+        );
+    }
+    let prefix = "data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-";
+    let listing = format!("s3-ap-northeast-1.amazonaws.com/data.binance.vision?prefix={prefix}&max-keys=3");
+    let first = ask(&simulator, &listing).text();
+    assert!(first.contains(prefix) && first.contains("<IsTruncated>true"), "{first}");
+
+    simulator.inject(Fault::new(Effect::ShortMonth { days: 2 }));
+    let (_, short) = unzip(&ask(&simulator, month));
+    assert!(short.lines().count() < 60 && checksum_agrees(&simulator, month));
+}

@@ -511,3 +511,58 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn funding_rates_are_paged_from_a_start_and_counted_by_themselves_on_usd_m() {
+    let simulator = simulator();
+    let (start, end) = (ms("2024-04-01"), ms("2024-05-01"));
+    for (host, symbol, market) in [
+        ("fapi.binance.com/fapi/v1", "BTCUSDT", ExchangeMarket::UsdM),
+        ("dapi.binance.com/dapi/v1", "BTCUSD_PERP", ExchangeMarket::CoinM),
+    ] {
+        let truth = simulator
+            .market()
+            .funding_rates(market, symbol, start * 1000..end * 1000);
+        let times: Vec<i64> = truth.iter().map(|rate| rate.funding_time / 1000).collect();
+        let page = |query: &str| {
+            let rows = rows(&simulator, &format!("{host}/fundingRate?symbol={symbol}{query}"));
+            rows.iter()
+                .map(|row| row["fundingTime"].as_i64().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let all = page(&format!("&startTime={start}&endTime={}&limit=1000", end - 1));
+        assert_eq!(all, times);
+        // Both ends are included, and a full page holds the oldest.
+        assert_eq!(
+            page(&format!("&startTime={}&endTime={}", times[1], times[3])),
+            times[1..=3]
+        );
+        assert_eq!(page(&format!("&startTime={start}&limit=2")), times[..2]);
+        assert_eq!(page(&format!("&startTime={start}")).len(), 100);
+        let newest = page("");
+        assert_eq!(newest.len(), if market == ExchangeMarket::UsdM { 200 } else { 100 });
+        assert!(newest.iter().all(|time| *time <= noon() / 1000) && newest.is_sorted());
+    }
+    let weight = |target: &str| {
+        let reply = ask(&simulator, target);
+        reply.header("x-mbx-used-weight-1m").map(str::to_owned)
+    };
+    assert_eq!(
+        weight("fapi.binance.com/fapi/v1/fundingRate?symbol=BTCUSDT&limit=1"),
+        None
+    );
+    assert!(weight("dapi.binance.com/dapi/v1/fundingRate?symbol=BTCUSD_PERP&limit=1").is_some());
+    let peaks = simulator.peak_weights();
+    assert!(
+        peaks.iter().any(|peak| peak.pool == "binance-futures-funding"),
+        "{peaks:?}"
+    );
+    let error: Value =
+        serde_json::from_slice(&ask(&simulator, "fapi.binance.com/fapi/v1/fundingRate?symbol=NOSUCHUSDT").body)
+            .unwrap();
+    assert_eq!(error["code"], -1121);
+    assert_eq!(
+        ask(&simulator, "api.binance.com/api/v3/fundingRate?symbol=BTCUSDT").status,
+        404
+    );
+}

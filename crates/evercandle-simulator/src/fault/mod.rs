@@ -161,10 +161,10 @@ impl Fault {
     fn reaches(&self, upstream: Upstream, location: &str) -> bool {
         match self.effect.reach() {
             Reach::Anything => true,
-            Reach::RestKlines => upstream.is_rest() && location.contains("/klines"),
+            Reach::RestKlines => upstream.is_rest() && serves_rows(location),
             Reach::RestTime => upstream.is_rest() && location.contains("/time"),
             Reach::Rows => {
-                upstream.is_rest() && location.contains("/klines")
+                upstream.is_rest() && serves_rows(location)
                     || upstream == Upstream::BinanceVision && location.contains(".zip")
             }
             Reach::Tickers => upstream.is_binance_rest() && location.contains("/ticker/"),
@@ -179,6 +179,11 @@ impl Fault {
             Reach::Sidecar => upstream == Upstream::BinanceVision && location.contains(".zip.CHECKSUM"),
         }
     }
+}
+
+/// Pages of klines, and of funding rates, which can go wrong in the same ways.
+fn serves_rows(location: &str) -> bool {
+    location.contains("/klines") || location.contains("/fundingRate")
 }
 
 /// Whether the pieces between the stars of `pattern` occur in `text` in this order.

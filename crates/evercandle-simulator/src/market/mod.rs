@@ -10,6 +10,7 @@
 mod bars;
 mod coins;
 mod fear_greed;
+mod funding;
 mod halts;
 mod interval;
 mod kline;
@@ -33,6 +34,7 @@ use view::View;
 
 pub use coins::{Coin, CoinSource, IndexQuote, coins};
 pub use fear_greed::FearGreed;
+pub use funding::FundingRate;
 pub use halts::{Halt, HaltKind, known_halts};
 pub use interval::{Grid, Interval};
 pub use kline::{Kline, Scales, decimal};

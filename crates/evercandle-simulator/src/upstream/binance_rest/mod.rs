@@ -6,6 +6,7 @@
 
 pub(crate) mod error;
 mod exchange_info;
+mod funding;
 mod klines;
 mod parameters;
 pub(crate) mod quota;
@@ -67,6 +68,8 @@ enum Route {
     Ticker(tickers::Kind),
     /// USD-M only, outside its prefix and on a quota of its own.
     Ratio(Ratio),
+    /// Futures only; on USD-M on a quota of its own.
+    Funding,
 }
 
 impl Route {
@@ -86,6 +89,7 @@ impl Route {
             "klines" => Some(Route::Klines),
             "ticker/price" => Some(Route::Ticker(tickers::Kind::Price)),
             "ticker/24hr" => Some(Route::Ticker(tickers::Kind::Day)),
+            "fundingRate" if !dialect.is_spot() => Some(Route::Funding),
             _ => None,
         }
     }
@@ -93,7 +97,7 @@ impl Route {
     /// What a call costs, legal or not.
     fn weight(self, dialect: Dialect, request: &Request) -> u32 {
         match self {
-            Route::Ping | Route::Time => 1,
+            Route::Ping | Route::Time | Route::Funding => 1,
             Route::ExchangeInfo if dialect.is_spot() => 20,
             Route::ExchangeInfo => 1,
             Route::Ticker(kind) => tickers::weight(kind, dialect, request),
@@ -117,6 +121,8 @@ impl Route {
     }
 }
 
+/// Calls for USD-M's funding rates per five minutes and address.
+const FUNDING_CALLS_MAX: u32 = 500;
 /// Calls to `/futures/data/` per five minutes and address.
 const RATIO_CALLS_MAX: u32 = 1000;
 
@@ -127,6 +133,7 @@ pub(crate) struct BinanceRest {
     /// USD-M and COIN-M share one since 2026-06.
     futures: Pool,
     ratios: Pool,
+    funding: Pool,
 }
 
 impl BinanceRest {
@@ -136,12 +143,14 @@ impl BinanceRest {
             market_data: Pool::new("binance-market-data", quotas.market_data, MINUTE, record),
             futures: Pool::new("binance-futures", quotas.futures, MINUTE, record),
             ratios: Pool::new("binance-futures-data", RATIO_CALLS_MAX, 5 * MINUTE, record),
+            funding: Pool::new("binance-futures-funding", FUNDING_CALLS_MAX, 5 * MINUTE, record),
         }
     }
 
     fn pool(&self, dialect: Dialect, route: Route) -> &Pool {
         match (dialect, route) {
             (_, Route::Ratio(_)) => &self.ratios,
+            (Dialect::UsdM, Route::Funding) => &self.funding,
             (Dialect::Spot, _) => &self.spot,
             (Dialect::MarketData, _) => &self.market_data,
             (Dialect::UsdM | Dialect::CoinM, _) => &self.futures,
@@ -154,6 +163,7 @@ impl BinanceRest {
             Dialect::Spot => "binance-spot",
             Dialect::MarketData => "binance-market-data",
             Dialect::UsdM if request.path.starts_with("/futures/data/") => "binance-futures-data",
+            Dialect::UsdM if request.path == "/fapi/v1/fundingRate" => "binance-futures-funding",
             Dialect::UsdM | Dialect::CoinM => "binance-futures",
         }
     }
@@ -184,6 +194,7 @@ impl BinanceRest {
         };
         let response = match verdict {
             _ if matches!(route, Route::Ratio(_)) => response,
+            _ if matches!((dialect, route), (Dialect::UsdM, Route::Funding)) => response,
             Verdict::Admitted { used } | Verdict::Throttled { used, .. } => response
                 .with("x-mbx-used-weight", used)
                 .with("x-mbx-used-weight-1m", used),
@@ -223,6 +234,7 @@ impl BinanceRest {
             }
             Route::Ticker(kind) => tickers::answer(kind, dialect, world, request, unit, effects, now),
             Route::Ratio(ratio) => ratios::answer(ratio, world, request, now),
+            Route::Funding => funding::answer(dialect, world, request, effects, now),
             Route::Klines => {
                 let rows = klines::rows(dialect, world, request, unit, effects, now)?;
                 let rows: Vec<String> = rows.iter().map(|cells| format!("[{}]", cells.join(","))).collect();

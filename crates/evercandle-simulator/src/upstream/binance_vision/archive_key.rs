@@ -6,6 +6,9 @@ use crate::config::Publication;
 use crate::market::{ExchangeMarket, Grid, Interval, Series};
 use crate::time::{DAY, HOUR, day_of, instant_of, month_next};
 
+/// What folders and files of funding rates are called.
+pub(super) const FUNDING: &str = "fundingRate";
+
 /// The stretch of time one archive covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Period {
@@ -45,9 +48,18 @@ impl Period {
     }
 }
 
-/// One archive of klines.
+/// What a file's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Content {
+    Klines,
+    /// Of a contract, whatever the interval of the series.
+    FundingRates,
+}
+
+/// One archive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ArchiveKey {
+    pub(crate) content: Content,
     pub(crate) series: Series,
     pub(crate) period: Period,
 }
@@ -68,6 +80,14 @@ impl ArchiveKey {
             .into_iter()
             .find_map(|market| Some((market, key.strip_prefix("data/")?.strip_prefix(market_folder(market))?)))?;
         let parts: Vec<&str> = rest.strip_prefix('/')?.split('/').collect();
+        if let ["monthly", FUNDING, symbol, file] = parts[..] {
+            let label = file
+                .strip_prefix(&format!("{symbol}-{FUNDING}-"))?
+                .strip_suffix(".zip")?;
+            let month = instant_of(format!("{label}-01").parse::<Date>().ok()?);
+            let parsed = Self::of_funding_rates(market, symbol, month)?;
+            return (parsed.key() == key).then_some(parsed);
+        }
         let [tree, "klines", symbol, interval, file] = parts[..] else {
             return None;
         };
@@ -80,11 +100,21 @@ impl ArchiveKey {
             _ => return None,
         };
         let parsed = Self {
+            content: Content::Klines,
             series: Series::new(market, symbol, interval),
             period,
         };
         // Lenient date parsing must not invent second names for a file.
         (parsed.key() == key).then_some(parsed)
+    }
+
+    /// The month of a contract's funding rates; spot has none.
+    pub(super) fn of_funding_rates(market: ExchangeMarket, symbol: &str, month: i64) -> Option<Self> {
+        (market != ExchangeMarket::Spot).then(|| Self {
+            content: Content::FundingRates,
+            series: Series::new(market, symbol, Interval::H1),
+            period: Period::Month(month),
+        })
     }
 
     /// The object key, not percent-encoded.
@@ -94,6 +124,10 @@ impl ArchiveKey {
 
     /// The folder it is in, with its final slash.
     pub(crate) fn folder(&self) -> String {
+        if self.content == Content::FundingRates {
+            let (market, symbol) = (market_folder(self.series.market), &self.series.symbol);
+            return format!("data/{market}/monthly/{FUNDING}/{symbol}/");
+        }
         format!(
             "data/{}/{}/klines/{}/{}/",
             market_folder(self.series.market),
@@ -105,12 +139,11 @@ impl ArchiveKey {
 
     /// The file name without its extension.
     pub(crate) fn stem(&self) -> String {
-        format!(
-            "{}-{}-{}",
-            self.series.symbol,
-            self.series.interval.vision_name(),
-            self.period.label()
-        )
+        let what = match self.content {
+            Content::Klines => self.series.interval.vision_name(),
+            Content::FundingRates => FUNDING,
+        };
+        format!("{}-{what}-{}", self.series.symbol, self.period.label())
     }
 
     /// When it is put out.
@@ -146,6 +179,8 @@ mod tests {
             "data/spot/monthly/klines/币安人生USDT/1mo/币安人生USDT-1mo-2026-02.zip",
             "data/futures/um/monthly/klines/1000SHIBUSDT/3d/1000SHIBUSDT-3d-2023-12.zip",
             "data/futures/cm/daily/klines/BTCUSD_PERP/12h/BTCUSD_PERP-12h-2022-02-28.zip",
+            "data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-01.zip",
+            "data/futures/cm/monthly/fundingRate/BTCUSD_PERP/BTCUSD_PERP-fundingRate-2023-12.zip",
         ] {
             assert_eq!(ArchiveKey::parse(key).map(|parsed| parsed.key()).as_deref(), Some(key));
         }
@@ -159,6 +194,8 @@ mod tests {
             "data/spot/daily/klines/BTCUSDT/1m/ETHUSDT-1m-2024-01-01.zip",
             "data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-02-30.zip",
             "data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-20240101.zip",
+            "data/spot/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-01.zip",
+            "data/futures/um/daily/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-01-01.zip",
         ] {
             assert_eq!(ArchiveKey::parse(key), None, "{key}");
         }

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::archive_key::{ArchiveKey, Period, market_folder};
+use super::archive_key::{ArchiveKey, Content, FUNDING, Period, market_folder};
 use super::{Archive, BinanceVision};
-use crate::market::{ExchangeMarket, Interval, Series, SymbolSpec};
+use crate::market::{Ending, ExchangeMarket, Interval, Series, SymbolSpec};
 use crate::message::{Request, Response};
 use crate::time::{DAY, day_of, instant_of, iso, month_next};
 use crate::upstream::World;
@@ -188,6 +188,9 @@ impl Page {
 fn walk(vision: &BinanceVision, world: &World, now: i64, page: &mut Page) {
     for market in [ExchangeMarket::CoinM, ExchangeMarket::UsdM, ExchangeMarket::Spot] {
         for tree in ["daily", "monthly"] {
+            if tree == "monthly" {
+                walk_funding(vision, world, now, market, page);
+            }
             let folder = format!("data/{}/{tree}/klines/", market_folder(market));
             if !page.enters(&folder) {
                 continue;
@@ -200,6 +203,34 @@ fn walk(vision: &BinanceVision, world: &World, now: i64, page: &mut Page) {
                     walk_symbol(vision, world, now, spec, tree, &folder, page);
                 }
             }
+        }
+    }
+}
+
+/// The months of every contract's funding rates; their folder sorts before that of klines.
+fn walk_funding(vision: &BinanceVision, world: &World, now: i64, market: ExchangeMarket, page: &mut Page) {
+    let folder = format!("data/{}/monthly/{FUNDING}/", market_folder(market));
+    if market == ExchangeMarket::Spot || !page.enters(&folder) {
+        return;
+    }
+    let mut symbols = world.market.symbols(market);
+    symbols.sort_by(|left, right| left.name.cmp(&right.name));
+    for spec in &symbols {
+        let ended = world.market.ended(market, &spec.name).unwrap_or(i64::MAX);
+        if matches!(spec.ending, Ending::Delivery(_)) || !page.enters(&format!("{folder}{}/", spec.name)) {
+            continue;
+        }
+        let mut at = instant_of(day_of(spec.listed).first_of_month());
+        while at < ended.min(now) && !page.truncated {
+            if let Some(key) = ArchiveKey::of_funding_rates(market, &spec.name, at)
+                && let Some(modified) = vision.published(world, &key, now, 0)
+            {
+                let name = key.key();
+                let size = vision.ready.get(&name).map_or(1_000, |archive| archive.zip.len());
+                page.offer(name.clone(), modified, size);
+                page.offer(format!("{name}.CHECKSUM"), modified, 91);
+            }
+            at = month_next(at);
         }
     }
 }
@@ -235,6 +266,7 @@ fn walk_symbol(
                 (Period::Month(at), month_next(at))
             };
             let key = ArchiveKey {
+                content: Content::Klines,
                 series: Series::new(spec.market, spec.name.clone(), interval),
                 period,
             };

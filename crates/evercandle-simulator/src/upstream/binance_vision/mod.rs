@@ -5,6 +5,7 @@
 
 mod archive;
 mod archive_key;
+mod funding_sheet;
 mod listing;
 mod sheet;
 mod zip_file;
@@ -20,6 +21,8 @@ use crate::time::{HOUR, http_date};
 pub(crate) use archive::Archive;
 use archive::Ready;
 pub(crate) use archive_key::ArchiveKey;
+use archive_key::Content;
+use funding_sheet::FundingSheet;
 use sheet::Sheet;
 pub(crate) use zip_file::unpack_csv;
 use zip_file::{Member, pack};
@@ -115,7 +118,10 @@ impl BinanceVision {
         if effects.contains(&Effect::NotFound) {
             return None;
         }
-        if let Some(replay) = world.replays(key.series.market, &key.series.symbol) {
+        // Recordings are of klines.
+        if key.content == Content::Klines
+            && let Some(replay) = world.replays(key.series.market, &key.series.symbol)
+        {
             return replay.archive(key);
         }
         let late = effects.iter().fold(0i64, |hours, effect| match effect {
@@ -132,15 +138,9 @@ impl BinanceVision {
     }
 
     fn build(&self, world: &World, key: &ArchiveKey, modified: i64, effects: &[&Effect]) -> Option<Archive> {
-        let rows = world.market.klines(&key.series, key.period.start()..key.period.end());
-        if rows.is_empty() {
-            return None;
-        }
-        let mut sheet = Sheet::new(key, rows);
-        effects.iter().for_each(|effect| sheet.spoil(key, effect));
         let mut members = vec![Member {
             name: format!("{}.csv", key.stem()),
-            content: sheet.csv(),
+            content: table(world, key, effects)?,
         }];
         let mut modified = modified;
         for effect in effects {
@@ -177,6 +177,29 @@ impl BinanceVision {
     fn earlier(&self, world: &World, key: &ArchiveKey, modified: i64) -> Archive {
         self.build(world, key, modified - 2 * HOUR, &[&Effect::Revised])
             .unwrap_or_else(|| Archive::new("", modified))
+    }
+}
+
+/// The text of a file; `None` where nothing happened.
+fn table(world: &World, key: &ArchiveKey, effects: &[&Effect]) -> Option<Vec<u8>> {
+    let (market, symbol, period) = (
+        key.series.market,
+        &key.series.symbol,
+        key.period.start()..key.period.end(),
+    );
+    match key.content {
+        Content::Klines => {
+            let rows = world.market.klines(&key.series, period);
+            let mut sheet = (!rows.is_empty()).then(|| Sheet::new(key, rows))?;
+            effects.iter().for_each(|effect| sheet.spoil(key, effect));
+            Some(sheet.csv())
+        }
+        Content::FundingRates => {
+            let rows = world.market.funding_rates(market, symbol, period);
+            let mut sheet = (!rows.is_empty()).then(|| FundingSheet::new(rows))?;
+            effects.iter().for_each(|effect| sheet.spoil(key, effect));
+            Some(sheet.csv())
+        }
     }
 }
 
