@@ -144,6 +144,9 @@ pub(crate) enum Command {
     /// Print the klines of one series
     #[command(after_help = help::GET_EXAMPLES)]
     Get(Get),
+    /// Print the funding rates of one perpetual future
+    #[command(after_help = help::FUNDING_EXAMPLES)]
+    Funding(Funding),
     /// Fill the cache: many symbols and intervals, years at a time
     #[command(after_help = help::DOWNLOAD_EXAMPLES)]
     Download(Download),
@@ -348,8 +351,45 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Funding {
+    /// BTCUSDT, BTC/USDT or BTC/USDT:USDT (um), BTCUSD_PERP or BTC/USD:BTC (cm)
+    pub(crate) symbol: String,
+    /// um (USD-M futures) or cm (COIN-M futures) [default: as the symbol says, else um]
+    #[arg(long, short, value_name = "MARKET")]
+    pub(crate) market: Option<Market>,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Output format [default: by the ending of --out, else table on a terminal and csv elsewhere]
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) format: Option<Format>,
+    /// Write to this file, whole or not at all
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// How times are written in text formats
+    #[arg(long, value_name = "FORM", default_value = "rfc3339", help_heading = "Output")]
+    pub(crate) time: TimeFormat,
+    /// How rates and prices are written
+    #[arg(long, value_name = "FORM", default_value = "float", help_heading = "Output")]
+    pub(crate) decimals: DecimalFormat,
+    /// Only these columns, in this order
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = "Output")]
+    pub(crate) columns: Vec<String>,
+    /// In a table, every row
+    #[arg(long, help_heading = "Output")]
+    pub(crate) all: bool,
+    /// Tell on stderr what was asked of whom, and where every part came from
+    #[arg(long, help_heading = "Output")]
+    pub(crate) explain: bool,
+    /// Print what was found even when something is missing
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Download {
-    /// Symbols and intervals, in any order
+    /// Symbols and intervals, in any order; fundingRate for the rates of futures
     #[arg(value_name = "SYMBOL|INTERVAL")]
     pub(crate) what: Vec<String>,
     /// Read symbols from this file, or from stdin with -
@@ -530,7 +570,7 @@ pub(crate) enum CacheAction {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Evict {
-    /// The series, such as BTCUSDT 1m
+    /// The series, such as BTCUSDT 1m or BTCUSDT fundingRate
     #[arg(num_args = 2, value_names = ["SYMBOL", "INTERVAL"], required_unless_present_any = ["to", "all"])]
     pub(crate) series: Vec<String>,
     /// Market of the symbol, if it does not name its own

@@ -175,7 +175,7 @@ pub(crate) fn missing(story: &Story) -> Failure {
             format!("{} {}: nothing could be had", story.series, story.range),
         )
     } else {
-        let found = text::count(story.rows, "kline");
+        let found = text::count(story.rows, text::noun(&story.series));
         (
             Exit::Incomplete,
             format!("{} {}: incomplete: {found} found, missing:", story.series, story.range),

@@ -18,9 +18,10 @@ pub(crate) fn story(story: &Story, screen: &Screen) -> String {
     let heading = |title: &str, about: &str| heading(title, about, color);
     let mut out = heading("asked", &asked(&story.trail, "everything was held"));
     if !story.trail.is_empty() {
-        out += &list(&TRAIL, &story.trail, screen, attempt);
+        let noun = text::noun(&story.series);
+        out += &list(&TRAIL, &story.trail, screen, |a| attempt(a, noun));
     }
-    out += &heading("came from", &text::count(story.rows, "kline"));
+    out += &heading("came from", &text::count(story.rows, text::noun(&story.series)));
     if !story.segments.is_empty() {
         let grid = story.grid;
         out += &list(&SEGMENTS, &story.segments, screen, |s| segment(s, grid));
@@ -31,8 +32,8 @@ pub(crate) fn story(story: &Story, screen: &Screen) -> String {
     };
     out += &heading("missing", &missing);
     if !story.gaps.is_empty() {
-        let grid = story.grid;
-        out += &list(&GAPS, &story.gaps, screen, |g| gap(g, grid));
+        let (grid, noun) = (story.grid, text::noun(&story.series));
+        out += &list(&GAPS, &story.gaps, screen, |g| gap(g, grid, noun));
     }
     for notice in &story.notices {
         out += &format!("{} {notice}\n", paint(color, Ink::Warning, "note:"));
@@ -49,7 +50,7 @@ pub(crate) fn latest(trail: &[Attempt], screen: &Screen) -> String {
     );
     if !trail.is_empty() {
         out += &list(&LATEST, trail, screen, |a| {
-            let mut cells = attempt(a);
+            let mut cells = attempt(a, "row");
             cells.remove(3);
             cells
         });
@@ -125,14 +126,14 @@ fn list<T>(columns: &[Column], items: &[T], screen: &Screen, row: impl Fn(&T) ->
     text
 }
 
-fn attempt(attempt: &Attempt) -> Vec<String> {
+fn attempt(attempt: &Attempt, noun: &str) -> Vec<String> {
     let again = if attempt.number > 1 {
         format!(" (try {})", attempt.number)
     } else {
         String::new()
     };
     let result = match &attempt.outcome {
-        Outcome::Rows(rows) => text::count(*rows as u64, "kline"),
+        Outcome::Rows(rows) => text::count(*rows as u64, noun),
         other => other.to_string(),
     };
     vec![
@@ -167,12 +168,12 @@ fn segment(segment: &Segment, grid: Grid) -> Vec<String> {
     ]
 }
 
-fn gap(gap: &Gap, grid: Grid) -> Vec<String> {
+fn gap(gap: &Gap, grid: Grid, noun: &str) -> Vec<String> {
     vec![
         text::range(gap.range),
         text::thousands(grid.count(gap.range)),
         text::span(gap.range.micros()),
-        gap.reason.to_string(),
+        gap.reason.to_string().replace("kline", noun),
     ]
 }
 

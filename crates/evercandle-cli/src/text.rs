@@ -20,6 +20,11 @@ pub(crate) fn thousands(n: u64) -> String {
     grouped
 }
 
+/// What a row of a series is called.
+pub(crate) fn noun(series: &evercandle::Series) -> &'static str {
+    series.kind().noun()
+}
+
 /// `1 kline`, `44,640 klines`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })

@@ -13,7 +13,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{DataType, Schema};
 use evercandle::Batch;
-use evercandle::model::batch::{COLUMN_NAMES, schema};
+use evercandle::model::batch::{COLUMN_NAMES, column_names, schema_of};
 
 use crate::cell::{Kind, kind};
 use crate::json;
@@ -135,10 +135,10 @@ impl Shape {
             Some(_) => head.scales,
             None => head.scales.map(|s| s.max(SCALE_STREAMED)),
         };
-        let stored = schema(head.series.market());
+        let (stored, rows) = (schema_of(head.series), head.series.kind());
         let fields = self.style.columns.iter().map(|&column| {
             let field = stored.field(column).clone();
-            match (kind(column), self.style.decimals) {
+            match (kind(rows, column), self.style.decimals) {
                 (Kind::Decimal, DecimalFormat::Exact) => {
                     field.with_data_type(DataType::Decimal128(38, self.scales[column] as i8))
                 }
@@ -160,16 +160,18 @@ impl Shape {
             .style
             .columns
             .iter()
-            .map(|&column| match (kind(column), self.style.decimals) {
-                (Kind::Decimal, DecimalFormat::Exact) => self.exact(batch, column),
-                _ => Ok(batch.rows().column(column).clone()),
-            })
+            .map(
+                |&column| match (kind(batch.series().kind(), column), self.style.decimals) {
+                    (Kind::Decimal, DecimalFormat::Exact) => self.exact(batch, column),
+                    _ => Ok(batch.rows().column(column).clone()),
+                },
+            )
             .collect();
         RecordBatch::try_new(self.schema.clone(), columns?).map_err(io_error)
     }
 
     fn exact(&self, batch: &Batch, column: usize) -> io::Result<ArrayRef> {
-        let (name, scale) = (COLUMN_NAMES[column], self.scales[column]);
+        let (name, scale) = (column_names(batch.series().kind())[column], self.scales[column]);
         let needed = batch.scale(column).unwrap_or_default();
         if needed > scale {
             let why = format!(

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use evercandle::model::batch::COLUMN_NAMES;
+use evercandle::model::batch::column_names;
+use evercandle::model::funding;
 use evercandle::{Batch, Timestamp};
 
 use crate::style::{DecimalFormat, Style, TimeFormat};
@@ -19,27 +20,31 @@ pub enum Kind {
 }
 
 /// What a column of the schema holds.
-pub fn kind(column: usize) -> Kind {
-    match COLUMN_NAMES.get(column) {
-        Some(&"open_time" | &"close_time") => Kind::Time,
-        Some(&"count") => Kind::Count,
+pub fn kind(rows: evercandle::Kind, column: usize) -> Kind {
+    match column_names(rows).get(column) {
+        Some(&"open_time" | &"close_time" | &"funding_time") => Kind::Time,
+        Some(&"count" | &"interval_hours") => Kind::Count,
         _ => Kind::Decimal,
     }
 }
 
 /// Whether the text of a cell is a number to a reader of JSON. Exact decimals are strings, as at the exchange, because
 /// most readers of JSON make doubles of numbers.
-pub fn is_number(style: &Style, column: usize) -> bool {
-    match kind(column) {
+pub fn is_number(rows: evercandle::Kind, style: &Style, column: usize) -> bool {
+    match kind(rows, column) {
         Kind::Time => style.time != TimeFormat::Rfc3339,
         Kind::Count => true,
         Kind::Decimal => style.decimals == DecimalFormat::Float,
     }
 }
 
-/// Appends one value.
+/// Appends one value; nothing where there is none.
 pub fn write(text: &mut String, batch: &Batch, row: usize, column: usize, style: &Style) {
-    match kind(column) {
+    let rows = batch.series().kind();
+    if rows != evercandle::Kind::Klines && batch.is_null(row, column) {
+        return;
+    }
+    match kind(rows, column) {
         Kind::Time => {
             let micros = if column == 0 {
                 batch.open_times()[row]
@@ -52,7 +57,8 @@ pub fn write(text: &mut String, batch: &Batch, row: usize, column: usize, style:
                 TimeFormat::Us => whole(text, micros),
             }
         }
-        Kind::Count => whole(text, batch.counts()[row]),
+        Kind::Count if rows == evercandle::Kind::Klines => whole(text, batch.counts()[row]),
+        Kind::Count => whole(text, funding::interval_hours(batch, row).unwrap_or_default()),
         Kind::Decimal => match style.decimals {
             DecimalFormat::Exact => text.push_str(&batch.print(row, column).unwrap_or_default()),
             DecimalFormat::Float => double(text, batch.floats(column)[row]),

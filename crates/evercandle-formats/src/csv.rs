@@ -1,9 +1,9 @@
-//! Comma-separated values: one header, one line per kline. No value needs quoting.
+//! Comma-separated values: one header, one line per row. No value needs quoting.
 
 use std::io;
 
 use evercandle::Batch;
-use evercandle::model::batch::COLUMN_NAMES;
+use evercandle::model::batch::column_names;
 
 use crate::cell;
 use crate::sink::{Head, Out, Sink};
@@ -30,8 +30,9 @@ impl CsvSink {
 }
 
 impl Sink for CsvSink {
-    fn begin(&mut self, _: &Head<'_>) -> io::Result<()> {
-        let names: Vec<&str> = self.style.columns.iter().map(|c| COLUMN_NAMES[*c]).collect();
+    fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
+        let all = column_names(head.series.kind());
+        let names: Vec<&str> = self.style.columns.iter().map(|c| all[*c]).collect();
         writeln!(self.out, "{}", names.join(","))
     }
 

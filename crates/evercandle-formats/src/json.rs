@@ -1,11 +1,11 @@
-//! JSON: one object with everything, or one line per kline.
+//! JSON: one object with everything, or one line per row.
 //!
-//! The object's klines come before its segments and gaps, so that it too is written as the klines arrive.
+//! The object's rows come before its segments and gaps, so that it too is written as the klines arrive.
 
 use std::io;
 
-use evercandle::model::batch::COLUMN_NAMES;
-use evercandle::{Batch, Gap, GapReason, Grid, Segment, Series, TimeRange, Verification, Via};
+use evercandle::model::batch::column_names;
+use evercandle::{Batch, Gap, GapReason, Grid, Kind, Segment, Series, TimeRange, Verification, Via};
 use serde_json::{Value, json};
 
 use crate::cell;
@@ -31,7 +31,8 @@ impl NdjsonSink {
 }
 
 impl Sink for NdjsonSink {
-    fn begin(&mut self, _: &Head<'_>) -> io::Result<()> {
+    fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
+        self.rows.begin(head.series.kind());
         Ok(())
     }
 
@@ -69,13 +70,18 @@ impl JsonSink {
 
 impl Sink for JsonSink {
     fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
+        self.rows.begin(head.series.kind());
+        let rows = match head.series.kind() {
+            Kind::Klines => "klines",
+            Kind::FundingRates => "funding_rates",
+        };
         let (series, range) = (series(head.series), range(head.range));
         match self.dialect {
             Dialect::Shell => write!(
                 self.out,
-                "{{\n\"series\": {series},\n\"range\": {range},\n\"klines\": ["
+                "{{\n\"series\": {series},\n\"range\": {range},\n\"{rows}\": ["
             ),
-            Dialect::Wire => write!(self.out, "{{\"series\":{series},\"range\":{range},\"klines\":["),
+            Dialect::Wire => write!(self.out, "{{\"series\":{series},\"range\":{range},\"{rows}\":["),
         }
     }
 
@@ -121,42 +127,60 @@ impl Sink for JsonSink {
     }
 }
 
-/// Klines as objects, gathered before they are written.
+/// Rows as objects, gathered before they are written.
 struct Rows {
     style: Style,
-    /// What stands before each value and after the last.
+    /// What stands before each value, and what after it.
     leads: Vec<String>,
+    tails: Vec<&'static str>,
     text: String,
 }
 
 impl Rows {
     fn new(style: Style) -> Rows {
+        let mut rows = Rows {
+            style,
+            leads: Vec::new(),
+            tails: Vec::new(),
+            text: String::new(),
+        };
+        rows.begin(Kind::Klines);
+        rows
+    }
+
+    /// The rows to come are of this kind.
+    fn begin(&mut self, kind: Kind) {
         // Names, times and printed decimals hold nothing that JSON would need escaped.
-        let quote = |column: usize| if cell::is_number(&style, column) { "" } else { "\"" };
-        let (comma, colon) = match style.dialect {
+        let quote = |column: usize| match cell::is_number(kind, &self.style, column) {
+            true => "",
+            false => "\"",
+        };
+        let (comma, colon) = match self.style.dialect {
             Dialect::Shell => (", ", ": "),
             Dialect::Wire => (",", ":"),
         };
-        let mut leads = Vec::with_capacity(style.columns.len() + 1);
-        let mut before = "{".to_owned();
-        for &column in &style.columns {
-            leads.push(format!("{before}\"{}\"{colon}{}", COLUMN_NAMES[column], quote(column)));
-            before = format!("{}{comma}", quote(column));
-        }
-        leads.push(format!("{}}}", before.trim_end_matches(comma)));
-        Rows {
-            style,
-            leads,
-            text: String::new(),
-        }
+        let names = column_names(kind);
+        let lead = |(n, column): (usize, &usize)| {
+            let before = if n == 0 { "{" } else { comma };
+            format!("{before}\"{}\"{colon}", names[*column])
+        };
+        self.leads = self.style.columns.iter().enumerate().map(lead).collect();
+        self.tails = self.style.columns.iter().map(|column| quote(*column)).collect();
     }
 
     fn push(&mut self, batch: &Batch, row: usize) {
-        for (lead, &column) in self.leads.iter().zip(&self.style.columns) {
+        let nullable = batch.series().kind() != Kind::Klines;
+        for ((lead, quote), &column) in self.leads.iter().zip(&self.tails).zip(&self.style.columns) {
             self.text.push_str(lead);
+            if nullable && batch.is_null(row, column) {
+                self.text.push_str("null");
+                continue;
+            }
+            self.text.push_str(quote);
             cell::write(&mut self.text, batch, row, column, &self.style);
+            self.text.push_str(quote);
         }
-        self.text.push_str(self.leads.last().map_or("", String::as_str));
+        self.text.push('}');
     }
 
     /// Writes what was gathered, once it is more than `above` bytes.
@@ -172,6 +196,7 @@ impl Rows {
 /// One kline as an object.
 pub fn kline(batch: &Batch, row: usize, style: &Style) -> String {
     let mut rows = Rows::new(style.clone());
+    rows.begin(batch.series().kind());
     rows.push(batch, row);
     rows.text
 }
@@ -190,6 +215,14 @@ pub(crate) fn story(told: &Story, dialect: Dialect) -> Value {
 
 /// What identifies a series, with the units of its volumes.
 pub fn series(series: &Series) -> Value {
+    if series.kind() == Kind::FundingRates {
+        return json!({
+            "exchange": series.exchange().as_str(),
+            "market": series.market().as_str(),
+            "symbol": series.symbol().as_str(),
+            "kind": "funding_rates",
+        });
+    }
     json!({
         "exchange": series.exchange().as_str(),
         "market": series.market().as_str(),

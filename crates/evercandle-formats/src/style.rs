@@ -1,6 +1,7 @@
 //! How klines are written, whatever the format.
 
-use evercandle::model::batch::COLUMN_NAMES;
+use evercandle::Kind;
+use evercandle::model::batch::column_names;
 
 use crate::words;
 
@@ -68,6 +69,8 @@ pub enum ColumnError {
         name: String,
         /// What was probably meant.
         near: Option<&'static str>,
+        /// Those there are.
+        expected: &'static [&'static str],
     },
     /// A column can be written once.
     Twice(String),
@@ -76,12 +79,8 @@ pub enum ColumnError {
 impl std::fmt::Display for ColumnError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ColumnError::Unknown { name, .. } => {
-                write!(
-                    f,
-                    "unknown column {name:?}: expected some of {}",
-                    COLUMN_NAMES.join(", ")
-                )
+            ColumnError::Unknown { name, expected, .. } => {
+                write!(f, "unknown column {name:?}: expected some of {}", expected.join(", "))
             }
             ColumnError::Twice(name) => write!(f, "column {name} was asked for twice"),
         }
@@ -90,15 +89,22 @@ impl std::fmt::Display for ColumnError {
 
 impl std::error::Error for ColumnError {}
 
-/// Positions of the columns asked for, or of all.
+/// Positions of the columns of klines asked for, or of all.
 pub fn columns<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<usize>, ColumnError> {
+    columns_of(Kind::Klines, names)
+}
+
+/// Positions of the columns of a kind asked for, or of all.
+pub fn columns_of<'a>(kind: Kind, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<usize>, ColumnError> {
+    let expected = column_names(kind);
     let mut columns = Vec::new();
     for name in names {
         let name = name.trim();
-        let Some(column) = COLUMN_NAMES.iter().position(|c| *c == name) else {
+        let Some(column) = expected.iter().position(|c| *c == name) else {
             return Err(ColumnError::Unknown {
                 name: name.to_owned(),
-                near: words::nearest(name, COLUMN_NAMES),
+                near: words::nearest(name, expected.iter().copied()),
+                expected,
             });
         };
         if columns.contains(&column) {
@@ -107,7 +113,7 @@ pub fn columns<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<usize
         columns.push(column);
     }
     if columns.is_empty() {
-        columns.extend(0..COLUMN_NAMES.len());
+        columns.extend(0..expected.len());
     }
     Ok(columns)
 }

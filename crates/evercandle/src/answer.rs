@@ -2,6 +2,9 @@
 //!
 //! Never just rows. Every slot that was asked for is either in a batch, and then in exactly one [`Segment`] that says
 //! where it came from, or in exactly one [`Gap`] that says why it is missing. The [`Attempt`]s say what was tried.
+//!
+//! Most slots of funding rates are quiet: nothing was due in them. They are in no gap, and in the segment of the rates
+//! around them.
 
 use std::fmt;
 use std::sync::Arc;

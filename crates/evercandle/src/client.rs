@@ -103,8 +103,20 @@ impl Client {
         self.engine.clock()
     }
 
-    /// Klines of one series: from the cache, else from archives, else from REST; with the origin of every part and the
-    /// reason of every gap.
+    /// Klines, or funding rates, of one series: from the cache, else from archives, else from REST; with the origin of
+    /// every part and the reason of every gap.
+    ///
+    /// ```no_run
+    /// # async fn example(client: evercandle::Client, range: evercandle::TimeRange) -> Result<(), evercandle::Error> {
+    /// use evercandle::{Market, Request, Series, Symbol};
+    ///
+    /// let series = Series::funding_rates(Market::Um, Symbol::new("BTCUSDT").unwrap())?;
+    /// for batch in client.get_data(Request::new(series, range)).await?.batches {
+    ///     println!("{:?} {:?}", batch.open_times(), batch.floats(1));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Incomplete`] and [`Error::Unavailable`] when something is missing that an upstream might still have

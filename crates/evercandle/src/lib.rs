@@ -82,7 +82,7 @@ pub use health::{CircuitState, Control, Health, Latency, Probe, QuotaUse, Status
 pub use model::batch::{Batch, Oddity, OddityKind};
 pub use model::interval::{Grid, Interval};
 pub use model::range::{RangeSet, TimeRange, Timestamp};
-pub use model::series::{Exchange, Market, Series, VolumeUnit};
+pub use model::series::{Exchange, Kind, Market, Series, VolumeUnit};
 pub use model::symbol::Symbol;
 pub use price::{DayStatistics, Decimal, MissingPrice, Nature, Price, PriceRequest, PriceState, Prices, Substitutes};
 pub use request::{Completeness, Forming, Priority, Request, Sources};

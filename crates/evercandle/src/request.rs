@@ -8,7 +8,7 @@ use crate::answer::ProviderName;
 use crate::model::range::TimeRange;
 use crate::model::series::Series;
 
-/// A question: klines of `series` that open in `range`.
+/// A question: klines of `series` that open in `range`; or the funding rates settled in it.
 ///
 /// ```
 /// use evercandle::{Completeness, Request, Series, Interval, TimeRange, Timestamp};

@@ -8,6 +8,7 @@ Examples:
   evercandle get BTCUSDT 1m --last 7d               a week of minutes, on the screen
   evercandle get BTC/USDT 1h --start 2024-01 --end 2024-02 --out january.parquet
   evercandle download BTCUSDT ETHUSDT 1m 1h --start 2020-01-01
+  evercandle funding BTCUSDT --last 30d             what longs paid shorts
   evercandle chart BTCUSDT 4h --last 30d --out btc.png
   evercandle price BTCUSDT                          the newest price, and how far it can be trusted
   evercandle sentiment --days 90 --chart            the Fear & Greed Index
@@ -37,6 +38,20 @@ Examples:
   evercandle get ETHUSDT 5m --last 2d --explain
   evercandle get BTCUSDT 1m --last 1d --columns open_time,close --format ndjson | jq .close";
 
+pub(super) const FUNDING_EXAMPLES: &str = "\
+A rate is what longs paid shorts, per unit of position, when the future was settled; negative when shorts paid.
+Futures are settled every eight, four or one hours, and the exchange changes that now and then.
+The columns are funding_time (a few milliseconds after the hour), funding_rate, mark_price and interval_hours.
+Archives do not know the mark price and REST does not know the interval; what is not known is left empty.
+Without a range: the newest 30 days.
+
+A gap means that a settlement is missing: at 00:00, 08:00 and 16:00 UTC every future is settled, and some more often.
+
+Examples:
+  evercandle funding BTCUSDT --last 30d
+  evercandle funding BTC/USD:BTC --start 2023 --end 2024 --format csv > funding.csv
+  evercandle funding ETHUSDT --start 2020 --out eth-funding.parquet --decimals exact --explain";
+
 pub(super) const DOWNLOAD_EXAMPLES: &str = "\
 Whatever reads as an interval is one, the rest are symbols; every symbol is fetched at every interval.
 A list (--file, or stdin with --file -) has one symbol a line, with its own intervals after it if need be.
@@ -45,6 +60,7 @@ Ctrl-C keeps what is stored; the same command again goes on from there.
 Examples:
   evercandle download BTCUSDT 1m --start 2017-08
   evercandle download BTCUSDT ETHUSDT SOLUSDT 1m 1h 1d --last 1y --jobs 4
+  evercandle download BTCUSDT ETHUSDT 1h fundingRate --market um --last 2y
   evercandle symbols --market um --format csv | tail -n +2 | cut -d, -f1 |
     evercandle download --file - 1d --last 2y";
 

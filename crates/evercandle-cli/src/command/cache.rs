@@ -65,7 +65,7 @@ fn ls(store: &Store, filter: Option<&str>, format: Option<ListFormat>, screen: &
                 vec![
                     s.series.market().to_string(),
                     s.series.symbol().to_string(),
-                    s.series.interval().to_string(),
+                    s.series.label().to_owned(),
                     text::thousands(s.rows as u64),
                     ends(s).map(|e| text::instant(e.0)).unwrap_or_default(),
                     ends(s).map(|e| text::instant(e.1)).unwrap_or_default(),
@@ -81,7 +81,7 @@ fn ls(store: &Store, filter: Option<&str>, format: Option<ListFormat>, screen: &
                 vec![
                     json!(s.series.market().as_str()),
                     json!(s.series.symbol().as_str()),
-                    json!(s.series.interval().as_str()),
+                    json!(s.series.label()),
                     json!(s.rows),
                     json!(ends(s).map(|e| e.0.to_string())),
                     json!(ends(s).map(|e| e.1.to_string())),
@@ -181,6 +181,9 @@ fn remove(store: &Store, args: &Evict, screen: &Screen) -> Result<Exit, Failure>
     let what = match (args.to, args.all, args.series.as_slice()) {
         (Some(bytes), ..) => Eviction::ToSize(bytes),
         (None, true, _) => Eviction::All,
+        (None, false, [symbol, what]) if super::funding::is_meant(what) => {
+            Eviction::Series(super::funding::series(symbol, args.market)?)
+        }
         (None, false, [symbol, interval]) => {
             let interval = range::interval(interval).map_err(Failure::bad_input)?;
             Eviction::Series(Series::parse(symbol, interval, args.market).map_err(evercandle::Error::from)?)

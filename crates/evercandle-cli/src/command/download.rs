@@ -145,6 +145,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// What is wanted of a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Klines(Interval),
+    FundingRates,
+}
+
 /// Every symbol at every interval, in the order written, each once.
 fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
     let mut lines: Vec<Vec<String>> = Vec::new();
@@ -152,15 +159,20 @@ fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
         lines = super::list(path)?;
     }
     let (intervals, symbols): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|w| is_interval(w));
-    let intervals: Vec<Interval> = intervals.into_iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
+    let intervals: Vec<Wanted> = intervals.into_iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
     let (mut all, mut known): (Vec<Series>, HashSet<Series>) = Default::default();
-    let mut add = |symbol: &str, intervals: &[Interval], market: Option<Market>| -> Result<(), Failure> {
+    let mut add = |symbol: &str, intervals: &[Wanted], market: Option<Market>| -> Result<(), Failure> {
         if intervals.is_empty() {
             return Err(Failure::bad_input(format!("{symbol}: no interval was given"))
-                .hint("name at least one of 1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M"));
+                .hint("name at least one of 1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M, or fundingRate"));
         }
         for interval in intervals {
-            let series = Series::parse(symbol, *interval, market).map_err(evercandle::Error::from)?;
+            let series = match interval {
+                Wanted::Klines(interval) => {
+                    Series::parse(symbol, *interval, market).map_err(evercandle::Error::from)?
+                }
+                Wanted::FundingRates => super::funding::series(symbol, market)?,
+            };
             if known.insert(series.clone()) {
                 all.push(series);
             }
@@ -174,7 +186,7 @@ fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
         let Some((symbol, own)) = words.split_first() else {
             continue;
         };
-        let own: Vec<Interval> = own.iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
+        let own: Vec<Wanted> = own.iter().map(|w| interval(w)).collect::<Result<_, _>>()?;
         add(symbol, if own.is_empty() { &intervals } else { &own }, args.market)?;
     }
     if all.is_empty() {
@@ -186,11 +198,14 @@ fn wanted(args: &Download) -> Result<Vec<Series>, Failure> {
 
 /// Words that begin with a digit and are short are meant as intervals, right or wrong; `1000SHIBUSDT` is a symbol.
 fn is_interval(word: &str) -> bool {
-    word.parse::<Interval>().is_ok() || range::nearest_interval(word).is_some()
+    super::funding::is_meant(word) || word.parse::<Interval>().is_ok() || range::nearest_interval(word).is_some()
 }
 
-fn interval(word: &str) -> Result<Interval, Failure> {
-    range::interval(word).map_err(Failure::bad_input)
+fn interval(word: &str) -> Result<Wanted, Failure> {
+    match super::funding::is_meant(word) {
+        true => Ok(Wanted::FundingRates),
+        false => range::interval(word).map(Wanted::Klines).map_err(Failure::bad_input),
+    }
 }
 
 /// Bars on a terminal; elsewhere a line per finished series.

@@ -1,14 +1,15 @@
-//! `get`: the klines of one series.
+//! `get`: the klines of one series; and how rows of any kind are printed.
 //!
-//! Up to [`ROWS_HELD_MAX`] klines are held until the whole story is known, so that an incomplete answer prints nothing
+//! Up to [`ROWS_HELD_MAX`] rows are held until the whole story is known, so that an incomplete answer prints nothing
 //! and columnar files begin with their story. Longer answers are written as they arrive; then an incomplete one prints
 //! nothing either, because what goes to stdout waits in a temporary file until the end is known.
 
 use std::io::Write;
+use std::path::Path;
 
 use evercandle::model::batch::COLUMN_NAMES;
 use evercandle::{Batch, Forming};
-use evercandle_formats::{Head, Sink, Story};
+use evercandle_formats::{Head, Sink, Story, Style};
 use futures::StreamExt;
 
 use crate::args::{Format, Get, Global};
@@ -20,6 +21,7 @@ use crate::output::place::Place;
 use crate::output::table::Shown;
 use crate::screen::Screen;
 use crate::session::Session;
+use crate::text;
 
 /// Klines held before writing begins: about 90 MB, and a year of minutes is half of it.
 const ROWS_HELD_MAX: u64 = 1_000_000;
@@ -28,8 +30,15 @@ const ROWS_DEFAULT: u32 = 100;
 
 pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let series = args.series.series()?;
-    let style = output::style(args.time, args.decimals, &args.columns)?;
-    let format = format(args, screen)?;
+    let style = output::style(series.kind(), args.time, args.decimals, &args.columns)?;
+    let how = How {
+        style,
+        format: format(args.format, args.out.as_deref(), screen)?,
+        out: args.out.as_deref(),
+        all: args.all,
+        explain: args.explain,
+        best_effort: args.best_effort,
+    };
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args
         .range
@@ -47,15 +56,40 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         },
         ..query(series, range, &args.upstreams)?
     };
-    let place = match (&args.out, args.best_effort) {
+    print(&query, how, &session, screen).await
+}
+
+/// How an answer is printed.
+pub(super) struct How<'a> {
+    pub(super) style: Style,
+    pub(super) format: Format,
+    /// A file, or stdout.
+    pub(super) out: Option<&'a Path>,
+    /// In a table, every row.
+    pub(super) all: bool,
+    pub(super) explain: bool,
+    pub(super) best_effort: bool,
+}
+
+/// Asks, and prints what comes of it.
+pub(super) async fn print(query: &Query, how: How<'_>, session: &Session, screen: &Screen) -> Result<Exit, Failure> {
+    let How {
+        style,
+        format,
+        out,
+        all,
+        explain: explained,
+        best_effort,
+    } = how;
+    let place = match (out, best_effort) {
         (Some(path), _) => Place::file(path)?,
         (None, true) => Place::Stdout,
         (None, false) => Place::held(),
     };
     let shown = Shown {
-        all: args.all,
-        limit: screen.stdout_limit.filter(|_| args.out.is_none()),
-        color: screen.stdout_color && args.out.is_none(),
+        all,
+        limit: screen.stdout_limit.filter(|_| out.is_none()),
+        color: screen.stdout_color && out.is_none(),
     };
     let sink = output::sink(format, style, place.writer().map_err(|e| place.named(e.into()))?, shown);
     let mut writing = Writing {
@@ -66,7 +100,7 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
         scales: [0; COLUMN_NAMES.len()],
     };
 
-    let mut gathered = Gathered::new(&query);
+    let mut gathered = Gathered::new(query);
     let mut answers = std::pin::pin!(query.answers(&session.client));
     while let Some(window) = answers.next().await {
         let batches = gathered.take(window?);
@@ -75,7 +109,7 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
             .map_err(|failure| place.named(failure))?;
     }
     let story = gathered.finish()?;
-    if args.explain {
+    if explained {
         screen.say(&explain::story(&story, screen));
     } else {
         super::notices(&story, screen);
@@ -83,32 +117,30 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
             let reasons: Vec<String> = story
                 .gaps
                 .iter()
-                .map(|g| {
-                    format!(
-                        "{} ({})",
-                        crate::text::range(g.range),
-                        crate::text::foreign(&g.reason.to_string())
-                    )
-                })
+                .map(|g| format!("{} ({})", text::range(g.range), text::foreign(&g.reason.to_string())))
                 .collect();
-            screen.say(&format!("no klines: {}", reasons.join(", ")));
+            let noun = text::noun(&story.series);
+            match reasons.is_empty() {
+                true => screen.say(&format!("no {noun}s: none was due")),
+                false => screen.say(&format!("no {noun}s: {}", reasons.join(", "))),
+            }
         }
     }
-    if story.is_complete() || (args.best_effort && story.rows > 0) {
+    if story.is_complete() || (best_effort && story.rows > 0) {
         writing.end(&story).map_err(|failure| place.named(failure))?;
         place.publish().await?;
     }
     match story.is_complete() {
         true => Ok(Exit::Complete),
-        false if args.best_effort => Err(missing(&story)),
+        false if best_effort => Err(missing(&story)),
         false if story.rows == 0 => Err(missing(&story)),
         false => Err(missing(&story).hint("add --best-effort to print what was found")),
     }
 }
 
 /// As asked for, else by the file's ending, else for whoever reads stdout.
-fn format(args: &Get, screen: &Screen) -> Result<Format, Failure> {
-    let format = match (args.format, &args.out) {
+pub(super) fn format(asked: Option<Format>, out: Option<&Path>, screen: &Screen) -> Result<Format, Failure> {
+    let format = match (asked, out) {
         (Some(format), _) => format,
         (None, None) if screen.stdout_is_terminal => Format::Table,
         (None, None) => Format::Csv,
@@ -136,7 +168,7 @@ fn format(args: &Get, screen: &Screen) -> Result<Format, Failure> {
         }
     };
     let binary = matches!(format, Format::Arrow | Format::Parquet);
-    if binary && args.out.is_none() && screen.stdout_is_terminal {
+    if binary && out.is_none() && screen.stdout_is_terminal {
         return Err(Failure::bad_input("that format is not text, and stdout is a terminal")
             .hint("name a file with --out, or send stdout somewhere with > or |"));
     }

@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod demo;
 mod download;
+mod funding;
 mod gaps;
 mod get;
 mod price;
@@ -31,6 +32,7 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
     let work = async {
         match &args.command {
             Command::Get(get) => get::run(get, global, screen).await,
+            Command::Funding(funding) => funding::run(funding, global, screen).await,
             Command::Download(download) => download::run(download, global, screen).await,
             Command::Gaps(gaps) => gaps::run(gaps, global, screen).await,
             Command::Chart(chart) => chart::run(chart, global, screen).await,

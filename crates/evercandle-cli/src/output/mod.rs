@@ -18,9 +18,14 @@ pub(crate) mod price;
 pub(crate) mod sentiment;
 pub(crate) mod table;
 
-/// How klines are written, as the options say.
-pub(crate) fn style(time: TimeFormat, decimals: DecimalFormat, names: &[String]) -> Result<Style, Failure> {
-    let columns = style::columns(names.iter().map(String::as_str)).map_err(|error| {
+/// How rows of a kind are written, as the options say.
+pub(crate) fn style(
+    kind: evercandle::Kind,
+    time: TimeFormat,
+    decimals: DecimalFormat,
+    names: &[String],
+) -> Result<Style, Failure> {
+    let columns = style::columns_of(kind, names.iter().map(String::as_str)).map_err(|error| {
         let failure = Failure::bad_input(error.to_string());
         match error {
             ColumnError::Unknown { near: Some(near), .. } => failure.hint(format!("did you mean {near}?")),

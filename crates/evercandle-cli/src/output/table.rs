@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use evercandle::Batch;
-use evercandle::model::batch::COLUMN_NAMES;
+use evercandle::model::batch::column_names;
 
 use evercandle_formats::cell::{self, Kind};
 use evercandle_formats::{DecimalFormat, Head, Out, Sink, Story, Style, TimeFormat};
@@ -17,6 +17,8 @@ const HEAD_ROWS: usize = 12;
 const TAIL_ROWS: usize = 12;
 /// Left out when the terminal is too narrow, in this order; the open time and the close are what remains.
 const EXPENDABLE: [usize; 9] = [6, 10, 9, 7, 8, 5, 1, 2, 3];
+/// As above, of funding rates: the time and the rate remain.
+const EXPENDABLE_OF_RATES: [usize; 2] = [2, 3];
 
 type Row = Vec<String>;
 
@@ -52,29 +54,36 @@ impl TableSink {
     }
 
     /// Leaves out the zeros after the point that every row shown ends in: they take the room of whole columns.
-    fn trim(&mut self, column: usize) {
-        if cell::kind(self.style.columns[column]) != Kind::Decimal || self.style.decimals != DecimalFormat::Float {
+    fn trim(&mut self, rows: evercandle::Kind, column: usize) {
+        if cell::kind(rows, self.style.columns[column]) != Kind::Decimal || self.style.decimals != DecimalFormat::Float
+        {
             return;
         }
         let zeros = |text: &String| match text.split_once('.') {
             Some((_, fraction)) => (fraction.len() - fraction.trim_end_matches('0').len()).min(fraction.len() - 1),
             None => 0,
         };
-        let common = self.head.iter().chain(&self.tail).map(|row| zeros(&row[column])).min();
+        let shown = self.head.iter().chain(&self.tail).map(|row| &row[column]);
+        let common = shown.filter(|text| !text.is_empty()).map(zeros).min();
         for row in self.head.iter_mut().chain(&mut self.tail) {
+            if row[column].is_empty() {
+                continue;
+            }
             let keep = row[column].len() - common.unwrap_or(0);
             row[column].truncate(keep);
         }
     }
 
     fn row(&self, batch: &Batch, row: usize) -> Row {
+        let rows = batch.series().kind();
         let mut cells = Vec::with_capacity(self.style.columns.len());
         for &column in &self.style.columns {
             let mut text = String::new();
             cell::write(&mut text, batch, row, column, &self.style);
-            if cell::kind(column) == Kind::Time && self.style.time == TimeFormat::Rfc3339 {
+            if cell::kind(rows, column) == Kind::Time && self.style.time == TimeFormat::Rfc3339 {
                 text = text.replace('T', " ").trim_end_matches('Z').to_owned();
-            } else if cell::kind(column) == Kind::Decimal
+            } else if cell::kind(rows, column) == Kind::Decimal
+                && !text.is_empty()
                 && self.style.decimals == DecimalFormat::Float
                 && let Some(scale) = batch.scale(column)
             {
@@ -115,10 +124,12 @@ impl Sink for TableSink {
 
     fn end(&mut self, story: &Story) -> io::Result<()> {
         let mut columns: Vec<usize> = (0..self.style.columns.len()).collect();
+        let rows = story.series.kind();
+        let names = column_names(rows);
         for column in 0..self.style.columns.len() {
-            self.trim(column);
+            self.trim(rows, column);
         }
-        let titles: Row = self.style.columns.iter().map(|c| COLUMN_NAMES[*c].to_owned()).collect();
+        let titles: Row = self.style.columns.iter().map(|c| names[*c].to_owned()).collect();
         let widths: Vec<usize> = (0..titles.len())
             .map(|i| {
                 self.head
@@ -132,16 +143,20 @@ impl Sink for TableSink {
             .collect();
         let total = |columns: &[usize]| columns.iter().map(|c| widths[*c] + 2).sum::<usize>();
         let mut left_out = Vec::new();
-        for column in EXPENDABLE {
+        let expendable = match rows {
+            evercandle::Kind::Klines => &EXPENDABLE[..],
+            evercandle::Kind::FundingRates => &EXPENDABLE_OF_RATES,
+        };
+        for &column in expendable {
             let too_wide = self.shown.limit.is_some_and(|limit| total(&columns) > limit + 2);
             if too_wide && columns.len() > 1 {
                 let before = columns.len();
                 columns.retain(|c| self.style.columns[*c] != column);
-                left_out.extend((columns.len() < before).then_some(COLUMN_NAMES[column]));
+                left_out.extend((columns.len() < before).then_some(names[column]));
             }
         }
         let line = |row: &Row| {
-            let cells = columns.iter().map(|c| match cell::kind(self.style.columns[*c]) {
+            let cells = columns.iter().map(|c| match cell::kind(rows, self.style.columns[*c]) {
                 Kind::Time => format!("{:<width$}", row[*c], width = widths[*c]),
                 _ => format!("{:>width$}", row[*c], width = widths[*c]),
             });
@@ -171,7 +186,7 @@ fn footer(story: &Story, left_out: &[&str]) -> Vec<String> {
         "{}, {}, {}",
         story.series,
         text::range(story.range),
-        text::count(story.rows, "kline")
+        text::count(story.rows, text::noun(&story.series))
     )];
     let open = story.gaps.iter().filter(|g| !g.reason.is_final()).count();
     if !story.gaps.is_empty() {

@@ -32,7 +32,7 @@ mod bytes_of {
 
 fn style(time: TimeFormat, decimals: DecimalFormat, names: &[&str]) -> Style {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-    super::style(time, decimals, &names).unwrap()
+    super::style(evercandle::Kind::Klines, time, decimals, &names).unwrap()
 }
 
 /// The fixture's answer as bytes, its story known beforehand or only at the end.
@@ -238,7 +238,12 @@ fn a_table_shows_head_and_tail() {
 fn unknown_columns_are_refused_with_the_one_that_was_meant() {
     let named = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        super::style(TimeFormat::Rfc3339, DecimalFormat::Float, &names)
+        super::style(
+            evercandle::Kind::Klines,
+            TimeFormat::Rfc3339,
+            DecimalFormat::Float,
+            &names,
+        )
     };
     let error = named(&["open_tme"]).unwrap_err().to_string();
     assert!(error.contains("did you mean open_time?"), "{error}");

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+mod funding;
 mod interrupted;
 mod latest;
 
@@ -45,6 +46,7 @@ fn help_of_every_command() {
     for page in [
         "",
         "get",
+        "funding",
         "download",
         "gaps",
         "chart",

@@ -8,7 +8,7 @@ use crate::answer::{Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderNa
 use crate::model::batch::Batch;
 use crate::model::interval::{Grid, Interval};
 use crate::model::range::{DAY, MINUTE, RangeSet, TimeRange, Timestamp};
-use crate::model::series::Series;
+use crate::model::series::{Kind, Series};
 use crate::store::{Held, Hole, Piece};
 
 /// A hole is looked at again after it has been known for as long again, but at the least and at the most for so long: an
@@ -25,8 +25,8 @@ pub(crate) struct Assembly {
     /// The exchange's time: slots that end later have not closed.
     now: Timestamp,
     held: Held,
-    /// Rows brought that are not in the store.
-    unsaved: Vec<Piece>,
+    /// Rows brought that are not in the store, and the slots they answer for.
+    unsaved: Vec<(Piece, RangeSet)>,
     /// Slots filled now, by whatever upstream.
     fetched: RangeSet,
     /// Slots for which an authoritative upstream said, now or earlier, that there is no kline.
@@ -129,7 +129,8 @@ impl Assembly {
     /// The wanted slots that have closed.
     fn closed(&self) -> TimeRange {
         let wanted = self.wanted();
-        TimeRange::clamped(wanted.start(), wanted.end().min(self.grid.floor(self.now)))
+        let known_until = self.series.known_until(self.grid, self.now);
+        TimeRange::clamped(wanted.start(), wanted.end().min(known_until))
     }
 
     /// The slots before the first kline there ever was.
@@ -183,7 +184,8 @@ impl Assembly {
                 .map(|f| f.range)
                 .collect()
         };
-        let settled = RangeSet::from(TimeRange::clamped(Timestamp::EPOCH, self.grid.floor(settled_until)));
+        let settled_until = self.series.known_until(self.grid, settled_until);
+        let settled = RangeSet::from(TimeRange::clamped(Timestamp::EPOCH, settled_until));
         let proven = self
             .missing()
             .intersection(&of(&[Evidence::Proof]))
@@ -191,16 +193,18 @@ impl Assembly {
         proven.difference(&of(&[Evidence::Nothing, Evidence::Unasked]))
     }
 
-    /// Klines arrived. `saved`: they are in the store, from where the answer will be read.
-    pub(crate) fn add(&mut self, piece: Piece, saved: bool) {
+    /// Rows arrived. `quiet`: slots without one in which none was due. `saved`: all of it is in the store, from where
+    /// the answer will be read.
+    pub(crate) fn add(&mut self, piece: Piece, quiet: &RangeSet, saved: bool) {
         self.learn_anchor(&piece.batch);
-        for range in piece.batch.slots(self.grid).iter() {
+        let slots = piece.batch.slots(self.grid).union(quiet);
+        for range in slots.iter() {
             self.fetched.insert(range);
         }
         if saved && self.through_store {
             self.stored = true;
         } else if !piece.batch.is_empty() {
-            self.unsaved.push(piece);
+            self.unsaved.push((piece, slots));
         }
     }
 
@@ -219,7 +223,7 @@ impl Assembly {
             self.fetched = self
                 .unsaved
                 .iter()
-                .flat_map(|p| p.batch.slots(self.grid).iter().collect::<Vec<_>>())
+                .flat_map(|(p, _)| p.batch.slots(self.grid).iter().collect::<Vec<_>>())
                 .collect();
         }
     }
@@ -280,20 +284,18 @@ impl Assembly {
         let mut filled = RangeSet::empty();
         let wanted = self.wanted();
         let held = std::mem::take(&mut self.held);
-        for piece in held.pieces {
-            let Some(span) = piece.batch.span() else { continue };
+        for (piece, span) in self.spans(held.pieces) {
             // Pieces do not interleave, so what is covered between a piece's ends is the piece's: no row is looked at.
-            let span = TimeRange::clamped(self.grid.floor(span.start()), self.grid.next(span.end().plus(-1)));
             let slots = held.covered.within(span).within(wanted);
             filled = filled.union(&slots);
             self.divide(piece, &slots, &mut parts);
         }
-        for piece in std::mem::take(&mut self.unsaved) {
-            let slots = piece
-                .batch
-                .slots(self.grid)
-                .within(self.deliverable())
-                .difference(&filled);
+        if self.series.kind() == Kind::FundingRates {
+            // The quiet slots after a rate are held even where the rate itself was not asked for.
+            filled = filled.union(&held.covered.within(wanted));
+        }
+        for (piece, slots) in std::mem::take(&mut self.unsaved) {
+            let slots = slots.within(self.deliverable()).difference(&filled);
             self.divide(piece, &slots, &mut parts);
             filled = filled.union(&slots);
         }
@@ -342,6 +344,33 @@ impl Assembly {
         } else {
             closed
         }
+    }
+
+    /// Pieces of the store, each with the slots it may answer for: those of its rows, and for rates also the quiet ones
+    /// around them, as far as the next piece.
+    fn spans(&self, pieces: Vec<Piece>) -> Vec<(Piece, TimeRange)> {
+        let wanted = self.wanted();
+        let mut spans: Vec<(Piece, TimeRange)> = pieces
+            .into_iter()
+            .filter_map(|piece| {
+                let span = piece.batch.span()?;
+                let whole = TimeRange::clamped(self.grid.floor(span.start()), self.grid.next(span.end().plus(-1)));
+                Some((piece, whole))
+            })
+            .collect();
+        if self.series.kind() == Kind::FundingRates {
+            let starts: Vec<Timestamp> = spans.iter().map(|(_, span)| span.start()).collect();
+            let ends = starts.iter().skip(1).copied().chain([wanted.end()]);
+            for (n, ((_, span), end)) in spans.iter_mut().zip(ends).enumerate() {
+                let start = if n == 0 {
+                    wanted.start().min(span.start())
+                } else {
+                    span.start()
+                };
+                *span = TimeRange::clamped(start, end.max(span.end()));
+            }
+        }
+        spans
     }
 
     /// Cuts a piece into runs of slots that were remembered and runs that were fetched now.

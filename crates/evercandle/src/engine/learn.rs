@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::assembly::Assembly;
 use crate::engine::attempt::{Errand, attempt};
 use crate::engine::upstream::Upstream;
-use crate::model::range::{MINUTE, Timestamp};
+use crate::model::range::{MINUTE, RangeSet, Timestamp};
 use crate::model::series::{Market, Series};
 use crate::provider::{Call, FetchError, Form, Offer, Slice};
 use crate::request::Request;
@@ -224,7 +224,7 @@ impl Engine {
             subject: series,
             range: None,
             form: "listing",
-            call: Call::FirstOpen(series.market()),
+            call: Call::FirstOpen(series),
         };
         let told = match upstream.klines() {
             None => Ok(None),
@@ -271,7 +271,7 @@ impl Engine {
             match &settled.result {
                 Ok(brought) => {
                     if let Some(piece) = &brought.unsettled {
-                        assembly.add(piece.clone(), false);
+                        assembly.add(piece.clone(), &RangeSet::empty(), false);
                     }
                     return;
                 }

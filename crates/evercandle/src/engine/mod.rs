@@ -20,13 +20,13 @@ use crate::health::{Control, Health};
 use crate::model::batch::Batch;
 use crate::model::interval::Grid;
 use crate::model::range::{RangeSet, TimeRange};
-use crate::model::series::{Market, Series};
+use crate::model::series::{Kind, Market, Series};
 use crate::provider::{Call, FetchError, Form, Instrument, Offer, Slice};
 use crate::request::{Completeness, Forming, Priority, Request, Sources};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline::Deadline;
 use crate::resilience::quota::Class;
-use crate::store::{Held, Hole, Piece, Store};
+use crate::store::{Held, Hole, Parcel, Store};
 use crate::telemetry;
 
 pub(crate) mod plan;
@@ -201,10 +201,12 @@ impl Engine {
     ) -> Result<(), Error> {
         let series = &request.series;
         let upstreams = self.eligible(request)?;
-        if request.forming == Forming::Include {
+        // A rate has no length to be in the middle of.
+        let forming = request.forming == Forming::Include && series.kind() == Kind::Klines;
+        if forming {
             assembly.want_forming();
         }
-        if assembly.missing().is_empty() && request.forming == Forming::Exclude {
+        if assembly.missing().is_empty() && !forming {
             return Ok(());
         }
         // Whoever hangs must leave something of a strict deadline for the others.
@@ -215,7 +217,7 @@ impl Engine {
         };
         self.learn_time(request, &upstreams, assembly, &part().part(self.clock.instant()))
             .await;
-        if request.forming == Forming::Include {
+        if forming {
             self.fetch_forming(series, &upstreams, assembly, deadline).await;
         }
         let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, &part()).await;
@@ -286,7 +288,10 @@ impl Engine {
                     let upstream = upstreams[step.upstream].0.clone();
                     let slice = Slice {
                         series: series.clone(),
-                        range: step.range,
+                        range: match step.form {
+                            Form::Page => series.telling(step.range, grid, now),
+                            Form::Day | Form::Month => step.range,
+                        },
                         form: step.form,
                     };
                     async move { (step, self.settled(upstream, slice, grid, now, in_part, class).await) }
@@ -366,12 +371,14 @@ impl Engine {
         let holes: Vec<Hole> = proven.iter().map(hole).collect();
         if !holes.is_empty() {
             assembly.add_holes(&holes);
-            let nothing = Piece {
+            let nothing = Parcel {
                 batch: Batch::empty(series.clone()),
                 origin: origin(&ProviderName::new("engine"), self.clock.now(), Verification::Structural),
+                holes,
+                quiet: RangeSet::empty(),
             };
             let mut notices = Vec::new();
-            self.save(series, assembly.grid(), &nothing, &holes, &mut notices).await;
+            self.save(assembly.grid(), nothing, &mut notices).await;
             notices.into_iter().for_each(|notice| assembly.notice(notice));
         }
     }
@@ -565,9 +572,9 @@ fn record(
     }
     match &settled.result {
         Ok(brought) => {
-            assembly.add(brought.piece.clone(), brought.saved);
+            assembly.add(brought.piece.clone(), &brought.quiet, brought.saved);
             if let Some(unsettled) = &brought.unsettled {
-                assembly.add(unsettled.clone(), false);
+                assembly.add(unsettled.clone(), &RangeSet::empty(), false);
             }
             assembly.add_holes(&brought.holes);
             let absent = RangeSet::from(assembly.grid().align(brought.answered)).intersection(&assembly.missing());

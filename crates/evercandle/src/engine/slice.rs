@@ -13,9 +13,10 @@ use crate::engine::assembly::origin;
 use crate::engine::attempt::{Errand, Terms, attempt};
 use crate::engine::upstream::Upstream;
 use crate::model::batch::{Batch, OddityKind};
+use crate::model::funding;
 use crate::model::interval::Grid;
 use crate::model::range::{MINUTE, RangeSet, TimeRange, Timestamp};
-use crate::model::series::Series;
+use crate::model::series::Kind;
 use crate::provider::{Call, FetchError, Fetched, Form, Slice};
 use crate::resilience::deadline::Deadline;
 use crate::resilience::quota::Class;
@@ -37,6 +38,8 @@ pub(crate) struct Brought {
     /// Rows that are not final yet and were therefore not stored.
     pub(crate) unsettled: Option<Piece>,
     pub(crate) holes: Vec<Hole>,
+    /// Slots without a row in which none was due.
+    pub(crate) quiet: RangeSet,
     pub(crate) answered: TimeRange,
     /// Whether what is absent from the answer does not exist.
     pub(crate) proves: bool,
@@ -128,8 +131,12 @@ impl Engine {
         } = fetched;
         if repairs != Default::default() {
             let (duplicates, conflicts, unsorted) = (repairs.duplicates, repairs.conflicts, repairs.out_of_order);
+            let foreign = match repairs.foreign {
+                0 => String::new(),
+                rows => format!(", {rows} rows of another kind (left out)"),
+            };
             notices.push(format!(
-                "{} {}: {duplicates} rows repeated, {conflicts} open times with contradicting rows (withheld), {unsorted} rows out of order",
+                "{} {}: {duplicates} rows repeated, {conflicts} open times with contradicting rows (withheld), {unsorted} rows out of order{foreign}",
                 upstream.name, slice.range
             ));
         }
@@ -150,15 +157,33 @@ impl Engine {
                 "{name} {range}: {insane} klines with open or close outside low..high, kept as published"
             ));
         }
-        let settle = i64::try_from(self.config.settle_ms).unwrap_or(0).saturating_mul(1_000);
+        // A rate is known so late after it was settled that it need not settle again.
+        let settle = match slice.series.kind() {
+            Kind::Klines => i64::try_from(self.config.settle_ms).unwrap_or(0).saturating_mul(1_000),
+            Kind::FundingRates => 0,
+        };
         // Slots that end by then are final; the slot this instant lies in is not.
-        let settled_until = grid.floor(now.plus(-settle));
+        let settled_until = slice.series.known_until(grid, now.plus(-settle));
         let fetched_at = self.clock.now();
         let settled = batch.slice(TimeRange::clamped(Timestamp::EPOCH, settled_until));
         let open = batch.slice(TimeRange::clamped(settled_until, Timestamp::MAX));
         let proves = upstream.offer(&slice.series).is_some_and(|o| o.authoritative);
         let halts = upstream.klines().map_or(&[][..], |k| k.known_halts(&slice.series));
-        let holes = holes(halts, proves, grid, answered, &batch, now);
+        let told = match slice.series.kind() {
+            Kind::Klines => RangeSet::empty(),
+            Kind::FundingRates => {
+                funding::told(&batch, answered).within(TimeRange::clamped(Timestamp::EPOCH, settled_until))
+            }
+        };
+        let slots = batch.slots(grid);
+        let (filled, quiet) = (slots.union(&told), told.difference(&slots));
+        let hole_until = slice.series.known_until(grid, now.plus(-HOLE_SETTLES));
+        let asked = grid.align(answered);
+        let asked = TimeRange::clamped(asked.start(), asked.end().min(hole_until));
+        let holes = match batch.is_empty() && !proves {
+            true => Vec::new(),
+            false => holes(halts, proves && !batch.is_empty(), grid, asked, &filled, now),
+        };
         let piece = Piece {
             batch: settled,
             origin: origin(&upstream.name, fetched_at, verification),
@@ -167,34 +192,29 @@ impl Engine {
             batch: open,
             origin: origin(&upstream.name, fetched_at, Verification::Unsettled),
         });
-        let saved = self.save(&slice.series, grid, &piece, &holes, notices).await;
+        let parcel = Parcel {
+            batch: piece.batch.clone(),
+            origin: piece.origin.clone(),
+            holes: holes.clone(),
+            quiet: quiet.clone(),
+        };
+        let saved = self.save(grid, parcel, notices).await;
         Brought {
             piece,
             unsettled,
             holes,
+            quiet,
             answered,
             proves,
             saved,
         }
     }
 
-    pub(crate) async fn save(
-        self: &Arc<Self>,
-        series: &Series,
-        grid: Grid,
-        piece: &Piece,
-        holes: &[Hole],
-        notices: &mut Vec<String>,
-    ) -> bool {
-        if piece.batch.is_empty() && holes.is_empty() {
+    pub(crate) async fn save(self: &Arc<Self>, grid: Grid, parcel: Parcel, notices: &mut Vec<String>) -> bool {
+        if parcel.batch.is_empty() && parcel.holes.is_empty() && parcel.quiet.is_empty() {
             return true;
         }
-        let (engine, series) = (self.clone(), series.clone());
-        let parcel = Parcel {
-            batch: piece.batch.clone(),
-            origin: piece.origin.clone(),
-            holes: holes.to_vec(),
-        };
+        let (engine, series) = (self.clone(), parcel.batch.series().clone());
         let written = tokio::task::spawn_blocking(move || engine.store.write(&series, grid, vec![parcel])).await;
         match written {
             Ok(Ok(_)) => true,
@@ -249,20 +269,19 @@ fn one_kline_a_slot(grid: Grid, batch: &Batch) -> Result<(), FetchError> {
     }
 }
 
-/// The slots of an answer that have no kline: those the exchange is known to have halted in, and, if the upstream's
-/// silence proves anything, all others.
+/// The slots of an answer that have no kline, where one might be: those the exchange is known to have halted in, and, if
+/// the upstream's silence proves anything, all others. An answer without any row may be a fault that looks like one; it
+/// is evidence, but others are asked too.
 fn holes(
     halts: &[TimeRange],
     proves: bool,
     grid: Grid,
-    answered: TimeRange,
-    batch: &Batch,
+    asked: TimeRange,
+    filled: &RangeSet,
     now: Timestamp,
 ) -> Vec<Hole> {
-    let asked = grid.align(answered);
-    let asked = TimeRange::clamped(asked.start(), asked.end().min(grid.floor(now.plus(-HOLE_SETTLES))));
-    let absent = RangeSet::from(asked).difference(&batch.slots(grid));
-    if absent.is_empty() || (batch.is_empty() && !proves) {
+    let absent = RangeSet::from(asked).difference(filled);
+    if absent.is_empty() {
         return Vec::new();
     }
     // A slot that a halt touches is explained by it: the halt table is to the minute, klines may be days.
@@ -277,8 +296,6 @@ fn holes(
     let halted = absent.intersection(&halts);
     let other = absent.difference(&halts);
     let halted = halted.iter().map(|range| hole(range, true));
-    // An answer without any row may be a fault that looks like one; it is evidence, but others are asked too.
-    let proves = proves && !batch.is_empty();
     let other = other.iter().filter(|_| proves).map(|range| hole(range, false));
     halted.chain(other).collect()
 }

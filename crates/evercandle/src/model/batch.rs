@@ -1,8 +1,8 @@
-//! Klines as Arrow columns, with the proof that they are fit to store and to serve.
+//! The rows of a series as Arrow columns, with the proof that they are fit to store and to serve.
 //!
 //! [`Batch::try_new`] is the only way in, so whoever holds a batch may rely on it: the columns are those of
-//! [`schema`], open times rise strictly and lie in the range that was asked for, and every number is finite and not
-//! negative. What the exchange itself published strangely (a high below the close, an open off the grid, a close time
+//! [`schema_of`] its series, open times (or funding times) rise strictly and lie in the range that was asked for, and
+//! every number is finite and, unless it is a funding rate, not negative. What the exchange itself published strangely (a high below the close, an open off the grid, a close time
 //! before its time) is kept as published and can be listed with [`Batch::oddities`]; it is never repaired.
 //!
 //! A batch is cheap to clone and to slice: columns are shared, and so are the [`Decimals`].
@@ -10,13 +10,14 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Decimal128Array, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, Decimal128Array, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::decimals::{COLUMNS, Decimals, plain};
+use super::funding;
 use super::interval::Grid;
 use super::range::{RangeSet, TimeRange, Timestamp};
-use super::series::{Market, Series};
+use super::series::{Kind, Market, Series};
 
 /// Names of the columns, in order: the exchange's own archive names.
 pub const COLUMN_NAMES: [&str; 11] = [
@@ -73,7 +74,31 @@ fn build_schema(market: Market) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-/// Klines of one series, sorted by open time, each at most once.
+/// The Arrow schema of a series: of klines [`schema`], of funding rates [`funding::schema`].
+pub fn schema_of(series: &Series) -> SchemaRef {
+    match series.kind() {
+        Kind::Klines => schema(series.market()),
+        Kind::FundingRates => funding::schema(),
+    }
+}
+
+/// Names of the columns of a kind, in order.
+pub const fn column_names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Klines => &COLUMN_NAMES,
+        Kind::FundingRates => &funding::COLUMN_NAMES,
+    }
+}
+
+/// Positions in the schema of the decimal columns of a kind.
+pub const fn decimal_columns(kind: Kind) -> &'static [usize] {
+    match kind {
+        Kind::Klines => &DECIMAL_COLUMNS,
+        Kind::FundingRates => &funding::DECIMAL_COLUMNS,
+    }
+}
+
+/// Rows of one series, sorted by time, each at most once: klines by open time, funding rates by funding time.
 #[derive(Clone, Debug)]
 pub struct Batch {
     series: Series,
@@ -132,7 +157,7 @@ impl Batch {
         decimals: Decimals,
         range: TimeRange,
     ) -> Result<Batch, BatchError> {
-        let expected = schema(series.market());
+        let expected = schema_of(&series);
         let same = rows.num_columns() == expected.fields().len()
             && rows
                 .schema()
@@ -140,7 +165,11 @@ impl Batch {
                 .iter()
                 .zip(expected.fields())
                 .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
-            && rows.columns().iter().all(|c| c.null_count() == 0);
+            && rows
+                .columns()
+                .iter()
+                .zip(expected.fields())
+                .all(|(c, field)| field.is_nullable() || c.null_count() == 0);
         let rows = match same.then(|| RecordBatch::try_new(expected.clone(), rows.columns().to_vec())) {
             Some(Ok(rows)) => rows,
             _ => {
@@ -157,7 +186,10 @@ impl Batch {
             decimals: Arc::new(decimals),
         };
         batch.check_times(range)?;
-        batch.check_numbers()?;
+        match batch.series.kind() {
+            Kind::Klines => batch.check_numbers()?,
+            Kind::FundingRates => funding::check_numbers(&batch)?,
+        }
         Ok(batch)
     }
 
@@ -209,7 +241,7 @@ impl Batch {
 
     /// A batch of no rows.
     pub fn empty(series: Series) -> Batch {
-        let rows = RecordBatch::new_empty(schema(series.market()));
+        let rows = RecordBatch::new_empty(schema_of(&series));
         Batch {
             series,
             rows,
@@ -222,7 +254,7 @@ impl Batch {
         &self.series
     }
 
-    /// The columns, with the schema of [`schema`].
+    /// The columns, with the schema of [`schema_of`] the series.
     pub fn rows(&self) -> &RecordBatch {
         &self.rows
     }
@@ -232,53 +264,51 @@ impl Batch {
         &self.decimals
     }
 
-    /// How many klines there are.
+    /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.num_rows()
     }
 
-    /// Whether there is no kline.
+    /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Open times in microseconds since the epoch, rising.
+    /// Open times in microseconds since the epoch, rising; of funding rates the funding times.
     pub fn open_times(&self) -> &[i64] {
         self.times(OPEN_TIME)
     }
 
-    /// Close times as published, in microseconds. For display only: around halts they are not the next open.
+    /// Close times as published, in microseconds. For display only: around halts they are not the next open. Empty for
+    /// what is not klines.
     pub fn close_times(&self) -> &[i64] {
         self.times(CLOSE_TIME)
     }
 
-    /// Number of trades of each kline.
+    /// Number of trades of each kline. Empty for what is not klines.
     pub fn counts(&self) -> &[i64] {
-        let column = self
-            .rows
-            .column(COUNT)
-            .as_any()
-            .downcast_ref::<PrimitiveArray<Int64Type>>();
-        column.map_or(&[], |c| c.values())
+        self.column::<Int64Type>(COUNT).map_or(&[], |c| c.values())
     }
 
-    /// A decimal column by its position in the schema; empty when the column is not one of [`DECIMAL_COLUMNS`].
+    /// A decimal column by its position in the schema; empty when the column is not one of [`decimal_columns`]. Where
+    /// a value [is null](Batch::is_null) the number means nothing.
     pub fn floats(&self, column: usize) -> &[f64] {
-        let column = self
-            .rows
-            .column(column)
-            .as_any()
-            .downcast_ref::<PrimitiveArray<Float64Type>>();
-        column.map_or(&[], |c| c.values())
+        self.column::<Float64Type>(column).map_or(&[], |c| c.values())
+    }
+
+    /// Whether a value was not published by whoever supplied the row. Klines have every value.
+    pub fn is_null(&self, row: usize, column: usize) -> bool {
+        let column = self.rows.columns().get(column);
+        column.is_some_and(|c| row < c.len() && c.is_null(row))
     }
 
     fn times(&self, column: usize) -> &[i64] {
-        let column = self
-            .rows
-            .column(column)
-            .as_any()
-            .downcast_ref::<PrimitiveArray<TimestampMicrosecondType>>();
-        column.map_or(&[], |c| c.values())
+        self.column::<TimestampMicrosecondType>(column)
+            .map_or(&[], |c| c.values())
+    }
+
+    fn column<T: ArrowPrimitiveType>(&self, column: usize) -> Option<&PrimitiveArray<T>> {
+        self.rows.columns().get(column)?.as_any().downcast_ref()
     }
 
     /// From the first open time to just after the last; `None` when empty.
@@ -323,7 +353,7 @@ impl Batch {
         }
     }
 
-    /// The grid slots these klines fill.
+    /// The grid slots in which these rows are.
     pub fn slots(&self, grid: Grid) -> RangeSet {
         let mut joined: Vec<TimeRange> = Vec::new();
         let mut end = Timestamp::EPOCH;
@@ -343,16 +373,22 @@ impl Batch {
         joined.into_iter().collect()
     }
 
-    /// One value as the exchange printed it. `column` counts the schema's columns and must be a decimal one.
+    /// One value as the exchange printed it, if it did. `column` counts the schema's columns and must be a decimal one.
     pub fn print(&self, row: usize, column: usize) -> Option<String> {
-        let decimal = DECIMAL_COLUMNS.iter().position(|c| *c == column)?;
+        let decimal = self.decimal(column).filter(|_| !self.is_null(row, column))?;
         let open_time = Timestamp::from_micros(*self.open_times().get(row)?);
         Some(self.decimals.print(open_time, decimal, *self.floats(column).get(row)?))
     }
 
+    /// Which of the decimal columns this column of the schema is.
+    fn decimal(&self, column: usize) -> Option<usize> {
+        decimal_columns(self.series.kind()).iter().position(|c| *c == column)
+    }
+
     /// A decimal column as the exchange printed it, text by text.
     pub fn printed(&self, column: usize) -> Option<StringArray> {
-        (0..self.len()).map(|row| self.print(row, column).map(Some)).collect()
+        self.decimal(column)?;
+        Some((0..self.len()).map(|row| self.print(row, column)).collect())
     }
 
     /// A decimal column as `Decimal128(38, scale)`; exact when `scale` is at least [`Batch::scale`].
@@ -366,22 +402,25 @@ impl Batch {
                 mantissa / 10i128.saturating_pow(digits.unsigned_abs())
             }
         };
-        let values: Option<Vec<i128>> = (0..self.len())
+        self.decimal(column)?;
+        (0..self.len())
             .map(|row| self.print(row, column).map(rescale))
-            .collect();
-        Decimal128Array::from(values?)
+            .collect::<Decimal128Array>()
             .with_precision_and_scale(38, scale.min(38) as i8)
             .ok()
     }
 
     /// The fewest fraction digits at which every value of a decimal column is exact.
     pub fn scale(&self, column: usize) -> Option<u8> {
-        let decimal = DECIMAL_COLUMNS.iter().position(|c| *c == column)?;
+        let decimal = self.decimal(column)?;
         Some(self.span().map_or(0, |span| self.decimals.scale_within(span, decimal)))
     }
 
-    /// What the exchange itself published strangely here, in time order.
+    /// What the exchange itself published strangely here, in time order. Known of klines only.
     pub fn oddities(&self, grid: Grid) -> Vec<Oddity> {
+        if self.series.kind() != Kind::Klines {
+            return Vec::new();
+        }
         let [open, high, low, close] = [1, 2, 3, 4].map(|column| self.floats(column));
         let mut found = Vec::new();
         for (row, (&micros, &closes)) in self.open_times().iter().zip(self.close_times()).enumerate() {
@@ -416,8 +455,7 @@ impl Batch {
         if !ordered || filled.iter().any(|b| b.series != series) {
             return None;
         }
-        let rows =
-            arrow_select::concat::concat_batches(&schema(series.market()), filled.iter().map(|b| &b.rows)).ok()?;
+        let rows = arrow_select::concat::concat_batches(&schema_of(&series), filled.iter().map(|b| &b.rows)).ok()?;
         let mut decimals = Decimals::default();
         for batch in &filled {
             decimals.append(
@@ -433,7 +471,7 @@ impl Batch {
         })
     }
 
-    /// Whether both hold the same klines: every column bit for bit, and every decimal's text.
+    /// Whether both hold the same rows: every column bit for bit, and every decimal's text.
     pub fn same_klines(&self, other: &Batch) -> bool {
         let texts = |b: &Batch| b.span().map(|span| b.decimals.within(span));
         self.series == other.series && self.rows.columns() == other.rows.columns() && texts(self) == texts(other)

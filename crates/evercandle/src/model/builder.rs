@@ -35,6 +35,8 @@ pub struct Repairs {
     pub conflicts: usize,
     /// Rows that came after a later one and were sorted into place.
     pub out_of_order: usize,
+    /// Rows of another kind than was asked for, left out.
+    pub foreign: usize,
 }
 
 /// One kline all of whose decimals say everything by integer and scale; otherwise as [`Row`].
@@ -356,7 +358,8 @@ mod tests {
             Repairs {
                 duplicates: 1,
                 conflicts: 1,
-                out_of_order: 2
+                out_of_order: 2,
+                foreign: 0,
             }
         );
         assert_eq!(batch.print(3, 4).as_deref(), Some("4.50"));

@@ -27,7 +27,8 @@ pub(super) const POWERS: [f64; SCALE_MAX as usize + 1] = [
 /// Fraction digits of each decimal column.
 pub type Scales = [u8; COLUMNS];
 
-/// A printed, non-negative decimal: `mantissa / 10^scale`, with the text it was read from.
+/// A printed decimal: `mantissa / 10^scale`, with the text it was read from. Not negative, unless it was
+/// [read as one that may be](Printed::parse_signed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Printed<'a> {
     /// All digits as one integer. Meaningless when `plain` is false.
@@ -69,6 +70,19 @@ impl<'a> Printed<'a> {
             plain: true,
             text,
         })
+    }
+
+    /// As [`Printed::parse`], of a number that may have a minus before it; and whether it has. Mantissa and scale are
+    /// those of the magnitude, the text is all of it.
+    pub fn parse_signed(text: &'a [u8]) -> Option<(Printed<'a>, bool)> {
+        match text.strip_prefix(b"-") {
+            None => Some((Printed::parse(text)?, false)),
+            Some(magnitude) if magnitude.first().is_some_and(u8::is_ascii_digit) => {
+                let magnitude = Printed::parse(magnitude)?;
+                Some((Printed { text, ..magnitude }, true))
+            }
+            Some(_) => None,
+        }
     }
 
     fn unusual(text: &'a [u8]) -> Option<Printed<'a>> {
@@ -229,7 +243,8 @@ pub fn plain(text: &str) -> (i128, u8) {
         .filter(char::is_ascii_digit)
         .take(38)
         .collect();
-    let mantissa: i128 = digits.parse().unwrap_or(0);
+    let magnitude: i128 = digits.parse().unwrap_or(0);
+    let mantissa = if number.starts_with('-') { -magnitude } else { magnitude };
     let scale = fraction.len() as i32 - exponent;
     if scale < 0 {
         (mantissa.saturating_mul(10i128.saturating_pow(scale.unsigned_abs())), 0)

@@ -15,3 +15,5 @@ pub mod decimals;
 pub mod batch;
 
 pub mod builder;
+
+pub mod funding;

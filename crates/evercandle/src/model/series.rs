@@ -1,12 +1,14 @@
-//! What identifies a series of klines: exchange, market, symbol, interval.
+//! What identifies a series: exchange, market, symbol, and what its rows are (klines of an interval, or funding rates).
 //!
-//! All four are part of every key, path and message, because `BTCUSDT` is both a spot pair and a future, and because a
+//! All of it is part of every key, path and message, because `BTCUSDT` is both a spot pair and a future, and because a
 //! kline from anywhere else must never be mistaken for the exchange's own.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::interval::Interval;
+use super::funding;
+use super::interval::{Grid, Interval};
+use super::range::{TimeRange, Timestamp};
 use super::symbol::{Symbol, SymbolError};
 
 /// An organisation that runs a market. The path by which its data reaches us is a *provider*.
@@ -117,12 +119,33 @@ impl FromStr for Market {
     }
 }
 
+/// What the rows of a series are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// Candles: one row fills one slot of the interval's grid.
+    Klines,
+    /// What longs paid shorts when a perpetual future was settled: a row now and then, on the hour; see
+    /// [`funding`](super::funding).
+    FundingRates,
+}
+
+impl Kind {
+    /// What a row is called, in messages.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Kind::Klines => "kline",
+            Kind::FundingRates => "funding rate",
+        }
+    }
+}
+
 /// The identity of a series. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Series {
     exchange: Exchange,
     market: Market,
     symbol: Symbol,
+    kind: Kind,
     interval: Interval,
 }
 
@@ -140,6 +163,14 @@ pub enum SeriesError {
         /// The market asked for.
         market: Market,
     },
+    /// Only perpetual futures have funding rates.
+    #[error("{symbol} of market {market} has no funding rates: only perpetual futures have (--market um or cm)")]
+    NoFundingRates {
+        /// The symbol asked for.
+        symbol: Symbol,
+        /// The market asked for.
+        market: Market,
+    },
 }
 
 impl Series {
@@ -152,7 +183,22 @@ impl Series {
             exchange: Exchange::Binance,
             market,
             symbol,
+            kind: Kind::Klines,
             interval,
+        })
+    }
+
+    /// The funding rates of a perpetual future. Contracts that expire have none, and are told by the date they carry.
+    pub fn funding_rates(market: Market, symbol: Symbol) -> Result<Series, SeriesError> {
+        if market == Market::Spot || symbol.delivery_date().is_some() {
+            return Err(SeriesError::NoFundingRates { symbol, market });
+        }
+        Ok(Series {
+            exchange: Exchange::Binance,
+            market,
+            symbol,
+            kind: Kind::FundingRates,
+            interval: funding::SLOT,
         })
     }
 
@@ -177,15 +223,53 @@ impl Series {
         &self.symbol
     }
 
-    /// The length of each kline.
+    /// What the rows are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The length of each kline; of funding rates the slots in which they are looked for, which are hours.
     pub fn interval(&self) -> Interval {
         self.interval
+    }
+
+    /// The last part of its name: the exchange's word for what its rows are.
+    pub fn label(&self) -> &'static str {
+        match self.kind {
+            Kind::Klines => self.interval.as_str(),
+            Kind::FundingRates => funding::LABEL,
+        }
+    }
+
+    /// As [`Series::label`], spelled so that it survives a file system that folds case.
+    pub fn file_label(&self) -> &'static str {
+        match self.kind {
+            Kind::Klines => self.interval.file_str(),
+            Kind::FundingRates => funding::LABEL,
+        }
+    }
+
+    /// The end of the last slot about which everything can be known at `now`: a kline is final when its slot has ended,
+    /// a funding rate soon after its hour has begun.
+    pub(crate) fn known_until(&self, grid: Grid, now: Timestamp) -> Timestamp {
+        match self.kind {
+            Kind::Klines => grid.floor(now),
+            Kind::FundingRates => funding::known_until(grid, now),
+        }
+    }
+
+    /// What page to ask for so that the answer shows by itself whether anything is missing from `range`.
+    pub(crate) fn telling(&self, range: TimeRange, grid: Grid, now: Timestamp) -> TimeRange {
+        match self.kind {
+            Kind::Klines => range,
+            Kind::FundingRates => funding::telling(range, self.known_until(grid, now)),
+        }
     }
 }
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.exchange, self.market, self.symbol, self.interval)
+        write!(f, "{}/{}/{}/{}", self.exchange, self.market, self.symbol, self.label())
     }
 }
 
@@ -201,6 +285,23 @@ mod tests {
             error.to_string(),
             "interval 1s does not exist in market um: 1s klines are published for spot only"
         );
+    }
+
+    #[test]
+    fn funding_rates_are_a_series_of_their_own_and_belong_to_perpetual_futures() {
+        let funding = |market, symbol: &str| Series::funding_rates(market, Symbol::new(symbol).unwrap());
+        let um = funding(Market::Um, "BTCUSDT").unwrap();
+        assert_eq!(um.to_string(), "binance/um/BTCUSDT/fundingRate");
+        assert_ne!(um, Series::parse("BTCUSDT", um.interval(), Some(Market::Um)).unwrap());
+        assert!(funding(Market::Cm, "BTCUSD_PERP").is_ok());
+        for (market, symbol) in [
+            (Market::Spot, "BTCUSDT"),
+            (Market::Um, "BTCUSDT_240628"),
+            (Market::Cm, "BTCUSD_240628"),
+        ] {
+            let error = funding(market, symbol).unwrap_err().to_string();
+            assert!(error.contains("only perpetual futures"), "{error}");
+        }
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Symbol {
         &self.0
     }
 
+    /// The date on which the contract expires, as it is spelled, if it is one that does: `240628` of `BTCUSDT_240628`.
+    pub fn delivery_date(&self) -> Option<&str> {
+        let (_, date) = self.0.rsplit_once('_')?;
+        (date.len() == 6 && date.bytes().all(|b| b.is_ascii_digit())).then_some(date)
+    }
+
     /// Percent-encoded UTF-8, safe as one segment of a URL or of a path on disk. Reversible.
     pub fn encoded(&self) -> String {
         utf8_percent_encode(&self.0, ENCODED).to_string()

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use crate::answer::ProviderName;
 use crate::config::{ConfigError, ProviderConfig};
 use crate::model::range::Timestamp;
-use crate::model::series::Market;
+use crate::model::series::{Market, Series};
 
 pub mod alternative_me;
 pub mod binance;
@@ -115,7 +115,7 @@ pub enum Call<'a> {
     /// A slice of klines.
     Slice(&'a Slice),
     /// When a series began.
-    FirstOpen(Market),
+    FirstOpen(&'a Series),
     /// The exchange's clock.
     Time(Market),
     /// The list of instruments.

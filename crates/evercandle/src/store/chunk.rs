@@ -18,7 +18,7 @@ use arrow_ipc::{MetadataVersion, root_as_footer};
 use arrow_schema::{ArrowError, Schema};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::model::batch::{Batch, schema};
+use crate::model::batch::{Batch, schema_of};
 use crate::model::range::{TimeRange, Timestamp};
 use crate::model::series::Series;
 
@@ -72,7 +72,7 @@ pub(super) fn encode(
     let metadata = story
         .to_metadata(series, subject)
         .map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
-    let schema = Arc::new(schema(series.market()).as_ref().clone().with_metadata(metadata));
+    let schema = Arc::new(schema_of(series).as_ref().clone().with_metadata(metadata));
     let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
     let room = batch.len() * 11 * 8 + 16 * 1024;
     let mut writer = FileWriter::try_new_with_options(Vec::with_capacity(room), &schema, options)?;
@@ -168,7 +168,7 @@ fn record_batch(series: &Series, bytes: Buffer) -> Result<(Option<RecordBatch>, 
         .ok_or_else(|| damaged("footer larger than the file".into()))?;
     let footer = root_as_footer(&bytes[footer_start..size - 10]).map_err(|e| damaged(e.to_string()))?;
     let found = try_fb_to_schema(footer.schema().ok_or_else(|| damaged("no schema".into()))?).map_err(arrow)?;
-    let expected = schema(series.market());
+    let expected = schema_of(series);
     if found.fields() != expected.fields() {
         return Err(Unfit::Damaged("schema", format!("columns {:?}", found.fields())));
     }

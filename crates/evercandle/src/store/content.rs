@@ -1,14 +1,17 @@
-//! Klines of one stretch of a series with their origins and the holes among them, and the two ways such contents meet.
+//! Rows of one stretch of a series with their origins and the holes among them, and the two ways such contents meet.
 //!
 //! *Fill*: contents of unequal standing (a newer and an older file of one period) overlay slot by slot; the lower one
 //! only shows where the higher has nothing. *Put*: new klines arrive; for each open time the one vouched for by a
-//! checksum stays, else the one fetched later. Either way the result is again in time order with no open time twice, and
+//! checksum stays, else the one fetched later. Two sources may print the instant of one settlement some milliseconds
+//! apart, so funding rates of one hour count as one. Either way the result is again in time order with no open time twice, and
 //! a kline ends the hole it lies in.
 
 use crate::answer::{Origin, Verification};
 use crate::model::batch::{Batch, DECIMAL_COLUMNS};
+use crate::model::funding;
 use crate::model::interval::Grid;
-use crate::model::range::{RangeSet, TimeRange, Timestamp};
+use crate::model::range::{HOUR, RangeSet, TimeRange, Timestamp};
+use crate::model::series::Kind;
 
 use super::{Hole, Piece};
 
@@ -17,7 +20,7 @@ use super::{Hole, Piece};
 pub(super) struct Content {
     /// In time order, none empty, spans disjoint.
     pub(super) pieces: Vec<Piece>,
-    /// The slots the klines fill.
+    /// The slots the klines fill; of funding rates also the quiet ones among them.
     pub(super) covered: RangeSet,
     /// Sorted, disjoint, none where a kline is.
     pub(super) holes: Vec<Hole>,
@@ -38,9 +41,9 @@ impl Content {
         self.pieces.iter().map(|p| p.batch.len()).sum()
     }
 
-    /// Whether there is neither a kline nor a hole.
+    /// Whether there is neither a kline nor a hole, and no quiet slot.
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.holes.is_empty()
+        self.pieces.is_empty() && self.holes.is_empty() && self.covered.is_empty()
     }
 
     /// Slots with a kline and slots known to have none.
@@ -107,23 +110,19 @@ impl Content {
         let mut incoming = vec![batch.clone()];
         let mut kept = Vec::with_capacity(self.pieces.len() + 1);
         for piece in std::mem::take(&mut self.pieces) {
-            if piece.batch.span().is_none_or(|held| !held.overlaps(span)) {
+            if piece.batch.span().is_none_or(|held| !meets(&piece.batch, held, span)) {
                 kept.push(piece);
                 continue;
             }
             let common = Common::of(&piece.batch, batch);
             restated += common.restated;
             if outranks(origin, &piece.origin) {
-                kept.extend(
-                    without(&piece.batch, &common.open_times)
-                        .into_iter()
-                        .map(|batch| Piece {
-                            batch,
-                            origin: piece.origin.clone(),
-                        }),
-                );
+                kept.extend(without(&piece.batch, &common.held).into_iter().map(|batch| Piece {
+                    batch,
+                    origin: piece.origin.clone(),
+                }));
             } else {
-                incoming = incoming.iter().flat_map(|b| without(b, &common.open_times)).collect();
+                incoming = incoming.iter().flat_map(|b| without(b, &common.new)).collect();
                 kept.push(piece);
             }
         }
@@ -139,6 +138,12 @@ impl Content {
         self.covered = self.covered.union(&batch.slots(grid));
         self.close_holes();
         Put { accepted, restated }
+    }
+
+    /// Adds slots in which no row is due.
+    pub(super) fn put_quiet(&mut self, quiet: &RangeSet) {
+        self.covered = self.covered.union(quiet);
+        self.close_holes();
     }
 
     /// Adds holes; where one is known already, the one checked later stays, and klines stay anyway.
@@ -208,33 +213,50 @@ fn outranks(new: &Origin, held: &Origin) -> bool {
     (vouched(new), new.fetched_at) > (vouched(held), held.fetched_at)
 }
 
-/// What two batches say about the same open times.
+/// What makes two rows the same one.
+fn identity(kind: Kind, open_time: i64) -> i64 {
+    match kind {
+        Kind::Klines => open_time,
+        Kind::FundingRates => open_time - open_time.rem_euclid(HOUR),
+    }
+}
+
+/// Whether rows of two spans can be the same.
+fn meets(held: &Batch, its_span: TimeRange, span: TimeRange) -> bool {
+    let kind = held.series().kind();
+    let whole = |range: TimeRange| {
+        let start = identity(kind, range.start().as_micros());
+        TimeRange::clamped(Timestamp::from_micros(start), range.end())
+    };
+    whole(its_span).overlaps(whole(span))
+}
+
+/// The rows about which two batches both say something, by the times each of them gives.
+#[derive(Default)]
 struct Common {
-    open_times: Vec<i64>,
+    held: Vec<i64>,
+    new: Vec<i64>,
     restated: usize,
 }
 
 impl Common {
     fn of(held: &Batch, new: &Batch) -> Common {
         let (a, b) = (held.open_times(), new.open_times());
+        let id = |open_time: i64| identity(held.series().kind(), open_time);
+        let mut common = Common::default();
         let (Some(first), Some(last)) = (b.first(), b.last()) else {
-            return Common {
-                open_times: Vec::new(),
-                restated: 0,
-            };
+            return common;
         };
-        let mut i = a.partition_point(|t| t < first);
+        let (first, last) = (id(*first), id(*last));
+        let mut i = a.partition_point(|t| id(*t) < first);
         let mut j = 0;
-        let mut common = Common {
-            open_times: Vec::new(),
-            restated: 0,
-        };
-        while i < a.len() && j < b.len() && a[i] <= *last {
-            match a[i].cmp(&b[j]) {
+        while i < a.len() && j < b.len() && id(a[i]) <= last {
+            match id(a[i]).cmp(&id(b[j])) {
                 std::cmp::Ordering::Less => i += 1,
                 std::cmp::Ordering::Greater => j += 1,
                 std::cmp::Ordering::Equal => {
-                    common.open_times.push(a[i]);
+                    common.held.push(a[i]);
+                    common.new.push(b[j]);
                     common.restated += usize::from(!same_values(held, i, new, j));
                     (i, j) = (i + 1, j + 1);
                 }
@@ -246,6 +268,9 @@ impl Common {
 
 /// Close times are left out: one kline's is printed in milliseconds here and in microseconds there.
 fn same_values(a: &Batch, i: usize, b: &Batch, j: usize) -> bool {
+    if a.series().kind() == Kind::FundingRates {
+        return funding::same_values(a, i, b, j);
+    }
     a.counts()[i] == b.counts()[j]
         && DECIMAL_COLUMNS
             .iter()

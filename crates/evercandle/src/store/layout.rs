@@ -2,6 +2,9 @@
 //!
 //! `v1/<exchange>/<market>/<SYMBOL>/<interval>/<subject>.g<generation>.<rows>.<digest>.arrow`
 //!
+//! In the place of the interval stands `fundingRate` for funding rates. A version that knew only klines does not take
+//! that for an interval, and leaves the folder alone.
+//!
 //! The name carries the digest of the content, so one rename publishes a file and its checksum together; with a sidecar
 //! either could be there without the other. It carries a generation, so a rewritten chunk is another file and readers
 //! of the old one are not disturbed; two processes that write the same content produce the same name.
@@ -260,7 +263,7 @@ pub(super) fn series_folder(series: &Series) -> PathBuf {
     path.push(series.exchange().as_str());
     path.push(series.market().as_str());
     path.push(series.symbol().encoded());
-    path.push(series.interval().file_str());
+    path.push(series.file_label());
     path
 }
 
@@ -269,7 +272,10 @@ pub(super) fn series_of(names: [&str; 4]) -> Option<Series> {
     let [exchange, market, symbol, interval] = names;
     let market: Market = market.parse().ok()?;
     let symbol = Symbol::new(&percent_decode_str(symbol).decode_utf8().ok()?).ok()?;
-    let series = Series::new(market, symbol, interval.parse().ok()?).ok()?;
+    let series = match interval.parse() {
+        Ok(interval) => Series::new(market, symbol, interval).ok()?,
+        Err(_) => Series::funding_rates(market, symbol).ok()?,
+    };
     let ours = Exchange::Binance.as_str() == exchange
         && series_folder(&series)
             == [FORMAT_FOLDER, exchange, names[1], names[2], interval]

@@ -105,6 +105,8 @@ pub struct Parcel {
     pub origin: Origin,
     /// Slots that an upstream with authority over them says have no kline.
     pub holes: Vec<Hole>,
+    /// Slots without a row in which none was due: held like those that have one. Klines leave none.
+    pub quiet: RangeSet,
 }
 
 /// What a write did.

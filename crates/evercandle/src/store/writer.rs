@@ -97,6 +97,9 @@ fn touched(grid: Grid, parcels: &[Parcel]) -> RangeSet {
     for hole in parcels.iter().flat_map(|p| &p.holes) {
         touched.insert(hole.range);
     }
+    for parcel in parcels.iter().filter(|p| is_storable(p)) {
+        touched = touched.union(&parcel.quiet);
+    }
     touched
 }
 
@@ -125,6 +128,9 @@ fn merge(view: &View, domain: TimeRange, grid: Grid, parcels: &[Parcel]) -> Merg
         let put = merged.content.put(&batch, &parcel.origin, grid);
         merged.rows += put.accepted;
         merged.restated += put.restated;
+        if is_storable(parcel) && !parcel.quiet.is_empty() {
+            merged.content.put_quiet(&parcel.quiet.within(domain));
+        }
         let inside = |hole: &Hole| Hole {
             range: hole.range.intersect(domain),
             ..*hole

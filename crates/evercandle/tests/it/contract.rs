@@ -67,6 +67,78 @@ async fn each_market_is_served_with_rows_inside_the_slice_and_nothing_else() {
     }
 }
 
+/// A slice of funding rates such as the planner would ask this upstream for, if it has any.
+fn slice_of_rates(provider: &dyn KlineProvider, market: Market) -> Option<Slice> {
+    let symbol = if market == Market::Cm { "BTCUSD_PERP" } else { "BTCUSDT" };
+    let series = crate::funding::rates(symbol, market);
+    let (range, form) = match provider.offer(&series)?.supply {
+        Supply::Pages { .. } => (range("2024-04-01", "2024-04-09T03:00:00Z"), Form::Page),
+        Supply::Archives { months: true, .. } => (range("2024-04-01", "2024-05-01"), Form::Month),
+        Supply::Archives { .. } => panic!("{} has no months of rates", provider.name()),
+    };
+    Some(Slice { series, range, form })
+}
+
+#[tokio::test]
+async fn rates_of_both_futures_markets_are_served_whole_and_in_the_slice() {
+    let world = World::new().await;
+    let mut served = 0;
+    for provider in providers(&world) {
+        for market in [Market::Um, Market::Cm] {
+            let Some(slice) = slice_of_rates(&*provider, market) else {
+                continue;
+            };
+            let fetched = provider.fetch(&slice).await.unwrap();
+            let truth = crate::funding::truth(&world, &slice.series, slice.range);
+            assert_eq!(fetched.batch.open_times(), truth.keys().copied().collect::<Vec<_>>());
+            assert_eq!(fetched.answered, slice.range, "{}", provider.name());
+            if let Some(quota) = provider.quota(Call::Slice(&slice)) {
+                assert!(quota.weight == 1 && quota.weight_per_minute >= 100, "{quota:?}");
+            }
+            let first = provider.first_open(&slice.series).await.unwrap().unwrap();
+            let before = TimeRange::clamped(Timestamp::EPOCH, first);
+            assert!(
+                crate::funding::truth(&world, &slice.series, before).is_empty(),
+                "{first}"
+            );
+            served += 1;
+        }
+    }
+    assert_eq!(served, 4, "archives and REST, each of two markets");
+}
+
+#[tokio::test]
+async fn trouble_with_rates_is_told_as_trouble_with_klines_is() {
+    let mut world = World::new().await;
+    world.impatient(1_500);
+    for provider in providers(&world) {
+        let Some(slice) = slice_of_rates(&*provider, Market::Um) else {
+            continue;
+        };
+        for (effect, kind) in [
+            (Effect::Refuse, "unreachable"),
+            (Effect::Forbidden, "throttled"),
+            (Effect::Html, "corrupt"),
+            (Effect::EmptyBody, "corrupt"),
+            (Effect::NotANumber, "corrupt"),
+        ] {
+            let fault = world.sim.inject(Fault::new(effect.clone()));
+            let error = provider.fetch(&slice).await.unwrap_err();
+            assert_eq!(error.policy().kind, kind, "{} {effect:?}: {error:?}", provider.name());
+            world.sim.faults().clear(fault);
+        }
+        let unknown = Slice {
+            series: crate::funding::rates("NOSUCHUSDT", Market::Um),
+            ..slice
+        };
+        let error = provider.fetch(&unknown).await.unwrap_err();
+        assert!(
+            matches!(error, FetchError::Absent(_) | FetchError::UnknownSymbol(_)),
+            "{error:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_symbol_that_does_not_exist_is_absent_never_empty_success_with_proof() {
     let world = World::new().await;

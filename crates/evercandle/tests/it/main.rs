@@ -14,6 +14,7 @@ mod faults_recovery;
 mod faults_store;
 mod faults_transport;
 mod freshness;
+mod funding;
 mod grids;
 mod latest;
 mod limits;

@@ -5,10 +5,10 @@ use std::io::Write;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{checksum, exchange_info, listing, ratios, rest, tickers, vision};
+use super::{checksum, exchange_info, funding, listing, ratios, rest, tickers, vision};
 use crate::model::batch::Batch;
 use crate::model::range::{DAY, TimeRange, Timestamp};
-use crate::model::series::Series;
+use crate::model::series::{Market, Series};
 use crate::model::symbol::Symbol;
 use crate::provider::FetchError;
 use crate::provider::damage::{change, damaged};
@@ -135,6 +135,26 @@ proptest! {
                 assert!(quotes.quotes.iter().all(|quote| quote.price.value() > 0.0 && quote.as_of > Timestamp::EPOCH));
             }
             Err(error) => assert!(matches!(error, FetchError::Corrupt(_)), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn damaged_funding_rates(changes in prop::collection::vec(change(), 1..6)) {
+        let (_, range) = asked();
+        let series = Series::funding_rates(Market::Um, Symbol::new("BTCUSDT").unwrap()).unwrap();
+        let csv = b"calc_time,funding_interval_hours,last_funding_rate\n1704067200003,8,0.00010000\n1704096000000,8,-0.00037409\n";
+        let page = br#"[{"symbol":"BTCUSDT","fundingTime":1704067200003,"fundingRate":"-0.00010000","markPrice":"42500.10000000"},{"symbol":"BTCUSDT","fundingTime":1704096000000,"fundingRate":"0.00010000","markPrice":""}]"#;
+        let of_csv = funding::csv(&series, range, &damaged(csv.to_vec(), &changes));
+        let text = String::from_utf8_lossy(&damaged(page.to_vec(), &changes)).into_owned();
+        let of_page = funding::page(&series, range, "body", &text);
+        for batch in [of_csv.map(|(batch, _)| batch).ok(), of_page.map(|(batch, _)| batch).ok()].into_iter().flatten() {
+            let hours: Vec<i64> = batch.open_times().iter().map(|t| t.div_euclid(3_600_000_000)).collect();
+            assert!(hours.windows(2).all(|w| w[0] < w[1]));
+            for row in 0..batch.len() {
+                let rate = batch.floats(1)[row];
+                assert!(rate.is_finite() && batch.print(row, 1).unwrap().parse::<f64>().unwrap() == rate);
+                assert_eq!(batch.print(row, 2).is_none(), batch.is_null(row, 2));
+            }
         }
     }
 

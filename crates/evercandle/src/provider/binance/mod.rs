@@ -15,6 +15,7 @@ mod damage;
 mod door;
 mod errors;
 mod exchange_info;
+mod funding;
 mod halts;
 mod listing;
 mod ratios;

@@ -16,15 +16,16 @@ use super::super::{
     Slice, Supply,
 };
 use super::door::Door;
-use super::{errors, exchange_info, halts, rest_json, tickers};
+use super::{errors, exchange_info, funding, halts, rest_json, tickers};
 use crate::answer::{ProviderName, Verification};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ProviderConfig};
 use crate::model::batch::Batch;
 use crate::model::builder::Repairs;
+use crate::model::funding::{ALL_SETTLE, MARGIN_HOURS};
 use crate::model::interval::Grid;
 use crate::model::range::{DAY, MINUTE, TimeRange, Timestamp};
-use crate::model::series::{Market, Series};
+use crate::model::series::{Kind, Market, Series};
 use crate::model::symbol::Symbol;
 
 /// Its name in the catalogue, for the spot market.
@@ -54,6 +55,16 @@ const FUTURES_ROWS: u32 = 499;
 const FUTURES_ROWS_MAX: u32 = 1_500;
 /// A COIN-M question may span no more.
 const CM_SPAN: i64 = 200 * DAY;
+/// Rates per page, whatever the market; more than one an hour there are not.
+const FUNDING_ROWS: u32 = 1_000;
+/// Pages of rates per minute and address on USD-M, which counts them by themselves: 500 in five minutes. COIN-M counts
+/// them with everything else.
+const FUNDING_CALLS_PER_MINUTE: u32 = 100;
+const FUNDING_GROUP: &str = "binance-futures-funding";
+const FUNDING_ENDPOINT: &str = "fundingRate";
+const UM_FUNDING_PATH: &str = "/fapi/v1/fundingRate";
+/// Before the first future was listed, in milliseconds: 2019-01-01.
+const BEFORE_FUTURES: &str = "1546300800000";
 /// Weight of a page of spot klines, whatever its length.
 const SPOT_WEIGHT: u32 = 2;
 /// Weight of the list of instruments on spot; elsewhere it weighs 1.
@@ -173,7 +184,11 @@ impl Rest {
         at: &(dyn Fn(&'a str) -> Ask<'a> + Sync),
     ) -> Result<Reply, FetchError> {
         let used = door.current();
-        let reply = match self.http.send(at(door.host(used))).await {
+        let ask = at(door.host(used));
+        // A pool of its own would be taken for the hosts' weight.
+        let apart = ask.path == UM_FUNDING_PATH;
+        let reply = match self.http.send(ask).await {
+            Ok(reply) if apart => reply,
             Ok(reply) => self.noted(reply),
             Err(error) => return Err(door.unreachable(used, error)),
         };
@@ -202,6 +217,26 @@ impl Rest {
             }
         }
         reply
+    }
+
+    async fn page_of_rates(&self, slice: &Slice) -> Result<Fetched, FetchError> {
+        let page = Page::of(slice, FUNDING_ROWS);
+        let (_, start, end) = page.query();
+        let query = [
+            ("symbol", slice.series.symbol().as_str()),
+            ("startTime", &start),
+            ("endTime", &end),
+            ("limit", &FUNDING_ROWS.to_string()),
+        ];
+        let market = slice.series.market();
+        let reply = self.ask(market, FUNDING_ENDPOINT, &query, PAGE_BYTES_MAX).await?;
+        let (batch, repairs) = funding::page(&slice.series, page.range, &reply.place, reply.text()?)?;
+        Ok(Fetched {
+            answered: page.answered_rates(&batch),
+            batch,
+            verification: Verification::Structural,
+            repairs,
+        })
     }
 
     async fn page(&self, slice: &Slice) -> Result<Fetched, FetchError> {
@@ -280,7 +315,7 @@ impl Page {
         let grid = Grid::new(slice.series.interval(), None);
         let start = slice.range.start();
         let mut end = slice.range.end().min(grid.advance(grid.ceil(start), rows_max));
-        if market == Market::Cm {
+        if market == Market::Cm && slice.series.kind() == Kind::Klines {
             end = end.min(start.plus(CM_SPAN));
         }
         let range = TimeRange::clamped(start, end);
@@ -303,6 +338,20 @@ impl Page {
         )
     }
 
+    /// As [`Page::answered`], of rates, which are in time order in every market. A page that stops long before its end
+    /// may have been cut; then it answers up to the last instant at which every contract is settled, and what is asked
+    /// next begins there.
+    fn answered_rates(&self, batch: &Batch) -> TimeRange {
+        let Some(&last) = batch.open_times().last() else {
+            return self.range;
+        };
+        let seen = Timestamp::from_micros(last - last.rem_euclid(ALL_SETTLE));
+        match seen.plus(ALL_SETTLE) < self.range.end() && seen > self.range.start() {
+            true => TimeRange::clamped(self.range.start(), seen),
+            false => self.range,
+        }
+    }
+
     /// The part of the range this page is the whole answer for. A page that stops short of the range may have been cut,
     /// whatever its length, so it answers only as far as it reaches: on COIN-M back to its first row, because rows are
     /// counted back from the end; elsewhere up to its last. What lies beyond is asked for by itself.
@@ -319,6 +368,20 @@ impl Page {
             _ => self.range,
         }
     }
+}
+
+fn whenever() -> TimeRange {
+    TimeRange::clamped(Timestamp::EPOCH, Timestamp::MAX)
+}
+
+/// Whether a call is one that USD-M counts among its pages of rates.
+fn counts_rates(call: Call<'_>) -> bool {
+    let series = match call {
+        Call::Slice(slice) => &slice.series,
+        Call::FirstOpen(series) => series,
+        _ => return false,
+    };
+    series.kind() == Kind::FundingRates && series.market() == Market::Um
 }
 
 /// What a page of so many rows weighs on the futures hosts.
@@ -339,13 +402,21 @@ impl Provider for Rest {
 
     fn quota(&self, call: Call<'_>) -> Option<QuotaSpec> {
         let spot = self.name == SPOT;
+        if counts_rates(call) {
+            return Some(QuotaSpec {
+                group: FUNDING_GROUP,
+                weight_per_minute: FUNDING_CALLS_PER_MINUTE,
+                weight: 1,
+            });
+        }
         let weight = match call {
             Call::Slice(_) if spot => SPOT_WEIGHT,
+            Call::Slice(slice) if slice.series.kind() == Kind::FundingRates => 1,
             Call::Slice(slice) => {
                 let rows_max = self.find_door(slice.series.market())?.rows_max;
                 futures_weight(Page::of(slice, rows_max).limit)
             }
-            Call::FirstOpen(Market::Spot) => SPOT_WEIGHT,
+            Call::FirstOpen(_) if spot => SPOT_WEIGHT,
             Call::FirstOpen(_) | Call::Time(_) | Call::Probe => 1,
             Call::Instruments(_) | Call::Limit if spot => SPOT_LIST_WEIGHT,
             Call::Instruments(_) | Call::Limit => 1,
@@ -404,11 +475,19 @@ impl Provider for Rest {
 #[async_trait]
 impl KlineProvider for Rest {
     fn offer(&self, series: &Series) -> Option<Offer> {
-        Some(Offer {
-            supply: Supply::Pages {
-                rows_max: self.find_door(series.market())?.rows_max,
+        let door = self.find_door(series.market())?;
+        let supply = match series.kind() {
+            Kind::Klines => Supply::Pages {
+                rows_max: door.rows_max,
                 span_max: (series.market() == Market::Cm).then_some(CM_SPAN),
             },
+            Kind::FundingRates => Supply::Pages {
+                rows_max: FUNDING_ROWS - MARGIN_HOURS,
+                span_max: None,
+            },
+        };
+        Some(Offer {
+            supply,
             authoritative: true,
         })
     }
@@ -417,11 +496,25 @@ impl KlineProvider for Rest {
         if slice.range.is_empty() {
             return Err(FetchError::Rejected(format!("{}: nothing was asked for", slice.series)));
         }
-        self.page(slice).await
+        match slice.series.kind() {
+            Kind::Klines => self.page(slice).await,
+            Kind::FundingRates => self.page_of_rates(slice).await,
+        }
     }
 
     async fn first_open(&self, series: &Series) -> Result<Option<Timestamp>, FetchError> {
         let market = series.market();
+        if series.kind() == Kind::FundingRates {
+            let query = [
+                ("symbol", series.symbol().as_str()),
+                ("startTime", BEFORE_FUTURES),
+                ("limit", "1"),
+            ];
+            let reply = self.ask(market, FUNDING_ENDPOINT, &query, PAGE_BYTES_MAX).await?;
+            let (batch, _) = funding::page(series, whenever(), &reply.place, reply.text()?)?;
+            let first = batch.open_times().first().map(|micros| Timestamp::from_micros(*micros));
+            return Ok(first.map(|first| Grid::new(series.interval(), None).floor(first)));
+        }
         if market == Market::Cm {
             // Counting back from the end, COIN-M cannot be asked for its first kline; its list says when it began.
             let reply = self.ask(market, "exchangeInfo", &[], LIST_BYTES_MAX).await?;
@@ -445,8 +538,7 @@ impl KlineProvider for Rest {
             ("limit", "1"),
         ];
         let reply = self.ask(market, "klines", &query, PAGE_BYTES_MAX).await?;
-        let whenever = TimeRange::clamped(Timestamp::EPOCH, Timestamp::MAX);
-        let (batch, _) = rest_json::klines(series, whenever, &reply)?;
+        let (batch, _) = rest_json::klines(series, whenever(), &reply)?;
         Ok(batch.open_times().first().map(|micros| Timestamp::from_micros(*micros)))
     }
 

@@ -15,14 +15,14 @@ use super::super::settings::Settings;
 use super::super::{
     Call, FetchError, Fetched, Form, Instrument, KlineProvider, Offer, Provider, Pulse, QuotaSpec, Slice, Supply,
 };
-use super::{archive, checksum, halts, listing, vision_csv};
+use super::{archive, checksum, funding, halts, listing, vision_csv};
 use crate::answer::{ProviderName, Verification};
 use crate::config::{ConfigError, ProviderConfig};
 use crate::model::batch::Batch;
 use crate::model::builder::Repairs;
 use crate::model::interval::{Grid, Interval};
 use crate::model::range::{DAY, HOUR, TimeRange, Timestamp};
-use crate::model::series::{Market, Series};
+use crate::model::series::{Kind, Market, Series};
 
 /// Its name in the catalogue.
 pub const NAME: &str = "binance-vision";
@@ -100,7 +100,7 @@ impl Vision {
             "{}{}-{}-",
             folder(series, form, series.symbol().as_str()).trim_start_matches('/'),
             series.symbol(),
-            series.interval().file_str()
+            series.file_label()
         );
         let query = [("prefix", prefix.as_str()), ("max-keys", LISTING_KEYS)];
         let ask = Ask::text(&self.listing_host, LISTING_PATH, &query, LISTING_BYTES_MAX);
@@ -119,7 +119,7 @@ impl Vision {
     }
 }
 
-/// `/data/spot/daily/klines/BTCUSDT/1m/`, with the symbol as given.
+/// `/data/spot/daily/klines/BTCUSDT/1m/` or `/data/futures/um/monthly/fundingRate/BTCUSDT/`, with the symbol as given.
 fn folder(series: &Series, form: Form, symbol: &str) -> String {
     let tree = match series.market() {
         Market::Spot => "spot",
@@ -130,19 +130,19 @@ fn folder(series: &Series, form: Form, symbol: &str) -> String {
         Form::Month => "monthly",
         Form::Day | Form::Page => "daily",
     };
-    format!(
-        "/data/{tree}/{period}/klines/{symbol}/{}/",
-        series.interval().file_str()
-    )
+    match series.kind() {
+        Kind::Klines => format!("/data/{tree}/{period}/klines/{symbol}/{}/", series.file_label()),
+        Kind::FundingRates => format!("/data/{tree}/{period}/{}/{symbol}/", series.file_label()),
+    }
 }
 
 /// `BTCUSDT-1m-2024-01-01`, with the symbol as given.
 fn stem(slice: &Slice, symbol: &str) -> String {
     let (year, month, day) = slice.range.start().date();
-    let interval = slice.series.interval().file_str();
+    let label = slice.series.file_label();
     match slice.form {
-        Form::Month => format!("{symbol}-{interval}-{year:04}-{month:02}"),
-        Form::Day | Form::Page => format!("{symbol}-{interval}-{year:04}-{month:02}-{day:02}"),
+        Form::Month => format!("{symbol}-{label}-{year:04}-{month:02}"),
+        Form::Day | Form::Page => format!("{symbol}-{label}-{year:04}-{month:02}-{day:02}"),
     }
 }
 
@@ -159,14 +159,14 @@ fn is_period(slice: &Slice) -> bool {
     }
 }
 
-fn days(interval: Interval) -> bool {
-    // Daily files of longer intervals exist here and there and are not kept up.
-    interval <= Interval::D1
+fn days(series: &Series) -> bool {
+    // Daily files of longer intervals exist here and there and are not kept up; of rates there are none.
+    series.kind() == Kind::Klines && series.interval() <= Interval::D1
 }
 
-fn months(interval: Interval) -> bool {
+fn months(series: &Series) -> bool {
     // A month of seconds is a hundred megabytes and needs ten times that to unpack; its days hold the same rows.
-    interval != Interval::S1
+    series.interval() != Interval::S1
 }
 
 /// The most bytes a file of `range` may have, at so many per row.
@@ -175,7 +175,7 @@ fn size_max(series: &Series, range: TimeRange, row_bytes: u64) -> u64 {
     FILE_BYTES_FREE + rows.saturating_mul(row_bytes)
 }
 
-/// From the bytes of an archive to its klines: digest, container, checks, rows.
+/// From the bytes of an archive to its rows: digest, container, checks, rows.
 ///
 /// `file_name` is the archive's own, ending in `.zip`; `range` is the period it is for.
 pub fn decode(
@@ -196,7 +196,11 @@ pub fn decode(
     }
     let member = format!("{}.csv", file_name.strip_suffix(".zip").unwrap_or(file_name));
     let text = archive::unpack(zip, &member, size_max(series, range, ROW_BYTES_MAX)).map_err(corrupt)?;
-    vision_csv::parse(series, range, &text).map_err(|why| corrupt(format!("{member}: {why}")))
+    let rows = match series.kind() {
+        Kind::Klines => vision_csv::parse(series, range, &text),
+        Kind::FundingRates => funding::csv(series, range, &text),
+    };
+    rows.map_err(|why| corrupt(format!("{member}: {why}")))
 }
 
 #[async_trait]
@@ -233,8 +237,8 @@ impl KlineProvider for Vision {
     fn offer(&self, series: &Series) -> Option<Offer> {
         Some(Offer {
             supply: Supply::Archives {
-                days: days(series.interval()),
-                months: months(series.interval()),
+                days: days(series),
+                months: months(series),
                 day_lag: self.day_lag,
                 month_lag: self.month_lag,
             },
@@ -283,10 +287,7 @@ impl KlineProvider for Vision {
 
     async fn first_open(&self, series: &Series) -> Result<Option<Timestamp>, FetchError> {
         let mut earliest: Option<Timestamp> = None;
-        for (offered, form) in [
-            (days(series.interval()), Form::Day),
-            (months(series.interval()), Form::Month),
-        ] {
+        for (offered, form) in [(days(series), Form::Day), (months(series), Form::Month)] {
             if offered && let Some(start) = self.earliest(series, form).await? {
                 earliest = Some(earliest.map_or(start, |e| e.min(start)));
             }

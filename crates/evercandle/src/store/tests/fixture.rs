@@ -11,7 +11,7 @@ use crate::model::batch::{Batch, DECIMAL_COLUMNS};
 use crate::model::builder::{BatchBuilder, Row};
 use crate::model::decimals::{COLUMNS, Printed};
 use crate::model::interval::{Grid, Interval};
-use crate::model::range::{SECOND, TimeRange, Timestamp};
+use crate::model::range::{RangeSet, SECOND, TimeRange, Timestamp};
 use crate::model::series::Series;
 use crate::store::{Hole, Parcel, Store};
 
@@ -104,6 +104,7 @@ pub(crate) fn checksummed(fetched_at: Timestamp) -> Origin {
 
 pub(crate) fn parcel(batch: Batch) -> Parcel {
     Parcel {
+        quiet: RangeSet::empty(),
         batch,
         origin: origin("binance", now()),
         holes: Vec::new(),

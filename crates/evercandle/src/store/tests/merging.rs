@@ -181,6 +181,7 @@ proptest! {
             let version = number as i64 % 10;
             let open_times: Vec<Timestamp> = step.rows.iter().map(|n| slot(*n)).collect();
             let parcel = Parcel {
+                quiet: RangeSet::empty(),
                 batch: klines(&series, grid, &open_times, version),
                 origin: if step.vouched { checksummed(fetched_at) } else { origin("binance", fetched_at) },
                 holes: step.holes.iter().map(|n| hole(grid.slot(slot(*n)), fetched_at)).collect(),

@@ -11,6 +11,8 @@ mod merging;
 
 mod sealing;
 
+mod rates;
+
 mod damage;
 
 mod faults;

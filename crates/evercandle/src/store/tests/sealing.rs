@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::model::interval::{Grid, Interval};
-use crate::model::range::{DAY, HOUR, MINUTE, TimeRange, Timestamp};
+use crate::model::range::{DAY, HOUR, MINUTE, RangeSet, TimeRange, Timestamp};
 use crate::store::{Hole, Parcel, Written};
 
 fn month() -> TimeRange {
@@ -214,7 +214,16 @@ fn an_archive_with_a_checksum_replaces_what_was_fetched_and_is_not_replaced_by_i
         let batch = every(&series, grid, range, version);
         let holes = Vec::new();
         store
-            .write(&series, grid, vec![Parcel { batch, origin, holes }])
+            .write(
+                &series,
+                grid,
+                vec![Parcel {
+                    batch,
+                    origin,
+                    holes,
+                    quiet: RangeSet::empty(),
+                }],
+            )
             .unwrap()
             .rows
     };
@@ -273,6 +282,7 @@ fn a_day_of_refreshes_is_one_segment_of_the_earliest_age() {
                 &series,
                 grid,
                 vec![Parcel {
+                    quiet: RangeSet::empty(),
                     batch,
                     origin,
                     holes: vec![],
