@@ -6,6 +6,7 @@
 //! Event streams last for hours and do little, so what feeds them counts them on their own. Health and metrics are never
 //! refused: who looks at a daemon that has too much to do must see that, not another refusal.
 
+use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,6 +31,7 @@ const TARGET_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Limits {
     requests: Arc<Semaphore>,
     requests_max: usize,
+    turns: Turns,
     body_bytes_max: usize,
     body_patience: Duration,
     patience: Duration,
@@ -40,6 +42,7 @@ impl Limits {
         Limits {
             requests: Arc::new(Semaphore::new(config.requests_max)),
             requests_max: config.requests_max,
+            turns: Turns::new(),
             body_bytes_max: config.body_bytes_max,
             body_patience: Duration::from_millis(config.body_timeout_ms),
             patience: Duration::from_millis(config.request_timeout_ms),
@@ -60,6 +63,11 @@ impl Limits {
                 self.requests_max
             ))
         })
+    }
+
+    /// Whose turn it is to compute.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// No target is longer than a question can be.
@@ -146,6 +154,32 @@ impl Limits {
 /// What is left of the body is not waited for.
 fn closing(problem: Problem) -> Problem {
     problem.header(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+/// Takes turns at what keeps a processor busy for longer than a moment: writing klines.
+///
+/// As many are at it as there are processors. More would not be served sooner, only all at the same late time; and
+/// whoever needs a processor for a moment, health above all, would wait behind every one of them.
+#[derive(Clone)]
+pub(crate) struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    pub(crate) fn new() -> Turns {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Turns(Arc::new(Semaphore::new(processors)))
+    }
+
+    /// Waits for one, in the order of asking; it is over when the value is dropped.
+    pub(crate) async fn take(&self) -> Turn {
+        Turn {
+            _held: Arc::clone(&self.0).acquire_owned().await.ok(),
+        }
+    }
+}
+
+/// Somebody's turn.
+pub(crate) struct Turn {
+    _held: Option<OwnedSemaphorePermit>,
 }
 
 /// A place among those who are served.

@@ -23,6 +23,8 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use parking_lot::Mutex;
 
+use crate::limits::Turns;
+
 /// Rows made at once: a few milliseconds' work, and about a megabyte of text.
 const PAGE_ROWS: usize = 4_096;
 
@@ -67,11 +69,11 @@ pub(crate) enum Known {
 
 /// A body that is made as it is read. `trailers` says what is told at the end of one whose story was not known.
 pub(crate) fn body(
-    format: Format,
-    style: Style,
+    (format, style): (Format, Style),
     query: &Query,
     known: Known,
     rows: Rows,
+    turns: &Turns,
     trailers: fn(&Story) -> HeaderMap,
 ) -> Body {
     let (told, gathered, scales, pending) = match known {
@@ -89,6 +91,7 @@ pub(crate) fn body(
         pending: VecDeque::new(),
         windows: None,
         begun: false,
+        turns: turns.clone(),
         trailers,
         tail: None,
     };
@@ -122,6 +125,7 @@ struct Pages {
     pending: VecDeque<Batch>,
     windows: Option<BoxStream<'static, Result<Window, Error>>>,
     begun: bool,
+    turns: Turns,
     trailers: fn(&Story) -> HeaderMap,
     tail: Option<HeaderMap>,
 }
@@ -188,6 +192,7 @@ impl Pages {
             let bytes = writing.taken();
             io::Result::Ok((writing, bytes))
         };
+        let _turn = self.turns.take().await;
         let (writing, bytes) = tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
         self.writing = Some(writing);
         Ok(bytes)
@@ -374,7 +379,9 @@ mod tests {
         let query = query(DAYS);
         let (rows, asked) = days(&query, DAYS, None);
         let known = told(&query, (DAYS * 1_440) as u64);
-        let mut body = body(Format::Csv, style(), &query, known, rows, |_| HeaderMap::new());
+        let mut body = body((Format::Csv, style()), &query, known, rows, &Turns::new(), |_| {
+            HeaderMap::new()
+        });
         assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody has read anything");
         let (mut lines, mut largest, mut total) = (0, 0, 0);
         while let Some(frame) = body.frame().await {
@@ -393,9 +400,14 @@ mod tests {
     async fn a_body_that_is_dropped_asks_no_more() {
         let query = query(DAYS);
         let (rows, asked) = days(&query, DAYS, None);
-        let mut body = body(Format::Json, style(), &query, told(&query, 1), rows, |_| {
-            HeaderMap::new()
-        });
+        let mut body = body(
+            (Format::Json, style()),
+            &query,
+            told(&query, 1),
+            rows,
+            &Turns::new(),
+            |_| HeaderMap::new(),
+        );
         body.frame().await.unwrap().unwrap();
         // The stream of questions holds one of the two.
         assert_eq!(Arc::strong_count(&asked), 2);
@@ -415,9 +427,14 @@ mod tests {
             (Format::Parquet, Some(1), true),
         ] {
             let (rows, _) = days(&query, 3, lacking);
-            let body = body(format, style(), &query, told(&query, 3 * 1_440), rows, |_| {
-                HeaderMap::new()
-            });
+            let body = body(
+                (format, style()),
+                &query,
+                told(&query, 3 * 1_440),
+                rows,
+                &Turns::new(),
+                |_| HeaderMap::new(),
+            );
             assert_eq!(body.collect().await.is_err(), breaks, "{format:?} {lacking:?}");
         }
     }
@@ -427,10 +444,17 @@ mod tests {
         let query = query(2);
         let (rows, _) = days(&query, 2, Some(1));
         let beginning = Known::Beginning(Gathered::new(&query), Vec::new());
-        let body = body(Format::Csv, style(), &query, beginning, rows, |story| {
-            let rows = axum::http::HeaderValue::from(story.rows);
-            HeaderMap::from_iter([(axum::http::HeaderName::from_static("x-rows"), rows)])
-        });
+        let body = body(
+            (Format::Csv, style()),
+            &query,
+            beginning,
+            rows,
+            &Turns::new(),
+            |story| {
+                let rows = axum::http::HeaderValue::from(story.rows);
+                HeaderMap::from_iter([(axum::http::HeaderName::from_static("x-rows"), rows)])
+            },
+        );
         let whole = body.collect().await.unwrap();
         assert_eq!(whole.trailers().unwrap()["x-rows"], "1440");
     }

@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::freshness::{self, CACHE_STATUS, COMPLETE, GAPS, ROWS, SEGMENTS};
+use crate::limits::Turns;
 use crate::negotiation::{self, Served};
 use crate::pages::{self, Known, Rows};
 use crate::parameters::Parameters;
@@ -87,7 +88,9 @@ async fn klines(State(app): State<App>, RawQuery(query): RawQuery, asked: Header
         .and_then(|te| te.to_str().ok())
         .is_some_and(|te| te.contains("trailers"));
     let shared = app.access().is_for_anybody();
-    answer.send(client, served, &asked, trailers, shared)
+    answer
+        .send(client, app.limits().turns(), served, &asked, trailers, shared)
+        .await
 }
 
 /// What is known before the status is sent, and the rows or where they are.
@@ -183,9 +186,10 @@ fn retry_after(client: &Client) -> Option<std::time::Duration> {
 }
 
 impl Reply {
-    fn send(
+    async fn send(
         self,
         client: &Client,
+        turns: &Turns,
         served: &'static Served,
         asked: &HeaderMap,
         trailers: bool,
@@ -206,7 +210,14 @@ impl Reply {
                     }
                     false => |_: &Story| HeaderMap::new(),
                 };
-                let body = pages::body(served.format, style, &self.question.query, beginning, self.rows, told);
+                let body = pages::body(
+                    (served.format, style),
+                    &self.question.query,
+                    beginning,
+                    self.rows,
+                    turns,
+                    told,
+                );
                 return Ok((headers, body).into_response());
             }
         };
@@ -236,12 +247,13 @@ impl Reply {
                     story: Some(&story),
                     scales,
                 };
+                let _turn = turns.take().await;
                 let bytes = pages::whole(served.format, style, &head, &batches, &story);
                 Body::from(bytes.map_err(unwritable)?)
             }
             rows => {
                 let known = Known::Story(story, scales);
-                pages::body(served.format, style, &self.question.query, known, rows, |_| {
+                pages::body((served.format, style), &self.question.query, known, rows, turns, |_| {
                     HeaderMap::new()
                 })
             }
