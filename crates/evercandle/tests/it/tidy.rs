@@ -564,7 +564,7 @@ fn the_readme_lists_every_setting_with_its_default() {
             let name = format!("`{section}{key}`");
             let row = readme
                 .lines()
-                .find(|(_, row)| row.contains(&name))
+                .find(|(_, row)| row.starts_with('|') && row.contains(&name))
                 .map(|(_, row)| row.replace('_', ""));
             match row {
                 None => found.push(format!("{}: {name} is not listed", readme.path)),
