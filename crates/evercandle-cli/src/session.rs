@@ -15,10 +15,15 @@ use crate::screen::{Ink, Screen};
 pub(crate) struct Session {
     pub(crate) client: Client,
     /// Held so that they last as long as the client.
-    _simulated: Option<(Handle, Option<TempDir>)>,
+    simulated: Option<(Handle, Option<TempDir>)>,
 }
 
 impl Session {
+    /// Where the simulated exchange listens, if there is one.
+    pub(crate) fn simulator(&self) -> Option<String> {
+        self.simulated.as_ref().map(|(handle, _)| handle.base_url())
+    }
+
     /// Opens the cache. Sends nothing, except that `--simulate` starts its exchange.
     pub(crate) fn open(global: &Global, internet: &Internet, screen: &Screen) -> Result<Session, Failure> {
         Session::open_with(global, internet, screen, |_| {})
@@ -42,7 +47,7 @@ impl Session {
         };
         Ok(Session {
             client: Client::new(config)?,
-            _simulated: simulated,
+            simulated,
         })
     }
 

@@ -56,9 +56,14 @@ pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Resul
     let url = format!("http://{}", server.address());
     // The address is the data of this command: a script reads it.
     crate::output::print(&format!("{url}\n"))?;
+    let rehearse = session.simulator().map(|exchange| {
+        let refuse = r#"{"effect":{"kind":"refuse"},"upstream":"binance-spot"}"#;
+        format!("\n  break  curl {exchange}/_simulator/faults -d '{refuse}'\n  repair curl -X DELETE {exchange}/_simulator/faults")
+    });
     screen.say(&format!(
-        "{}\n\n  look   {url}/\n  ask    curl '{url}/v1/klines?symbol=BTCUSDT&interval=1m&limit=3'\n  health curl {url}/health/scheduler\n\nCtrl-C stops it.",
-        screen.ink(Ink::Title, "evercandle serves")
+        "{}\n\n  look   {url}/\n  ask    curl '{url}/v1/klines?symbol=BTCUSDT&interval=1m&limit=3'\n  health curl {url}/health/scheduler{}\n\nCtrl-C stops it.",
+        screen.ink(Ink::Title, "evercandle serves"),
+        rehearse.unwrap_or_default()
     ));
     supervisor::tell(Notice::Ready);
     let stop = async {

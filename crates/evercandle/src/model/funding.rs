@@ -7,9 +7,9 @@
 //! every contract is settled**, whatever its interval. Hence
 //!
 //! - the slots are hours, of which most are *quiet*: nothing was settled in them, and nothing is missing;
-//! - a page begins at one of those three instants, so that its answer always has a row to begin with ([`telling`]), and
+//! - a page begins at one of those three instants, so that its answer always has a row to begin with (`telling`), and
 //!   an empty one is as suspicious as it is for klines;
-//! - from a rate on, an answer is taken at its word until the next rate is overdue ([`told`]).
+//! - from a rate on, an answer is taken at its word until the next rate is overdue (`told`).
 //!
 //! Rates are negative as often as not. A decimal is kept as printed, as everywhere ([`decimals`](super::decimals)).
 

@@ -125,7 +125,7 @@ pub enum Kind {
     /// Candles: one row fills one slot of the interval's grid.
     Klines,
     /// What longs paid shorts when a perpetual future was settled: a row now and then, on the hour; see
-    /// [`funding`](super::funding).
+    /// [`funding`].
     FundingRates,
 }
 
