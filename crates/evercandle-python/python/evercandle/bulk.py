@@ -1,0 +1,191 @@
+"""Filling the cache: many series, stretch by stretch."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _native
+from .errors import BadRequestError, IncompleteError, UnavailableError
+from .klines import Gap, Klines
+from .progress import Bar
+from .vocabulary import Interval, Market, datetime_of, micros_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+# How often a person's Ctrl-C is looked for.
+_SIGNALS_EVERY = 0.05
+
+
+class SeriesReport(NamedTuple):
+    """What came of one series."""
+
+    symbol: str
+    interval: str
+    rows: int
+    """Klines held now in the range asked for."""
+    fetched: int
+    """Those of them that were not held before."""
+    gaps: list[Gap]
+    """What is still missing and could be had later."""
+    error: BaseException | None
+    """Why nothing more could be said of it."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that exists is held now."""
+        return self.error is None and not self.gaps
+
+
+class DownloadReport(NamedTuple):
+    """What came of a download."""
+
+    series: list[SeriesReport]
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        """Klines held now in the ranges asked for."""
+        return sum(one.rows for one in self.series)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that exists is held now."""
+        return all(one.is_complete for one in self.series)
+
+
+class _Stretch(NamedTuple):
+    symbol: str
+    interval: Interval
+    start: int
+    end: int
+
+
+class _Tally:
+    def __init__(self, stretches: int) -> None:
+        self.left = stretches
+        self.rows = 0
+        self.fetched = 0
+        self.gaps: list[Gap] = []
+        self.error: BaseException | None = None
+
+    def add(self, klines: Klines) -> None:
+        self.rows += len(klines)
+        self.gaps += [gap for gap in klines.gaps if not gap.final]
+        for segment in klines.segments:
+            if segment.via == "upstream":
+                self.fetched += len(klines.between(segment.start, segment.end))
+
+
+def download(
+    native: _native.Client,
+    symbols: Iterable[str],
+    intervals: Iterable[Interval | str],
+    start: int,
+    end: int,
+    *,
+    market: Market,
+    progress: bool,
+    jobs: int,
+) -> DownloadReport:
+    """See ``Client.download``."""
+    if start >= end:
+        raise BadRequestError("the range is empty: expected start < end")
+    if jobs < 1:
+        raise BadRequestError(f"jobs={jobs}: expected at least 1")
+    began = time.monotonic()
+    wanted = [(symbol, _interval(interval)) for symbol in symbols for interval in intervals]
+    stretches = {(symbol, interval): _stretches(symbol, interval, start, end) for symbol, interval in wanted}
+    tallies = {series: _Tally(len(parts)) for series, parts in stretches.items()}
+    waiting = [part for parts in stretches.values() for part in parts]
+    waiting.reverse()
+    answered: queue.SimpleQueue[tuple[_Stretch, Any, BaseException | None]] = queue.SimpleQueue()
+    pending: dict[_Stretch, _native.Pending] = {}
+
+    def ask(part: _Stretch) -> None:
+        def done(result: Any, error: BaseException | None) -> None:
+            answered.put((part, result, error))
+
+        question = {
+            "symbol": part.symbol,
+            "interval": part.interval.value,
+            "market": market.value,
+            "start": part.start,
+            "end": part.end,
+            "best_effort": True,
+            "cache_only": False,
+            "sources": [],
+            "forming": False,
+            "bulk": True,
+            "deadline": None,
+        }
+        pending[part] = native.start_get_data(done, question)
+
+    try:
+        with Bar(len(waiting), shown=progress) as bar:
+            while waiting or pending:
+                while waiting and len(pending) < jobs:
+                    ask(waiting.pop())
+                try:
+                    part, result, error = answered.get(timeout=_SIGNALS_EVERY)
+                except queue.Empty:
+                    continue
+                del pending[part]
+                tally = tallies[(part.symbol, part.interval)]
+                tally.left -= 1
+                if isinstance(error, (IncompleteError, UnavailableError)) and error.partial is not None:
+                    tally.add(error.partial)
+                elif error is not None:
+                    tally.error = error
+                else:
+                    tally.add(Klines(result))
+                if tally.left == 0 and tally.error is None:
+                    native.cache_release((part.symbol, part.interval.value, market.value))
+                bar.advance(f"{part.symbol} {part.interval.value} {_month(part.start)}")
+    finally:
+        for question in pending.values():
+            question.cancel()
+    reports = [
+        # A symbol may be unknown to those who were asked about one stretch, and known to the archives of another.
+        SeriesReport(symbol, interval.value, tally.rows, tally.fetched, tally.gaps, tally.error)
+        for (symbol, interval), tally in tallies.items()
+    ]
+    return DownloadReport(reports, time.monotonic() - began)
+
+
+def _interval(interval: Interval | str) -> Interval:
+    try:
+        return Interval("1M" if interval == "1mo" else interval)
+    except ValueError:
+        known = " ".join(one.value for one in Interval)
+        raise BadRequestError(f"unknown interval {interval!r}: expected one of {known}") from None
+
+
+def _stretches(symbol: str, interval: Interval, start: int, end: int) -> list[_Stretch]:
+    """Cut where archives begin and end, so that memory stays flat however long the range is."""
+    cuts = [start]
+    while cuts[-1] < end:
+        cuts.append(min(_cut(interval, datetime_of(cuts[-1]), end), end))
+    return [_Stretch(symbol, interval, first, last) for first, last in zip(cuts, cuts[1:])]
+
+
+def _cut(interval: Interval, after: datetime, end: int) -> int:
+    """Seconds are cut by days, minutes by months, hours by years, the rest not at all."""
+    seconds = interval.nominal.total_seconds()
+    day = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    if interval is Interval.S1:
+        return micros_of(day) + 86_400_000_000
+    if seconds < 900:
+        month = day.replace(day=1)
+        later = month.replace(year=month.year + 1, month=1) if month.month == 12 else month.replace(month=month.month + 1)
+        return micros_of(later)
+    if seconds < 86_400:
+        return micros_of(day.replace(year=day.year + 1, month=1, day=1))
+    return end
+
+
+def _month(micros: int) -> str:
+    return datetime_of(micros).strftime("%Y-%m")

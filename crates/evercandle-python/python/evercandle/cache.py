@@ -1,0 +1,198 @@
+"""The local cache: list it, measure it, verify it, make it smaller.
+
+The functions are about the cache that the package's functions use; ``client.cache`` has the same for a client's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import BadRequestError
+from .vocabulary import Interval, Market, TimeLike, Unit, datetime_or_none, micros_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from . import _native
+
+__all__ = ["Cache", "CachedSeries", "CacheStats", "Damage", "Evicted", "Verified", "evict", "ls", "path", "stats", "verify"]
+
+
+class CachedSeries(NamedTuple):
+    """What is held of one series."""
+
+    symbol: str
+    interval: str
+    market: str
+    rows: int
+    files: int
+    bytes: int
+    start: datetime | None
+    """The first slot held; UTC."""
+    end: datetime | None
+    """The end of the last slot held; there may be holes between."""
+
+
+class CacheStats(NamedTuple):
+    """The size and the state of the whole."""
+
+    path: str
+    series: int
+    files: int
+    bytes: int
+    size_max: int | None
+    """The most bytes the files may take, if that is limited."""
+    quarantined_files: int
+    """Damaged files kept for inspection."""
+    quarantined_bytes: int
+    readonly: str | None
+    """Why nothing is written, if so."""
+
+
+class Damage(NamedTuple):
+    """A file and what is wrong with it."""
+
+    file: str
+    why: str
+
+
+class Verified(NamedTuple):
+    """What was found by reading every file."""
+
+    sound: int
+    bytes: int
+    damaged: list[Damage]
+    """Set aside; their klines will be fetched again when they are wanted."""
+    skipped: list[Damage]
+
+
+class Evicted(NamedTuple):
+    """What was removed."""
+
+    files: int
+    bytes: int
+
+
+class Cache:
+    """A client's cache: ``client.cache``."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Client) -> None:
+        self._native = native
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._native.cache_dir()
+
+    def ls(self) -> list[CachedSeries]:
+        """Every series of which something is held."""
+        held: list[CachedSeries] = []
+        for one in _read(self._native.cache_list()):
+            series = one["series"]
+            held.append(
+                CachedSeries(
+                    series["symbol"],
+                    series["interval"],
+                    series["market"],
+                    one["rows"],
+                    one["files"],
+                    one["bytes"],
+                    datetime_or_none(one["start"]),
+                    datetime_or_none(one["end"]),
+                )
+            )
+        return held
+
+    def stats(self) -> CacheStats:
+        """Size and state of the whole."""
+        return CacheStats(**_read(self._native.cache_stats()))
+
+    def verify(self) -> Verified:
+        """Reads every file and checks it against the digest in its name; what is damaged is set aside."""
+        told = _read(self._native.cache_verify())
+        damaged, skipped = ([Damage(**one) for one in told[name]] for name in ("damaged", "skipped"))
+        return Verified(told["sound"], told["bytes"], damaged, skipped)
+
+    def evict(
+        self,
+        symbol: str | None = None,
+        interval: Interval | str | None = None,
+        *,
+        market: Market | str = "spot",
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        size_max: int | None = None,
+        everything: bool = False,
+        unit: Unit | None = None,
+    ) -> Evicted:
+        """Removes files: those of one series (with ``start`` and ``end``: those with a slot between), those read longest
+        ago until the rest takes at most ``size_max`` bytes, or ``everything``. Tables that were made stay valid.
+        """
+        if everything:
+            return Evicted(**_read(self._native.cache_evict()))
+        if size_max is not None:
+            return Evicted(**_read(self._native.cache_evict(size_max)))
+        if symbol is None or interval is None:
+            raise BadRequestError("nothing was named: expected symbol and interval, size_max=…, or everything=True")
+        if (start is None) != (end is None):
+            raise BadRequestError("start and end go together: expected both or none")
+        span = None
+        if start is not None and end is not None:
+            span = (micros_of(start, unit, "start"), micros_of(end, unit, "end"))
+        series = (symbol, str(interval), str(market))
+        return Evicted(**_read(self._native.cache_evict(series=series, range=span)))
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.path}>"
+
+
+def _read(told: str) -> Any:
+    import json
+
+    return json.loads(told)
+
+
+def _default() -> Cache:
+    from .client import default_client
+
+    return default_client().cache
+
+
+def path() -> Path:
+    """Where the cache is."""
+    return _default().path
+
+
+def ls() -> list[CachedSeries]:
+    """See :meth:`Cache.ls`."""
+    return _default().ls()
+
+
+def stats() -> CacheStats:
+    """See :meth:`Cache.stats`."""
+    return _default().stats()
+
+
+def verify() -> Verified:
+    """See :meth:`Cache.verify`."""
+    return _default().verify()
+
+
+def evict(
+    symbol: str | None = None,
+    interval: Interval | str | None = None,
+    *,
+    market: Market | str = "spot",
+    start: TimeLike | None = None,
+    end: TimeLike | None = None,
+    size_max: int | None = None,
+    everything: bool = False,
+    unit: Unit | None = None,
+) -> Evicted:
+    """See :meth:`Cache.evict`."""
+    return _default().evict(
+        symbol, interval, market=market, start=start, end=end, size_max=size_max, everything=everything, unit=unit
+    )

@@ -1,0 +1,565 @@
+"""Clients: whoever asks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _native
+from .cache import Cache
+from .errors import BadRequestError
+from .klines import Klines
+from .simulator import Simulation, Simulator
+from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, micros_of, seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime, timedelta
+    from os import PathLike
+    from types import TracebackType
+    from typing import TypeAlias
+
+    from .bulk import DownloadReport
+    from .latest import Price, Prices, Sentiment
+    from .upstreams import Health
+
+    Completeness: TypeAlias = Literal["required", "best_effort"]
+    Sources: TypeAlias = "Literal['all', 'cache'] | Iterable[str]"
+    Start: TypeAlias = Callable[[Callable[[Any, BaseException | None], None]], _native.Pending]
+
+
+def _klines_wanted(
+    symbol: str,
+    interval: Interval | str,
+    start: TimeLike,
+    end: TimeLike | None,
+    *,
+    market: Market | str = "spot",
+    completeness: Completeness = "required",
+    sources: Sources = "all",
+    forming: bool = False,
+    deadline: float | timedelta | None = None,
+    priority: Literal["interactive", "bulk"] = "interactive",
+    unit: Unit | None = None,
+) -> dict[str, object]:
+    if completeness not in ("required", "best_effort"):
+        raise BadRequestError(f'completeness {completeness!r}: expected "required" or "best_effort"')
+    if priority not in ("interactive", "bulk"):
+        raise BadRequestError(f'priority {priority!r}: expected "interactive" or "bulk"')
+    if isinstance(sources, str) and sources not in ("all", "cache"):
+        raise BadRequestError(f'sources {sources!r}: expected "all", "cache" or a list of providers\' names')
+    return {
+        "symbol": symbol,
+        "interval": interval.value if isinstance(interval, Interval) else interval,
+        "market": market.value if isinstance(market, Market) else market,
+        "start": micros_of(start, unit, "start"),
+        "end": None if end is None else micros_of(end, unit, "end"),
+        "best_effort": completeness == "best_effort",
+        "cache_only": sources == "cache",
+        "sources": [] if isinstance(sources, str) else list(sources),
+        "forming": forming,
+        "bulk": priority == "bulk",
+        "deadline": seconds_of(deadline),
+    }
+
+
+def _prices_wanted(
+    symbols: Iterable[str],
+    market: Market | str,
+    substitutes: bool,
+    deadline: float | timedelta | None,
+    alone: bool,
+) -> dict[str, object]:
+    if isinstance(symbols, str):
+        raise BadRequestError(f"symbols is the text {symbols!r}: expected a list of symbols")
+    return {
+        "symbols": list(symbols),
+        "market": market.value if isinstance(market, Market) else market,
+        "substitutes": substitutes,
+        "deadline": seconds_of(deadline),
+        "alone": alone,
+    }
+
+
+def _price(told: str) -> Price:
+    import json
+
+    from .latest import price_of
+
+    return price_of(json.loads(told))
+
+
+def _prices(told: str) -> Prices:
+    import json
+
+    from .latest import prices_of
+
+    return prices_of(json.loads(told))
+
+
+def _sentiment(told: str) -> Sentiment:
+    import json
+
+    from .latest import sentiment_of
+
+    return sentiment_of(json.loads(told))
+
+
+def _health(told: str) -> Health:
+    import json
+
+    from .upstreams import health_of
+
+    return health_of(json.loads(told))
+
+
+def _open(
+    cache_dir: str | PathLike[str] | None,
+    config: str | PathLike[str] | None,
+    settings: Mapping[str, object] | None,
+    simulate: bool | Simulation,
+) -> _native.Client:
+    changed: dict[str, Any] = dict(settings or {})
+    if cache_dir is not None:
+        changed["cache"] = {**changed.get("cache", {}), "dir": os.fspath(cache_dir)}
+    text = None
+    if changed:
+        import json
+
+        text = json.dumps(changed)
+    simulation = None
+    if simulate:
+        wanted = simulate if isinstance(simulate, Simulation) else Simulation()
+        simulation = (wanted.seed, None if wanted.now is None else micros_of(wanted.now, None, "now"))
+    return _native.Client(config, text, simulation)
+
+
+class _Opened:
+    """What both kinds of client are made of."""
+
+    def __init__(
+        self,
+        *,
+        cache_dir: str | PathLike[str] | None = None,
+        config: str | PathLike[str] | None = None,
+        settings: Mapping[str, object] | None = None,
+        simulate: bool | Simulation = False,
+    ) -> None:
+        self._native = _open(cache_dir, config, settings, simulate)
+
+    @property
+    def simulator(self) -> Simulator:
+        """The remote control of the simulated internet; only with ``simulate``."""
+        native = self._native.simulator()
+        if native is None:
+            raise BadRequestError("this client simulates nothing: expected Client(simulate=True)")
+        return Simulator(native)
+
+    @property
+    def cache(self) -> Cache:
+        """The local cache: list, measure, verify, make smaller."""
+        return Cache(self._native)
+
+    @property
+    def config(self) -> str:
+        """The whole configuration in force, as TOML; keys are not in it."""
+        return self._native.config()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._native.is_closed()
+
+    def now(self) -> datetime:
+        """What time it is, as the client sees it; UTC."""
+        return datetime_of(self._native.now())
+
+    def control(self, provider: str, how: Literal["force_open", "force_closed", "reset"]) -> None:
+        """Sets the circuit breaker of an upstream by hand. ``force_open``: nothing is sent to it; ``reset``: as after
+        a restart, quarantine lifted."""
+        self._native.control(provider, how)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else str(self._native.cache_dir())
+        return f"<{type(self).__name__} {state}>"
+
+
+class Client(_Opened):
+    """Asks for market data, and waits for the answer.
+
+    ``cache_dir``: where the cache is, instead of where configuration and environment say. ``config``: a TOML file.
+    ``settings``: single settings laid over it, as ``{"engine": {"deadline_ms": 5000}}``. ``simulate``: a pretend internet
+    and a temporary cache instead of the real ones (unless ``cache_dir`` says otherwise).
+
+    Any number of threads may share one; while a call waits, other Python threads run, and Ctrl-C ends it within a
+    twentieth of a second. Clients share one pool of native threads per process. Those do not survive a fork: in a
+    forked child a client made before raises :class:`ForkError`, and a new one works. (The functions of the package make
+    their own as needed, so they work anywhere.)
+
+    Use it in a ``with`` statement, or call :meth:`close`.
+    """
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid."""
+        self._native.close()
+
+    def get_data(
+        self,
+        symbol: str,
+        interval: Interval | str,
+        start: TimeLike,
+        end: TimeLike | None = None,
+        *,
+        market: Market | str = "spot",
+        completeness: Completeness = "required",
+        sources: Sources = "all",
+        forming: bool = False,
+        deadline: float | timedelta | None = None,
+        priority: Literal["interactive", "bulk"] = "interactive",
+        unit: Unit | None = None,
+    ) -> Klines:
+        """Klines that open from ``start`` to before ``end`` (default: now): from the cache, else archives, else REST.
+
+        ``symbol``: ``BTCUSDT``, ``btcusdt``, ``BTC/USDT``; ``interval``: ``1s`` to ``1M``, or an :class:`Interval`.
+        ``start``, ``end``: anything that is a moment; what has no zone is UTC; bare numbers need ``unit``.
+        ``completeness``: whether an incomplete answer is an error (``required``) or an answer (``best_effort``).
+        ``sources``: ``all``, ``cache`` (nothing is sent) or names of providers (``["binance"]``; the cache is not read).
+        ``forming``: the kline in progress too, in an ``unsettled`` segment. ``deadline``: seconds for the whole answer;
+        without it, the time is renewed as long as klines arrive. ``priority``: ``bulk`` leaves quota to others.
+
+        Raises :class:`IncompleteError` and :class:`UnavailableError` (``partial`` holds what was found),
+        :class:`RateLimitedError`, :class:`UnknownSymbolError`, :class:`BadRequestError`.
+        """
+        wanted = _klines_wanted(
+            symbol,
+            interval,
+            start,
+            end,
+            market=market,
+            completeness=completeness,
+            sources=sources,
+            forming=forming,
+            deadline=deadline,
+            priority=priority,
+            unit=unit,
+        )
+        return Klines(self._native.get_data(wanted))
+
+    def price(
+        self,
+        symbol: str,
+        *,
+        market: Market | str = "spot",
+        substitutes: bool = True,
+        deadline: float | timedelta | None = None,
+    ) -> Price:
+        """The newest price: from the exchange, else another instrument's, labelled (unless ``substitutes=False``), else
+        the last known one, with its age.
+
+        Raises :class:`UnknownSymbolError`; :class:`NoUpstreamError` when nothing young enough was known.
+        """
+        return _price(self._native.prices(_prices_wanted([symbol], market, substitutes, deadline, True)))
+
+    def prices(
+        self,
+        symbols: Iterable[str],
+        *,
+        market: Market | str = "spot",
+        substitutes: bool = True,
+        deadline: float | timedelta | None = None,
+    ) -> Prices:
+        """The newest prices, in as few calls as possible; those that cannot be had are in ``missing``, with reasons."""
+        return _prices(self._native.prices(_prices_wanted(symbols, market, substitutes, deadline, False)))
+
+    def sentiment(
+        self, *, count: int = 1, secondary: bool = True, deadline: float | timedelta | None = None
+    ) -> Sentiment:
+        """How the market feels: the Fear & Greed Index, ``count`` readings of it; else another measure, labelled as what
+        it is (unless ``secondary=False``); else the last known reading.
+
+        Raises :class:`NoUpstreamError` when nothing young enough was known. There is no neutral default.
+        """
+        return _sentiment(self._native.sentiment(count, secondary, seconds_of(deadline)))
+
+    def health(self, *, probe: bool = False) -> Health:
+        """How every upstream is doing, as far as was learnt; ``probe`` asks each that may be called first."""
+        return _health(self._native.health(probe))
+
+    def download(
+        self,
+        symbols: str | Iterable[str],
+        intervals: Interval | str | Iterable[Interval | str],
+        start: TimeLike,
+        end: TimeLike | None = None,
+        *,
+        market: Market | str = "spot",
+        progress: bool = True,
+        jobs: int = 4,
+        unit: Unit | None = None,
+    ) -> DownloadReport:
+        """Fills the cache: every symbol in every interval, from ``start`` to before ``end`` (default: now).
+
+        What is held is not asked for again, so doing it again goes on where it stopped. ``progress``: a bar, in terminals
+        and notebooks (tqdm's, where it is installed). ``jobs``: series and stretches at once. Never raises for what could
+        not be had: the report says it, series by series.
+        """
+        from .bulk import download
+
+        return download(
+            self._native,
+            [symbols] if isinstance(symbols, str) else symbols,
+            [intervals] if isinstance(intervals, str) else intervals,
+            micros_of(start, unit, "start"),
+            self._native.now() if end is None else micros_of(end, unit, "end"),
+            market=Market(market),
+            progress=progress,
+            jobs=jobs,
+        )
+
+
+class AsyncClient(_Opened):
+    """As :class:`Client`, for asyncio: every question is awaited. Cancelling one stops the waiting at once; what was
+    being fetched is still stored."""
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid."""
+        import asyncio
+
+        await asyncio.get_running_loop().run_in_executor(None, self._native.close)
+
+    async def get_data(
+        self,
+        symbol: str,
+        interval: Interval | str,
+        start: TimeLike,
+        end: TimeLike | None = None,
+        *,
+        market: Market | str = "spot",
+        completeness: Completeness = "required",
+        sources: Sources = "all",
+        forming: bool = False,
+        deadline: float | timedelta | None = None,
+        priority: Literal["interactive", "bulk"] = "interactive",
+        unit: Unit | None = None,
+    ) -> Klines:
+        """See :meth:`Client.get_data`."""
+        wanted = _klines_wanted(
+            symbol,
+            interval,
+            start,
+            end,
+            market=market,
+            completeness=completeness,
+            sources=sources,
+            forming=forming,
+            deadline=deadline,
+            priority=priority,
+            unit=unit,
+        )
+        return Klines(await _answer(lambda done: self._native.start_get_data(done, wanted)))
+
+    async def price(
+        self,
+        symbol: str,
+        *,
+        market: Market | str = "spot",
+        substitutes: bool = True,
+        deadline: float | timedelta | None = None,
+    ) -> Price:
+        """See :meth:`Client.price`."""
+        wanted = _prices_wanted([symbol], market, substitutes, deadline, True)
+        return _price(await _answer(lambda done: self._native.start_prices(done, wanted)))
+
+    async def prices(
+        self,
+        symbols: Iterable[str],
+        *,
+        market: Market | str = "spot",
+        substitutes: bool = True,
+        deadline: float | timedelta | None = None,
+    ) -> Prices:
+        """See :meth:`Client.prices`."""
+        wanted = _prices_wanted(symbols, market, substitutes, deadline, False)
+        return _prices(await _answer(lambda done: self._native.start_prices(done, wanted)))
+
+    async def sentiment(
+        self, *, count: int = 1, secondary: bool = True, deadline: float | timedelta | None = None
+    ) -> Sentiment:
+        """See :meth:`Client.sentiment`."""
+        seconds = seconds_of(deadline)
+        return _sentiment(await _answer(lambda done: self._native.start_sentiment(done, count, secondary, seconds)))
+
+    async def health(self, *, probe: bool = False) -> Health:
+        """See :meth:`Client.health`."""
+        return _health(await _answer(lambda done: self._native.start_health(done, probe)))
+
+
+async def _answer(start: Start) -> Any:
+    """Waits for a question under way without holding up the loop."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def done(result: Any, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            pass  # The loop is closed: nobody waits any more.
+
+    pending = start(done)
+    try:
+        return await future
+    finally:
+        pending.cancel()
+
+
+# --- the package's functions: one client per process and kind, made when first wanted ----------------------------------
+
+_lock = threading.Lock()
+_clients: dict[bool, Client] = {}
+
+
+def default_client(simulate: bool = False) -> Client:
+    """The client behind the package's functions."""
+    with _lock:
+        client = _clients.get(simulate)
+        if client is None or client.is_closed:
+            client = _clients[simulate] = Client(simulate=simulate)
+        return client
+
+
+def _forget() -> None:
+    """In a forked child: the lock may have been held, and the clients are the parent's."""
+    global _lock
+    _lock = threading.Lock()
+    _clients.clear()
+
+
+def _close() -> None:
+    with _lock:
+        clients = list(_clients.values())
+        _clients.clear()
+    for client in clients:
+        client.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+atexit.register(_close)
+
+
+def get_data(
+    symbol: str,
+    interval: Interval | str,
+    start: TimeLike,
+    end: TimeLike | None = None,
+    *,
+    market: Market | str = "spot",
+    completeness: Completeness = "required",
+    sources: Sources = "all",
+    forming: bool = False,
+    deadline: float | timedelta | None = None,
+    priority: Literal["interactive", "bulk"] = "interactive",
+    unit: Unit | None = None,
+    simulate: bool = False,
+) -> Klines:
+    """See :meth:`Client.get_data`. ``simulate``: from a pretend exchange, with a temporary cache; nothing leaves the
+    machine."""
+    return default_client(simulate).get_data(
+        symbol,
+        interval,
+        start,
+        end,
+        market=market,
+        completeness=completeness,
+        sources=sources,
+        forming=forming,
+        deadline=deadline,
+        priority=priority,
+        unit=unit,
+    )
+
+
+def price(
+    symbol: str,
+    *,
+    market: Market | str = "spot",
+    substitutes: bool = True,
+    deadline: float | timedelta | None = None,
+    simulate: bool = False,
+) -> Price:
+    """See :meth:`Client.price`."""
+    return default_client(simulate).price(symbol, market=market, substitutes=substitutes, deadline=deadline)
+
+
+def prices(
+    symbols: Iterable[str],
+    *,
+    market: Market | str = "spot",
+    substitutes: bool = True,
+    deadline: float | timedelta | None = None,
+    simulate: bool = False,
+) -> Prices:
+    """See :meth:`Client.prices`."""
+    return default_client(simulate).prices(symbols, market=market, substitutes=substitutes, deadline=deadline)
+
+
+def sentiment(
+    *,
+    count: int = 1,
+    secondary: bool = True,
+    deadline: float | timedelta | None = None,
+    simulate: bool = False,
+) -> Sentiment:
+    """See :meth:`Client.sentiment`."""
+    return default_client(simulate).sentiment(count=count, secondary=secondary, deadline=deadline)
+
+
+def health(*, probe: bool = False, simulate: bool = False) -> Health:
+    """See :meth:`Client.health`."""
+    return default_client(simulate).health(probe=probe)
+
+
+def download(
+    symbols: str | Iterable[str],
+    intervals: Interval | str | Iterable[Interval | str],
+    start: TimeLike,
+    end: TimeLike | None = None,
+    *,
+    market: Market | str = "spot",
+    progress: bool = True,
+    jobs: int = 4,
+    unit: Unit | None = None,
+    simulate: bool = False,
+) -> DownloadReport:
+    """See :meth:`Client.download`."""
+    return default_client(simulate).download(
+        symbols, intervals, start, end, market=market, progress=progress, jobs=jobs, unit=unit
+    )

@@ -1,0 +1,62 @@
+"""What a notebook shows of an answer: some rows, who supplied them, what is missing."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from .klines import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .klines import Klines
+
+# Rows shown at either end, and lines of the story.
+_ROWS, _LINES = 5, 12
+
+
+def page(klines: Klines) -> str:
+    """A fragment of HTML; nothing that others said goes into it unescaped."""
+    rows = len(klines)
+    shown = list(range(min(rows, _ROWS))) + list(range(max(_ROWS, rows - _ROWS), rows))
+    lines: list[list[str]] = []
+    for position in shown:
+        if position == rows - _ROWS and rows > 2 * _ROWS:
+            lines.append(["…"] * len(COLUMNS))
+        lines.append([f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "year") else f"{value:,}" for value in klines[position]])
+    state = "complete" if klines.is_complete else "<b>incomplete</b>"
+    parts = [
+        f"<p><b>{escape(klines.symbol)}</b> {klines.market} {klines.interval}: {rows:,} rows, {state}</p>",
+        _table(COLUMNS, lines),
+    ]
+    segments = klines.segments
+    if segments:
+        told = [
+            [f"{one.start:%Y-%m-%d %H:%M}", f"{one.end:%Y-%m-%d %H:%M}", one.provider, one.via, one.verification]
+            for one in segments[:_LINES]
+        ]
+        parts.append(_details("segments", len(segments), ("from", "to", "provider", "via", "verified by"), told))
+    gaps = klines.gaps
+    if gaps:
+        told = [
+            [
+                f"{one.start:%Y-%m-%d %H:%M}",
+                f"{one.end:%Y-%m-%d %H:%M}",
+                f"{one.slots:,}",
+                one.reason.replace("_", " ") + "".join(f"; {tried.provider}: {tried.what}" for tried in one.tried),
+            ]
+            for one in gaps[:_LINES]
+        ]
+        parts.append(_details("gaps", len(gaps), ("from", "to", "slots", "why"), told))
+    return "<div>" + "".join(parts) + "</div>"
+
+
+def _details(what: str, count: int, names: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    return f"<details><summary>{count:,} {what}</summary>{_table(names, lines)}</details>"
+
+
+def _table(names: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,81 @@
+"""A bar that says how far a download is: tqdm's, where it is installed, else a line of our own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_WIDTH = 30
+# A terminal is told often enough to look alive, a file or a log rarely enough to stay readable.
+_EVERY_TERMINAL, _EVERY_ELSEWHERE = 0.1, 10.0
+
+
+class Bar:
+    """Counts up to ``total``, in a terminal or a notebook."""
+
+    def __init__(self, total: int, *, shown: bool) -> None:
+        self._total = total
+        self._done = 0
+        self._shown = shown and total > 0
+        self._began = time.monotonic()
+        self._told = 0.0
+        self._other: Any = _tqdm(total) if self._shown else None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._other is not None:
+            self._other.close()
+        elif self._shown:
+            self._tell("", last=True)
+
+    def advance(self, what: str) -> None:
+        """One more is done; ``what`` it was."""
+        self._done += 1
+        if self._other is not None:
+            self._other.set_postfix_str(what, refresh=False)
+            self._other.update(1)
+        elif self._shown:
+            self._tell(what)
+
+    def _tell(self, what: str, *, last: bool = False) -> None:
+        now, terminal = time.monotonic(), _rewrites()
+        if not last and now - self._told < (_EVERY_TERMINAL if terminal else _EVERY_ELSEWHERE):
+            return
+        self._told = now
+        filled = _WIDTH * self._done // self._total
+        bar = "█" * filled + "░" * (_WIDTH - filled)
+        took = now - self._began
+        line = f"{bar} {self._done}/{self._total}  {took:.0f} s  {what}"
+        end = "\n" if last or not terminal else ""
+        sys.stderr.write(f"\r{line:<79}{end}" if terminal else f"{line}{end}")
+        sys.stderr.flush()
+
+
+def _rewrites() -> bool:
+    """Whether a line can be written over: in a terminal, and in a notebook."""
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+def _tqdm(total: int) -> Any:
+    try:
+        # The notebook's widget needs ipywidgets, and says so in a warning where it is missing.
+        if _in_notebook():
+            import ipywidgets  # noqa: F401  # pyright: ignore
+            from tqdm.notebook import tqdm
+        else:
+            from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, unit="part", leave=True)

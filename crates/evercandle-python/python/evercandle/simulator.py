@@ -1,0 +1,124 @@
+"""A pretend internet inside the process: offline use, tests, rehearsals of outages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _native
+from .errors import BadRequestError
+from .vocabulary import Interval, Market, TimeLike, Unit, micros_of
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+class Simulation(NamedTuple):
+    """What a client simulates: ``Client(simulate=Simulation(seed=7, now="2024-06-14T12:00:30Z"))``."""
+
+    seed: int = 1
+    """What every number follows from."""
+    now: TimeLike | None = None
+    """Where the clock stands, for the exchange and for the client; ``None``: both run with the system's."""
+
+
+class Simulator:
+    """The remote control of a client's simulated internet: ``client.simulator``."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Simulator) -> None:
+        self._native = native
+
+    @property
+    def url(self) -> str:
+        """Its address on the loopback interface; what ``EVERCANDLE_INTERNET`` wants."""
+        return self._native.url
+
+    def control(self, method: str, target: str, body: object = None) -> Any:
+        """The remote control itself, as ``curl -X method -d body <url>/_simulator/<target>``; the manual of
+        ``evercandle-simulator`` lists what it takes."""
+        import json
+
+        try:
+            answer = self._native.control(method, target, "" if body is None else json.dumps(body))
+        except ValueError as error:
+            raise BadRequestError(f"the simulator refuses {method} {target}: {error}") from None
+        return json.loads(answer)
+
+    def inject(
+        self,
+        effect: str,
+        *,
+        upstream: str = "",
+        path: str = "",
+        times: int | None = None,
+        probability: float = 1.0,
+        **about: Any,
+    ) -> int:
+        """Lets something go wrong from now on; the number it returns is for :meth:`clear`.
+
+        ``effect``: ``refuse``, ``black_hole``, ``latency`` (``milliseconds=``), ``status`` (``status=``, ``body=``),
+        ``rate_limited`` (``retry_after=``), ``banned``, ``truncated_day`` (``hour=``), … ``upstream``:
+        ``binance-vision``, ``binance-spot``, …, a host, or all. ``path``: only where path and query contain this.
+        """
+        fault = {
+            "effect": {"kind": effect, **about},
+            "upstream": upstream,
+            "path": path,
+            "times": times,
+            "probability": probability,
+        }
+        return int(self.control("POST", "faults", fault)["id"])
+
+    def clear(self, fault: int | None = None) -> None:
+        """Ends a fault, or all of them."""
+        self.control("DELETE", "faults" if fault is None else f"faults?id={fault}")
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults in force."""
+        return list(self.control("GET", "faults"))
+
+    def requests(self, containing: str = "") -> list[str]:
+        """What was asked so far, as ``host/path?query``; only what contains a text."""
+        entries = self.control("GET", "journal")
+        targets = [f"{one['host']}{one['path']}?{one['query']}".removesuffix("?") for one in entries]
+        return [target for target in targets if containing in target]
+
+    def forget_requests(self) -> None:
+        """Forgets what was asked so far."""
+        self.control("DELETE", "journal")
+
+    def truth(
+        self,
+        symbol: str,
+        interval: Interval | str,
+        start: TimeLike,
+        end: TimeLike,
+        *,
+        market: Market | str = "spot",
+        unit: Unit | None = None,
+    ) -> list[list[str]]:
+        """The rows that every upstream should tell, as the exchange prints them: twelve texts each, the first being the
+        open time in microseconds. At most 100,000 rows."""
+        first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
+        target = (
+            f"truth?market={Market(market).value}&symbol={symbol}&interval={Interval(interval).value}"
+            f"&start={first}&end={last}"
+        )
+        return list(self.control("GET", target))
+
+    def halt(
+        self, start: TimeLike, end: TimeLike, *, market: Market | str = "spot", unit: Unit | None = None
+    ) -> None:
+        """Lets the whole exchange stand still, in history or to come: no kline is made meanwhile."""
+        first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
+        halt = {"market": Market(market).value, "start": first, "end": last, "kind": "absent"}
+        self.control("POST", "halts", halt)
+
+    def set_status(self, symbol: str, status: str, *, market: Market | str = "spot") -> None:
+        """Stops a symbol (``HALT``, ``BREAK``) or lets it trade again (``TRADING``)."""
+        self.control("POST", "status", {"market": Market(market).value, "symbol": symbol, "status": status})
+
+    def advance(self, by: timedelta) -> None:
+        """Moves a clock that stands (:attr:`Simulation.now`), the client's too."""
+        self._native.advance(int(by.total_seconds() * 1_000_000))

@@ -1,0 +1,129 @@
+"""Intervals, markets and times, in the ways people write them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Union, cast
+
+from . import _native
+from .errors import BadRequestError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+UTC = timezone.utc
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNITS: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
+
+Unit = Literal["s", "ms", "us", "ns"]
+"""The unit of an epoch number."""
+
+TimeLike: TypeAlias = Union[datetime, date, str, SupportsIndex, Any]
+"""A moment: an aware ``datetime`` (also ``pandas.Timestamp``, and what Polars gives), a naive one (taken as UTC), a
+``date`` (its midnight, UTC), ``numpy.datetime64`` (UTC), an ISO 8601 string (UTC unless it has an offset), or a whole
+number of ``unit`` since the epoch."""
+
+
+class Interval(str, Enum):
+    """Length of a kline. Strings do as well: ``Interval.M1 == "1m"``. Case matters: ``1m`` is a minute, ``1M`` a month."""
+
+    S1 = "1s"
+    M1 = "1m"
+    M3 = "3m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H2 = "2h"
+    H4 = "4h"
+    H6 = "6h"
+    H8 = "8h"
+    H12 = "12h"
+    D1 = "1d"
+    D3 = "3d"
+    W1 = "1w"
+    MO1 = "1M"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def nominal(self) -> timedelta:
+        """Its length; a month counts as 30 days."""
+        if self is Interval.MO1:
+            return timedelta(days=30)
+        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[self.value[-1]]
+        return timedelta(**{unit: int(self.value[:-1])})
+
+
+class Market(str, Enum):
+    """A part of the exchange. Strings do as well: ``Market.SPOT == "spot"``."""
+
+    SPOT = "spot"
+    """Spot."""
+    UM = "um"
+    """USD-M futures: margined and settled in a stablecoin."""
+    CM = "cm"
+    """COIN-M futures: margined and settled in the base asset. Their ``volume`` counts contracts."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") -> int:
+    """Microseconds since the epoch, rounded down.
+
+    Raises :class:`BadRequestError` for what is no moment, and for a bare number without ``unit``: guessing its unit from
+    its size would be right until it is not.
+    """
+    if isinstance(moment, datetime):
+        if moment != moment:  # pandas.NaT is a datetime that is no moment
+            raise BadRequestError(f"{name} is NaT: expected a moment")
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return (aware - _EPOCH) // _MICROSECOND
+    if isinstance(moment, date):
+        return (datetime(moment.year, moment.month, moment.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+    if isinstance(moment, str):
+        micros = _native.parse_instant(moment)
+        if micros is None:
+            raise BadRequestError(
+                f"{name} {moment!r}: expected an ISO 8601 date or time, such as 2024-01-31 or 2024-01-31T12:00:00Z"
+            )
+        return micros
+    if type(moment).__name__ == "datetime64":
+        return _micros_of_datetime64(moment, name)
+    if isinstance(moment, bool) or not hasattr(moment, "__index__"):
+        raise BadRequestError(
+            f"{name} is a {type(moment).__name__}: expected a datetime, a date, an ISO 8601 string or a whole number"
+        )
+    if unit is None:
+        raise BadRequestError(f'{name} is the number {moment}: say what it counts, with unit="s", "ms", "us" or "ns"')
+    if unit not in _UNITS:
+        raise BadRequestError(f'unit {unit!r}: expected "s", "ms", "us" or "ns"')
+    times, per = _UNITS[unit]
+    return cast(SupportsIndex, moment).__index__() * times // per
+
+
+def _micros_of_datetime64(moment: Any, name: str) -> int:
+    if moment != moment:
+        raise BadRequestError(f"{name} is NaT: expected a moment")
+    return int(moment.astype("datetime64[us]").astype("int64"))
+
+
+def datetime_of(micros: int) -> datetime:
+    """The aware UTC datetime of microseconds since the epoch."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def datetime_or_none(micros: int | None) -> datetime | None:
+    """The same, where there may be none."""
+    return None if micros is None else datetime_of(micros)
+
+
+def seconds_of(duration: float | timedelta | None) -> float | None:
+    """A duration in seconds."""
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    return duration

@@ -1,0 +1,55 @@
+//! The native half of the Python package: what must be fast, or needs the engine.
+//!
+//! Python code in `python/evercandle` is what users see: names, times, tables, pictures, exceptions. This module gives it
+//! the engine in the plainest terms: instants are microseconds since the epoch, stories are JSON, rows are Arrow. So
+//! there is one place where Python objects are made of answers, and it is written in the language it is about.
+
+mod runtime;
+
+mod client;
+
+mod klines;
+
+mod story;
+
+mod failure;
+
+mod simulation;
+
+/// `evercandle._native`; described for type checkers in `_native.pyi`.
+#[pyo3::pymodule]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::client::{NativeClient, Pending};
+
+    #[pymodule_export]
+    use crate::klines::{Column, NativeKlines};
+
+    #[pymodule_export]
+    use crate::simulation::NativeSimulator;
+
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Microseconds since the epoch of an ISO 8601 date or date and time; without an offset it is UTC. `None` for
+    /// anything else.
+    #[pyfunction]
+    fn parse_instant(text: &str) -> Option<i64> {
+        let text = text.trim();
+        if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+            return Some(instant.as_microsecond());
+        }
+        // A date is midnight.
+        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(zoned.timestamp().as_microsecond())
+    }
+
+    /// How instants are written everywhere: RFC 3339 in UTC.
+    #[pyfunction]
+    fn format_instant(micros: i64) -> String {
+        evercandle::Timestamp::from_micros(micros).to_string()
+    }
+}

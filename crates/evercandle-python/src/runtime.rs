@@ -1,0 +1,106 @@
+//! One runtime per process, and how a Python thread waits for it.
+//!
+//! While a call waits, the interpreter is free for other threads; every twentieth of a second it is asked whether a
+//! signal came, so that Ctrl-C ends a long call at once. What was being fetched goes on and is stored: work in flight
+//! belongs to nobody.
+//!
+//! Threads do not survive a fork. A child that used the parent's runtime, or a client with connections on it, would wait
+//! for ever; so both remember the process they were made in, and a child gets an error that says what to do. The
+//! parent's runtime is forgotten in the child rather than dropped, because dropping waits for its threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::failure;
+
+/// How long a signal can go unnoticed: below what a person takes for a hang.
+const SIGNALS_EVERY: Duration = Duration::from_millis(50);
+
+/// The runtime of one process.
+pub(crate) struct Shared {
+    process: u32,
+    runtime: Runtime,
+}
+
+/// Held only by threads that are attached to the interpreter, as is the thread that forks: a child never finds it locked.
+static SHARED: Mutex<Option<Arc<Shared>>> = Mutex::new(None);
+
+impl Shared {
+    /// The runtime of this process, made when it is first wanted.
+    pub(crate) fn of_this_process(py: Python<'_>) -> PyResult<Arc<Shared>> {
+        let mut kept = SHARED.lock();
+        let process = std::process::id();
+        match kept.take() {
+            Some(shared) if shared.process == process => {
+                *kept = Some(shared.clone());
+                return Ok(shared);
+            }
+            Some(parents) => std::mem::forget(parents),
+            None => {}
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("evercandle")
+            .enable_all()
+            .build()
+            .map_err(|error| failure::raise(py, "unexpected", &format!("no threads can be started: {error}")))?;
+        let shared = Arc::new(Shared { process, runtime });
+        *kept = Some(shared.clone());
+        Ok(shared)
+    }
+
+    /// Whether this is the process it was made in.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// An error that says what to do, in any other process.
+    pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_of_this_process() {
+            return Ok(());
+        }
+        let why = format!(
+            "this client was made in process {}, and its threads and connections do not exist in process {}, which was \
+             forked from it: make a new Client here (or start processes with multiprocessing's \"spawn\")",
+            self.process,
+            std::process::id()
+        );
+        Err(failure::raise(py, "forked", &why))
+    }
+
+    /// The runtime itself, for what goes on by itself.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Waits for `work` without holding up other Python threads. Ctrl-C ends the waiting with `KeyboardInterrupt`.
+    pub(crate) fn wait<T: Send>(&self, py: Python<'_>, work: impl Future<Output = T> + Send) -> PyResult<T> {
+        self.check(py)?;
+        py.detach(|| {
+            self.runtime.block_on(async {
+                let mut work = std::pin::pin!(work);
+                loop {
+                    tokio::select! {
+                        biased;
+                        done = &mut work => return Ok(done),
+                        () = tokio::time::sleep(SIGNALS_EVERY) => Python::attach(|py| py.check_signals())?,
+                    }
+                }
+            })
+        })
+    }
+
+    /// Waits for something that blocks a thread, in the same way. It goes on when the waiting ends early.
+    pub(crate) fn wait_blocking<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> PyResult<T> {
+        let work = self.runtime.spawn_blocking(work);
+        self.wait(py, work)?
+            .map_err(|error| failure::raise(py, "unexpected", &format!("the work was given up: {error}")))
+    }
+}

@@ -1,0 +1,90 @@
+//! The simulated internet inside the process: offline use, tests, rehearsals.
+//!
+//! Its whole remote control is one function here, the one that `curl` would reach; Python gives it names.
+
+use evercandle::{Clock, Timestamp};
+use evercandle_simulator as sim;
+use evercandle_simulator::Simulator;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// A simulated internet on a loopback socket, the clock of the clients made with it, and a cache that goes with it.
+pub(crate) struct Simulation {
+    handle: sim::Handle,
+    clock: Clock,
+    folder: tempfile::TempDir,
+}
+
+impl Simulation {
+    /// `at`: where its clock stands, in microseconds; `None`: it runs with the system's.
+    pub(crate) fn start(seed: u64, at: Option<i64>) -> std::io::Result<Simulation> {
+        let config = sim::Config::default().seed(seed);
+        let config = match at {
+            Some(at) => config.at(at),
+            None => config,
+        };
+        Ok(Simulation {
+            handle: Simulator::start_blocking(config)?,
+            clock: match at {
+                Some(at) => Clock::held(Timestamp::from_micros(at)),
+                None => Clock::system(),
+            },
+            folder: tempfile::Builder::new().prefix("evercandle-simulated-").tempdir()?,
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.handle.base_url()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    pub(crate) fn cache_dir(&self) -> std::path::PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    pub(crate) fn remote(&self) -> NativeSimulator {
+        NativeSimulator {
+            simulator: (*self.handle).clone(),
+            clock: self.clock.clone(),
+            url: self.url(),
+        }
+    }
+}
+
+/// The remote control of a simulated internet.
+#[pyclass(frozen, name = "Simulator", module = "evercandle._native")]
+pub(crate) struct NativeSimulator {
+    simulator: Simulator,
+    clock: Clock,
+    url: String,
+}
+
+#[pymethods]
+impl NativeSimulator {
+    #[getter]
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// As `curl -X method -d body <url>/_simulator/<target>`; the answer is JSON.
+    #[pyo3(signature = (method, target, body = ""))]
+    fn control(&self, py: Python<'_>, method: &str, target: &str, body: &str) -> PyResult<String> {
+        let mut request = sim::Request::new(method, &format!("_simulator/{target}"));
+        request.body = body.as_bytes().to_vec().into();
+        let response = py.detach(|| self.simulator.respond(&request, self.simulator.clock().now()).response);
+        match response.status {
+            200 => Ok(response.text()),
+            _ => Err(PyValueError::new_err(response.text())),
+        }
+    }
+
+    /// Moves the clock of the simulated internet and of its clients; only one that stands can be moved.
+    fn advance(&self, micros: i64) {
+        self.simulator.clock().advance(micros);
+        self.clock
+            .advance(std::time::Duration::from_micros(micros.max(0).unsigned_abs()));
+    }
+}
