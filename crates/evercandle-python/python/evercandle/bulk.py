@@ -6,13 +6,13 @@ import queue
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _native
 from .errors import BadRequestError, IncompleteError, UnavailableError
 from .klines import Gap, Klines
 from .progress import Bar
 from .vocabulary import Interval, Market, datetime_of, micros_of
 
 if TYPE_CHECKING:
+    from ._native import Client as NativeClient, Pending
     from collections.abc import Iterable
     from datetime import datetime
 
@@ -81,7 +81,7 @@ class _Tally:
 
 
 def download(
-    native: _native.Client,
+    native: NativeClient,
     symbols: Iterable[str],
     intervals: Iterable[Interval | str],
     start: int,
@@ -103,13 +103,13 @@ def download(
     waiting = [part for parts in stretches.values() for part in parts]
     waiting.reverse()
     answered: queue.SimpleQueue[tuple[_Stretch, Any, BaseException | None]] = queue.SimpleQueue()
-    pending: dict[_Stretch, _native.Pending] = {}
+    pending: dict[_Stretch, Pending] = {}
 
     def ask(part: _Stretch) -> None:
         def done(result: Any, error: BaseException | None) -> None:
             answered.put((part, result, error))
 
-        question = {
+        question: dict[str, object] = {
             "symbol": part.symbol,
             "interval": part.interval.value,
             "market": market.value,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from . import _native
+    from ._native import Client as NativeClient
 
 __all__ = ["Cache", "CachedSeries", "CacheStats", "Damage", "Evicted", "Verified", "evict", "ls", "path", "stats", "verify"]
 
@@ -79,7 +79,7 @@ class Cache:
 
     __slots__ = ("_native",)
 
-    def __init__(self, native: _native.Client) -> None:
+    def __init__(self, native: NativeClient) -> None:
         self._native = native
 
     @property

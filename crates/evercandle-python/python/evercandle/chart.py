@@ -33,11 +33,13 @@ def draw(
         from matplotlib.collections import LineCollection, PolyCollection
     except ImportError as error:
         raise ImportError("plotting needs matplotlib: pip install 'evercandle[plot]'") from error
-    axes = _new_axes() if ax is None else ax
+    # What matplotlib says of its types is not enough for a type checker that wants to know everything.
+    dates: Any = matplotlib.dates
+    axes: Any = _new_axes() if ax is None else ax
     joined, per = _joined(klines, candles)
-    edges = [matplotlib.dates.date2num(moment.replace(tzinfo=None)) for moment in (klines.start, klines.end)]
+    edges = [dates.date2num(moment.replace(tzinfo=None)) for moment in (klines.start, klines.end)]
     if len(joined["open"]):
-        days = matplotlib.dates.date2num(joined["open_time"])
+        days = dates.date2num(joined["open_time"])
         slot = (edges[1] - edges[0]) / max(1, _slots(klines)) * per
         middle, half = days + slot / 2, slot * 0.36
         rises = joined["close"] >= joined["open"]
@@ -66,24 +68,26 @@ def draw(
                 )
             )
     for gap in klines.gaps:
-        first, last = (matplotlib.dates.date2num(moment.replace(tzinfo=None)) for moment in (gap.start, gap.end))
+        first, last = (dates.date2num(moment.replace(tzinfo=None)) for moment in (gap.start, gap.end))
         axes.axvspan(
             first, last, color=_FINAL if gap.final else _MISSING, alpha=0.15, linewidth=0, zorder=0, label=_label(gap.reason)
         )
     axes.set_xlim(edges[0], edges[1])
-    locator = matplotlib.dates.AutoDateLocator()
+    locator = dates.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     axes.grid(True, alpha=0.2, linewidth=0.6)
     axes.set_title(_title(klines, per) if title is None else title, loc="left", fontsize=10)
     _legend(axes)
-    return axes
+    drawn: matplotlib.axes.Axes = axes
+    return drawn
 
 
 def _new_axes() -> Any:
     import matplotlib.pyplot
 
-    _, axes = matplotlib.pyplot.subplots(figsize=(11, 5), layout="constrained")
+    pyplot: Any = matplotlib.pyplot
+    _, axes = pyplot.subplots(figsize=(11, 5), layout="constrained")
     return axes
 
 

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _native
+from ._native import Client as NativeClient
 from .cache import Cache
 from .errors import BadRequestError
 from .klines import Klines
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeAlias
 
+    from ._native import Pending
     from .bulk import DownloadReport
     from .latest import Price, Prices, Sentiment
     from .upstreams import Health
 
     Completeness: TypeAlias = Literal["required", "best_effort"]
     Sources: TypeAlias = "Literal['all', 'cache'] | Iterable[str]"
-    Start: TypeAlias = Callable[[Callable[[Any, BaseException | None], None]], _native.Pending]
+    Start: TypeAlias = Callable[[Callable[[Any, BaseException | None], None]], Pending]
 
 
 def _klines_wanted(
@@ -120,7 +121,7 @@ def _open(
     config: str | PathLike[str] | None,
     settings: Mapping[str, object] | None,
     simulate: bool | Simulation,
-) -> _native.Client:
+) -> NativeClient:
     changed: dict[str, Any] = dict(settings or {})
     if cache_dir is not None:
         changed["cache"] = {**changed.get("cache", {}), "dir": os.fspath(cache_dir)}
@@ -133,7 +134,7 @@ def _open(
     if simulate:
         wanted = simulate if isinstance(simulate, Simulation) else Simulation()
         simulation = (wanted.seed, None if wanted.now is None else micros_of(wanted.now, None, "now"))
-    return _native.Client(config, text, simulation)
+    return NativeClient(config, text, simulation)
 
 
 class _Opened:

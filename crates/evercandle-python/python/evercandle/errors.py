@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from ._native import format_instant
 
 if TYPE_CHECKING:
+    from ._native import Klines as NativeKlines
     from .klines import Klines
 
 
@@ -131,14 +132,14 @@ _KINDS: dict[str, type[EvercandleError]] = {
 }
 
 
-def from_native(kind: str, message: str, details: str, partial: _native.Klines | None) -> EvercandleError:
+def from_native(kind: str, message: str, details: str, partial: NativeKlines | None) -> EvercandleError:
     """The exception for what the engine says."""
     import json
 
     told: dict[str, Any] = json.loads(details)
     for gap in told.get("gaps", ()):
         for end in ("start", "end"):
-            gap[end] = _native.format_instant(gap[end])
+            gap[end] = format_instant(gap[end])
     one = _KINDS.get(kind, EvercandleError)
     if partial is not None and issubclass(one, _PartialError):
         from .klines import Klines

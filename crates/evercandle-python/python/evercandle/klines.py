@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from . import _native
+from ._native import format_instant
 from .errors import BadRequestError
-from .vocabulary import TimeLike, Unit, datetime_of, datetime_or_none, micros_of
+from .vocabulary import TimeLike, Unit, datetime_of, micros_of, with_times
 
 if TYPE_CHECKING:
+    from ._native import Klines as NativeKlines
     from collections.abc import Iterator
     from datetime import datetime
 
     import matplotlib.axes
     import numpy
-    import numpy.typing
     import pandas
     import polars
     import pyarrow
@@ -48,7 +48,8 @@ class Kline(NamedTuple):
     volume: float
     close_time: datetime
     quote_volume: float
-    count: int
+    # As the column is called; what tuples count with is of no use here.
+    count: int  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
     taker_buy_volume: float
     taker_buy_quote_volume: float
 
@@ -113,17 +114,7 @@ class Attempt(NamedTuple):
 
 def trail_of(told: list[dict[str, Any]]) -> list[Attempt]:
     """Attempts as the engine tells them."""
-    return [
-        Attempt(
-            **{
-                **one,
-                "start": datetime_or_none(one["start"]),
-                "end": datetime_or_none(one["end"]),
-                "at": datetime_of(one["at"]),
-            }
-        )
-        for one in told
-    ]
+    return [Attempt(**with_times(one, "start", "end", "at")) for one in told]
 
 
 def reasons_of(told: list[dict[str, str]]) -> tuple[Reason, ...]:
@@ -136,7 +127,7 @@ class _WithSource:
 
     __slots__ = ("_native",)
 
-    def __init__(self, native: _native.Klines) -> None:
+    def __init__(self, native: NativeKlines) -> None:
         self._native = native
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
@@ -162,7 +153,7 @@ class Klines:
 
     __slots__ = ("_native", "_story")
 
-    def __init__(self, native: _native.Klines) -> None:
+    def __init__(self, native: NativeKlines) -> None:
         self._native = native
         self._story: dict[str, Any] | None = None
 
@@ -216,11 +207,12 @@ class Klines:
     # --- its story ----------------------------------------------------------------------------------------------------
 
     def _told(self) -> dict[str, Any]:
-        if self._story is None:
+        told = self._story
+        if told is None:
             import json
 
-            self._story = json.loads(self._native.story())
-        return self._story
+            told = self._story = json.loads(self._native.story())
+        return told
 
     @property
     def units(self) -> tuple[str, str]:
@@ -231,24 +223,13 @@ class Klines:
     @property
     def segments(self) -> list[Segment]:
         """Where the rows came from, in time order; every row is in exactly one."""
-        times = ("start", "end", "fetched_at")
-        return [
-            Segment(**{**one, **{name: datetime_of(one[name]) for name in times}}) for one in self._told()["segments"]
-        ]
+        return [Segment(**with_times(one, "start", "end", "fetched_at")) for one in self._told()["segments"]]
 
     @property
     def gaps(self) -> list[Gap]:
         """What is missing and why, in time order; every slot without a row is in exactly one."""
         return [
-            Gap(
-                start=datetime_of(one["start"]),
-                end=datetime_of(one["end"]),
-                slots=one["slots"],
-                reason=one["reason"],
-                final=one["final"],
-                tried=reasons_of(one["tried"]),
-            )
-            for one in self._told()["gaps"]
+            Gap(**with_times(one, "start", "end", tried=reasons_of(one["tried"]))) for one in self._told()["gaps"]
         ]
 
     @property
@@ -332,7 +313,7 @@ class Klines:
         return numpy.empty(0, dtype=kinds.get(name, "f8"))
 
     def _sources(self) -> list[str]:
-        open_times = self._gathered("open_time", writable=False).astype("int64")
+        open_times: Any = self._gathered("open_time", writable=False).astype("int64")
         sources: list[str] = []
         for segment in self._told()["segments"]:
             rows = int(open_times.searchsorted(segment["end"])) - len(sources)
@@ -421,7 +402,7 @@ class Klines:
 
     def __repr__(self) -> str:
         exchange, market, symbol, interval = self._native.series()
-        start, end = (_native.format_instant(micros) for micros in self._native.range())
+        start, end = (format_instant(micros) for micros in self._native.range())
         state = "complete" if self.is_complete else "incomplete"
         return f"<Klines {exchange} {market} {symbol} {interval}, {start} to {end}: {len(self):,} rows, {state}>"
 

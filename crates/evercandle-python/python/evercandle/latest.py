@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .klines import Attempt, Reason, reasons_of, trail_of
-from .vocabulary import datetime_of, datetime_or_none
+from .vocabulary import datetime_of, with_times
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -113,29 +113,18 @@ class Sentiment(NamedTuple):
 
 def price_of(told: dict[str, Any]) -> Price:
     """A price as the engine tells it."""
-    return Price(**{**told, "as_of": datetime_of(told["as_of"]), "fetched_at": datetime_of(told["fetched_at"])})
+    return Price(**with_times(told, "as_of", "fetched_at"))
 
 
 def prices_of(told: dict[str, Any]) -> Prices:
     """Prices as the engine tells them."""
-    missing = [MissingPrice(**{**one, "reasons": reasons_of(one["reasons"])}) for one in told["missing"]]
+    missing = [MissingPrice(**with_times(one, reasons=reasons_of(one["reasons"]))) for one in told["missing"]]
     return Prices([price_of(one) for one in told["prices"]], missing, trail_of(told["trail"]))
 
 
 def sentiment_of(told: dict[str, Any]) -> Sentiment:
     """A sentiment as the engine tells it."""
-    readings = [
-        Reading(
-            **{**one, "at": datetime_of(one["at"]), "valid_until": datetime_or_none(one["valid_until"])},
-        )
-        for one in told["readings"]
-    ]
-    return Sentiment(
-        **{
-            **told,
-            "readings": readings,
-            "missing": [datetime_of(micros) for micros in told["missing"]],
-            "fetched_at": datetime_of(told["fetched_at"]),
-            "trail": trail_of(told["trail"]),
-        }
-    )
+    readings = [Reading(**with_times(one, "at", "valid_until")) for one in told["readings"]]
+    missing = [datetime_of(micros) for micros in told["missing"]]
+    trail = trail_of(told["trail"])
+    return Sentiment(**with_times(told, "fetched_at", readings=readings, missing=missing, trail=trail))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ def _tqdm(total: int) -> Any:
     try:
         # The notebook's widget needs ipywidgets, and says so in a warning where it is missing.
         if _in_notebook():
-            import ipywidgets  # noqa: F401  # pyright: ignore
-            from tqdm.notebook import tqdm
-        else:
-            from tqdm import tqdm
+            import_module("ipywidgets")
+        module: Any = import_module("tqdm.notebook" if _in_notebook() else "tqdm")
     except ImportError:
         return None
-    return tqdm(total=total, unit="part", leave=True)
+    return module.tqdm(total=total, unit="part", leave=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _native
 from .errors import BadRequestError
 from .vocabulary import Interval, Market, TimeLike, Unit, micros_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from ._native import Simulator as NativeSimulator
 
 
 class Simulation(NamedTuple):
@@ -26,7 +27,7 @@ class Simulator:
 
     __slots__ = ("_native",)
 
-    def __init__(self, native: _native.Simulator) -> None:
+    def __init__(self, native: NativeSimulator) -> None:
         self._native = native
 
     @property

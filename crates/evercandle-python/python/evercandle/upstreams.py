@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .vocabulary import datetime_of, datetime_or_none
+from .vocabulary import datetime_of, datetime_or_none, with_times
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,10 +52,7 @@ class Health(NamedTuple):
 def health_of(told: dict[str, Any]) -> Health:
     """Health as the engine tells it."""
     times = ("opened_at", "retry_at", "last_error_at")
-    providers = {
-        one["provider"]: ProviderHealth(**{**one, **{name: datetime_or_none(one[name]) for name in times}})
-        for one in told["providers"]
-    }
+    providers = {one["provider"]: ProviderHealth(**with_times(one, *times)) for one in told["providers"]}
     return Health(
         datetime_of(told["at"]), datetime_or_none(told["common_cause_since"]), told["cache_readonly"], providers
     )

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Union, cast
 
-from . import _native
+from ._native import parse_instant
 from .errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") ->
     if isinstance(moment, date):
         return (datetime(moment.year, moment.month, moment.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND
     if isinstance(moment, str):
-        micros = _native.parse_instant(moment)
+        micros = parse_instant(moment)
         if micros is None:
             raise BadRequestError(
                 f"{name} {moment!r}: expected an ISO 8601 date or time, such as 2024-01-31 or 2024-01-31T12:00:00Z"
@@ -120,6 +120,11 @@ def datetime_of(micros: int) -> datetime:
 def datetime_or_none(micros: int | None) -> datetime | None:
     """The same, where there may be none."""
     return None if micros is None else datetime_of(micros)
+
+
+def with_times(told: dict[str, Any], *names: str, **others: Any) -> dict[str, Any]:
+    """What the engine tells, with moments for the microseconds under these names, and with ``others`` instead."""
+    return {**told, **{name: datetime_or_none(told[name]) for name in names}, **others}
 
 
 def seconds_of(duration: float | timedelta | None) -> float | None:
