@@ -279,18 +279,18 @@ async fn health(client: Client, probe: bool) -> Asked {
 
 #[pymethods]
 impl NativeClient {
-    /// `settings`: JSON, laid over what file and environment say. `simulate`: `(seed, at)`.
+    /// `settings`: JSON, laid over what file and environment say. `simulate`: `(seed, at, recorded)`.
     #[new]
     #[pyo3(signature = (config = None, settings = None, simulate = None))]
     fn new(
         py: Python<'_>,
         config: Option<std::path::PathBuf>,
         settings: Option<&str>,
-        simulate: Option<(u64, Option<i64>)>,
+        simulate: Option<(u64, Option<i64>, Option<std::path::PathBuf>)>,
     ) -> PyResult<NativeClient> {
         let wrong = |why: String| failure::raise(py, "config", &format!("configuration: {why}"));
         let shared = Shared::of_this_process(py)?;
-        let simulation = simulate.map(|(seed, at)| py.detach(|| Simulation::start(seed, at)));
+        let simulation = simulate.map(|(seed, at, recorded)| py.detach(|| Simulation::start(seed, at, recorded)));
         let simulation = simulation.transpose().map_err(|error| {
             failure::raise(
                 py,
@@ -333,12 +333,6 @@ impl NativeClient {
                 shared,
             }))),
         })
-    }
-
-    /// Whether it was made in this process.
-    fn is_of_this_process(&self) -> bool {
-        let opened = self.opened.lock().clone();
-        opened.is_some_and(|opened| opened.shared.is_of_this_process())
     }
 
     fn is_closed(&self) -> bool {
@@ -425,7 +419,9 @@ impl NativeClient {
     }
 
     fn simulator(&self, py: Python<'_>) -> PyResult<Option<NativeSimulator>> {
-        Ok(self.opened(py)?.simulation.as_ref().map(Simulation::remote))
+        let opened = self.opened(py)?;
+        let shared = opened.shared.clone();
+        Ok(opened.simulation.as_ref().map(|simulation| simulation.remote(shared)))
     }
 
     fn cache_dir(&self, py: Python<'_>) -> PyResult<std::path::PathBuf> {

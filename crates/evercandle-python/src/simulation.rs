@@ -2,11 +2,16 @@
 //!
 //! Its whole remote control is one function here, the one that `curl` would reach; Python gives it names.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use evercandle::{Clock, Timestamp};
 use evercandle_simulator as sim;
 use evercandle_simulator::Simulator;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use crate::runtime::Shared;
 
 /// A simulated internet on a loopback socket, the clock of the clients made with it, and a cache that goes with it.
 pub(crate) struct Simulation {
@@ -16,9 +21,14 @@ pub(crate) struct Simulation {
 }
 
 impl Simulation {
-    /// `at`: where its clock stands, in microseconds; `None`: it runs with the system's.
-    pub(crate) fn start(seed: u64, at: Option<i64>) -> std::io::Result<Simulation> {
+    /// `at`: where its clock stands, in microseconds; `None`: it runs with the system's. `recorded`: a folder of real
+    /// answers, which speak for the symbols they hold.
+    pub(crate) fn start(seed: u64, at: Option<i64>, recorded: Option<PathBuf>) -> std::io::Result<Simulation> {
         let config = sim::Config::default().seed(seed);
+        let config = match recorded {
+            Some(folder) => config.replay(sim::Replay::open(folder)?),
+            None => config,
+        };
         let config = match at {
             Some(at) => config.at(at),
             None => config,
@@ -41,12 +51,13 @@ impl Simulation {
         self.clock.clone()
     }
 
-    pub(crate) fn cache_dir(&self) -> std::path::PathBuf {
+    pub(crate) fn cache_dir(&self) -> PathBuf {
         self.folder.path().join("cache")
     }
 
-    pub(crate) fn remote(&self) -> NativeSimulator {
+    pub(crate) fn remote(&self, shared: Arc<Shared>) -> NativeSimulator {
         NativeSimulator {
+            shared,
             simulator: (*self.handle).clone(),
             clock: self.clock.clone(),
             url: self.url(),
@@ -57,6 +68,7 @@ impl Simulation {
 /// The remote control of a simulated internet.
 #[pyclass(frozen, name = "Simulator", module = "evercandle._native")]
 pub(crate) struct NativeSimulator {
+    shared: Arc<Shared>,
     simulator: Simulator,
     clock: Clock,
     url: String,
@@ -72,6 +84,7 @@ impl NativeSimulator {
     /// As `curl -X method -d body <url>/_simulator/<target>`; the answer is JSON.
     #[pyo3(signature = (method, target, body = ""))]
     fn control(&self, py: Python<'_>, method: &str, target: &str, body: &str) -> PyResult<String> {
+        self.shared.check(py)?;
         let mut request = sim::Request::new(method, &format!("_simulator/{target}"));
         request.body = body.as_bytes().to_vec().into();
         let response = py.detach(|| self.simulator.respond(&request, self.simulator.clock().now()).response);

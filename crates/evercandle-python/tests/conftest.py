@@ -1,0 +1,60 @@
+"""A world to test in: a simulated exchange whose clock stands still, and an empty cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import evercandle
+import pytest
+
+NOW = "2024-06-14T12:00:30Z"
+"""When it is: half a day after midnight, so that the last hours are in no archive yet."""
+
+DAY = ("2024-04-02", "2024-04-03")
+
+PRINTED = {
+    "open": 1,
+    "high": 2,
+    "low": 3,
+    "close": 4,
+    "volume": 5,
+    "quote_volume": 7,
+    "taker_buy_volume": 9,
+    "taker_buy_quote_volume": 10,
+}
+"""Where the exchange prints each decimal column."""
+
+
+@pytest.fixture
+def client() -> Iterator[evercandle.Client]:
+    with evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def stored() -> Iterator[evercandle.Client]:
+    """Shared by tests that only read: two months of minutes are in its cache."""
+    with evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW)) as client:
+        client.get_data("BTCUSDT", "1m", "2024-03-01", "2024-05-01")
+        yield client
+
+
+def micros(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+def check(client: evercandle.Client, klines: evercandle.Klines) -> None:
+    """Every row is the truth, to the digit; every slot is in a row or in a gap; segments cover the rows."""
+    truth = client.simulator.truth(klines.symbol, klines.interval, klines.start, klines.end, market=klines.market)
+    arrays: dict[str, Any] = klines.to_numpy()
+    assert arrays["open_time"].astype("int64").tolist() == [int(row[0]) for row in truth]
+    assert arrays["count"].tolist() == [int(row[8]) for row in truth]
+    for name, field in PRINTED.items():
+        assert arrays[name].tolist() == [float(row[field]) for row in truth], name
+    for position in (0, len(klines) // 2, len(klines) - 1):
+        for name, field in PRINTED.items():
+            assert klines.printed(position, name) == truth[position][field]
+    covered = sum(len(klines.between(one.start, one.end)) for one in klines.segments)
+    assert covered == len(klines)

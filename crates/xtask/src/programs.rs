@@ -66,7 +66,7 @@ pub(crate) fn ensure(tests: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
 }
 
@@ -158,11 +158,11 @@ fn node(folder: &Path) -> Result<()> {
 }
 
 /// Whether exactly this was installed there before.
-fn marked(folder: &Path, what: &[&str]) -> bool {
+pub(crate) fn marked(folder: &Path, what: &[&str]) -> bool {
     std::fs::read_to_string(folder.join("installed")).is_ok_and(|found| found == what.join("\n"))
 }
 
-fn mark(folder: &Path, what: &[&str]) -> Result<()> {
+pub(crate) fn mark(folder: &Path, what: &[&str]) -> Result<()> {
     let path = folder.join("installed");
     std::fs::write(&path, what.join("\n")).with_context(|| format!("{} cannot be written", path.display()))
 }
@@ -172,7 +172,7 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn succeed(command: &mut Command) -> Result<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     // What they print on stdout is of no interest, what they complain about is.
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();

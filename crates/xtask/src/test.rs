@@ -57,6 +57,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         // Advisories are not checked: they live in a git repository, and this must run without one.
         let arguments = ["deny", "--workspace", "check", "bans", "licenses", "sources"];
         plan.add(Step::new("dependencies", cargo(arguments)).needs(DENY));
+        plan.add(Step::new("python", cargo(["xtask", "python"])).remembers(|line| line.contains(" passed")));
     }
     plan.run()
 }

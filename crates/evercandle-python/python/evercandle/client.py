@@ -133,7 +133,8 @@ def _open(
     simulation = None
     if simulate:
         wanted = simulate if isinstance(simulate, Simulation) else Simulation()
-        simulation = (wanted.seed, None if wanted.now is None else micros_of(wanted.now, None, "now"))
+        at = None if wanted.now is None else micros_of(wanted.now, None, "now")
+        simulation = (wanted.seed, at, wanted.recorded)
     return NativeClient(config, text, simulation)
 
 

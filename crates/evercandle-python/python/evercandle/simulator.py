@@ -9,6 +9,7 @@ from .vocabulary import Interval, Market, TimeLike, Unit, micros_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from os import PathLike
 
     from ._native import Simulator as NativeSimulator
 
@@ -20,6 +21,8 @@ class Simulation(NamedTuple):
     """What every number follows from."""
     now: TimeLike | None = None
     """Where the clock stands, for the exchange and for the client; ``None``: both run with the system's."""
+    recorded: str | PathLike[str] | None = None
+    """A folder of recorded answers, which speak for the symbols they hold."""
 
 
 class Simulator:

@@ -1,0 +1,198 @@
+"""Threads share a client, forked processes do not, and Ctrl-C is obeyed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import evercandle
+import pytest
+
+from .conftest import DAY, NOW, check
+
+# A child that hangs is ended by this, and the test fails.
+PATIENCE = 60
+
+
+def test_threads_share_a_client_and_a_slice_wanted_twice_is_fetched_once(client: evercandle.Client) -> None:
+    def ask(number: int) -> float:
+        return float(client.get_data("BTCUSDT", "1m", *DAY).to_polars()["close"].sum())
+
+    with ThreadPoolExecutor(8) as threads:
+        sums = set(threads.map(ask, range(32)))
+    assert len(sums) == 1
+    archives = client.simulator.requests("BTCUSDT-1m-2024-04-02.zip")
+    assert len([one for one in archives if one.endswith(".zip")]) == 1
+
+
+def test_other_threads_run_while_a_call_waits(client: evercandle.Client) -> None:
+    client.simulator.inject("latency", milliseconds=700)
+    ticks: list[float] = []
+    stop = threading.Event()
+
+    def tick() -> None:
+        while not stop.wait(0.01):
+            ticks.append(time.monotonic())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    began = time.monotonic()
+    client.get_data("BTCUSDT", "1m", *DAY)
+    ended = time.monotonic()
+    stop.set()
+    thread.join()
+    meanwhile = [at for at in ticks if began < at < ended]
+    assert ended - began > 0.6 and len(meanwhile) > 10
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """A program of its own: forking one that has the threads of a test runner would prove nothing."""
+    head = "import os, sys, time, evercandle\n" + f"NOW = {NOW!r}\nDAY = {DAY!r}\n"
+    program = head + textwrap.dedent(code)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
+
+
+def test_a_forked_child_gets_an_error_from_its_parents_client_and_can_make_its_own() -> None:
+    done = run(
+        """
+        client = evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW))
+        klines = client.get_data("BTCUSDT", "1m", *DAY)
+        expected = klines.to_numpy("close").sum()
+        child = os.fork()
+        if child == 0:
+            for ask in (lambda: client.get_data("BTCUSDT", "1m", *DAY), lambda: client.price("BTCUSDT"),
+                        lambda: client.health(), lambda: client.cache.ls(), lambda: client.simulator):
+                try:
+                    ask()
+                    os._exit(1)
+                except evercandle.ForkError as error:
+                    assert "make a new Client here" in str(error), error
+            # What was answered before is the child's too.
+            assert klines.to_numpy("close").sum() == expected
+            assert len(klines.segments) == 1
+            with evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW)) as own:
+                assert own.get_data("BTCUSDT", "1m", *DAY).to_numpy("close").sum() == expected
+            client.close()
+            del client
+            os._exit(42)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 42, status
+        # The parent is as it was.
+        assert client.cache.path.is_dir()
+        client.get_data("ETHUSDT", "1h", *DAY)
+        client.close()
+        print("whole")
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
+
+
+def test_the_packages_functions_work_in_forked_children() -> None:
+    done = run(
+        """
+        import multiprocessing
+        def ask(symbol):
+            return len(evercandle.get_data(symbol, "1h", *DAY, simulate=True))
+        if __name__ == "__main__":
+            assert ask("BTCUSDT") == 24
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(pool.map(ask, ["BTCUSDT", "ETHUSDT", "SOLUSDT"]))
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "[24, 24, 24]\n"), done.stderr
+
+
+def length(symbol: str) -> int:
+    return len(evercandle.get_data(symbol, "1h", *DAY, simulate=True))
+
+
+def test_spawned_processes_need_nothing() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(length, ["BTCUSDT"]) == [24]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'client.get_data("BTCUSDT", "1m", *DAY)',
+        'client.price("BTCUSDT")',
+        'client.download("BTCUSDT", "1m", *DAY, progress=False)',
+    ],
+)
+def test_ctrl_c_ends_a_long_call_at_once(call: str) -> None:
+    done = run(
+        f"""
+        import signal, threading
+        client = evercandle.Client(
+            simulate=evercandle.Simulation(seed=7, now=NOW),
+            settings={{"http": {{"timeout_ms": 60000}}, "latest": {{"deadline_ms": 60000}}}},
+        )
+        client.simulator.inject("black_hole")
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        try:
+            {call}
+            print("answered?")
+        except KeyboardInterrupt:
+            took = time.monotonic() - began
+            print("interrupted" if 0.4 < took < 3 else f"after {{took}} s")
+        client.simulator.clear()
+        client.get_data("ETHUSDT", "1h", *DAY)
+        client.close()
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+def test_a_program_ends_although_nobody_closed_anything() -> None:
+    done = run(
+        """
+        client = evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW))
+        klines = client.get_data("BTCUSDT", "1m", *DAY)
+        evercandle.get_data("BTCUSDT", "1h", *DAY, simulate=True)
+        frame = klines.to_numpy()
+        print(len(klines))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1440\n", "")
+
+
+def test_two_processes_share_a_cache(tmp_path: Any) -> None:
+    world = evercandle.Simulation(seed=7, now=NOW)
+    with evercandle.Client(simulate=world, cache_dir=tmp_path) as client:
+        check(client, client.get_data("BTCUSDT", "1m", *DAY))
+    done = run(
+        f"""
+        client = evercandle.Client(cache_dir={str(tmp_path)!r}, settings={{"internet": "http://127.0.0.1:9"}})
+        klines = client.get_data("BTCUSDT", "1m", *DAY)
+        print(len(klines), klines.segments[0].via)
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "1440 cache\n"), done.stderr
+
+
+def test_a_signal_handler_may_raise_what_it_likes(client: evercandle.Client) -> None:
+    class Alarm(Exception):
+        pass
+
+    def ring(number: int, frame: object) -> None:
+        raise Alarm
+
+    client.simulator.inject("latency", milliseconds=2_500)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(Alarm):
+            client.get_data("BTCUSDT", "1m", *DAY)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert os.getpid()
