@@ -40,7 +40,7 @@ def test_every_row_is_the_truth_to_the_digit_cold_and_warm(
 
 
 def test_an_answer_says_what_it_is(client: evercandle.Client) -> None:
-    klines = client.get_data("BTC/USDT", Interval.M1, *DAY, market=Market.SPOT)
+    klines = client.get_data("BTC/USDT", Interval.M1, *DAY, market=Market.SPOT, priority="bulk")
     assert (klines.exchange, klines.market, klines.symbol, klines.interval) == ("binance", "spot", "BTCUSDT", "1m")
     assert klines.start == datetime(2024, 4, 2, tzinfo=UTC)
     assert klines.end == datetime(2024, 4, 3, tzinfo=UTC)

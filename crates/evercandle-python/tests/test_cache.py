@@ -36,7 +36,7 @@ def test_what_is_held_is_listed_measured_and_removed(client: evercandle.Client) 
 def test_damage_is_found_set_aside_and_fetched_again(client: evercandle.Client) -> None:
     client.get_data("BTCUSDT", "1m", *DAY)
     assert client.cache.verify().damaged == []
-    [file] = [path for path in client.cache.path.rglob("*.arrow")]
+    file = next(client.cache.path.rglob("*.arrow"))
     whole = file.read_bytes()
     file.chmod(0o644)
     file.write_bytes(whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :])

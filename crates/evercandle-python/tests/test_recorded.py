@@ -52,7 +52,7 @@ def test_recorded_archives_arrive_in_polars_as_they_were_published() -> None:
             unit = 1 if len(rows[0][0]) >= 16 else 1_000
             first, last = int(rows[0][0]) * unit, int(rows[-1][0]) * unit
             klines = client.get_data(
-                symbol, interval, first, last + 1, unit="us", market=market, completeness="best_effort"
+                symbol, interval, first, last + 1, unit="us", market=market, sources=["binance-vision"]
             )
             frame: Any = klines.to_polars(source=True)
             recorded = {int(row[0]) * unit: row for row in rows}
