@@ -22,7 +22,7 @@ def main(picture: str) -> None:
         client.simulator.halt("2024-06-08T02:00", "2024-06-08T08:00")
 
         print("1. Everything works:")
-        week = client.get_data("BTC/USDT", "15m", "2024-06-03", "2024-06-10")
+        week = client.get_data("BTC/USDT", "15m", "2024-06-03", "2024-06-10", priority="bulk")
         tell(week)
 
         print("\n2. The archives are down; REST stands in:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -58,8 +59,18 @@ def test_a_download_fills_the_cache_and_goes_on_where_it_stopped(
     assert again.rows == report.rows and sum(one.fetched for one in again.series) == 0
     assert len(client.simulator.requests()) == asked
     assert capsys.readouterr().err == ""
+    with pytest.raises(evercandle.BadRequestError, match="at least one symbol"):
+        client.download([], "1h", "2024-01-01", "2024-03-01")
     client.simulator.inject("refuse")
     check(client, client.get_data("ETHUSDT", "1h", "2024-01-01", "2024-03-01"))
+
+
+def test_a_bar_is_drawn_without_tqdm_too(
+    client: evercandle.Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert client.download("BTCUSDT", ["1h", "1d"], "2024-01-01", "2024-03-01").is_complete
+    assert "█ 2/2" in capsys.readouterr().err
 
 
 def test_a_download_reports_what_could_not_be_had(client: evercandle.Client) -> None:

@@ -21,6 +21,7 @@ def test_every_error_has_one_base_and_plain_details(client: evercandle.Client) -
         (evercandle.BadRequestError, lambda: client.get_data("BTCUSDT", "1m", *DAY, market="options")),
         (evercandle.BadRequestError, lambda: client.get_data("BTCUSDT", "1m", *DAY, deadline=0)),
         (evercandle.BadRequestError, lambda: client.prices([])),
+        (evercandle.BadRequestError, lambda: client.get_data(b"BTCUSDT", "1m", *DAY)),  # type: ignore[arg-type]  # pyright: ignore
         (evercandle.UnknownSymbolError, lambda: client.get_data("NOPEUSDT", "1m", *DAY)),
         (evercandle.UnknownSymbolError, lambda: client.price("NOPEUSDT", substitutes=False)),
         (evercandle.ConfigError, lambda: evercandle.Client(settings={"engine": {"attemps": 3}}, simulate=True)),

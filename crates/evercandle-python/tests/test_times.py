@@ -73,7 +73,9 @@ def test_what_is_no_moment_is_refused_and_named(wrong: Any, told: str) -> None:
     assert "start" in str(caught.value)
 
 
-def test_an_unknown_unit_is_refused() -> None:
+def test_an_unknown_unit_is_refused_and_a_wrong_one_suspected() -> None:
+    with pytest.raises(evercandle.BadRequestError, match="is the unit right"):
+        micros_of(MICROS, "s")
     unit: Any = "minutes"
     with pytest.raises(evercandle.BadRequestError, match="minutes"):
         micros_of(1, unit)

@@ -1,4 +1,4 @@
-//! The developer's commands, in Rust so that they need nothing but cargo: `cargo xtask test | bench`.
+//! The developer's commands, in Rust so that they need nothing but cargo: `cargo xtask test | bench | python | wheel`.
 
 #![allow(
     clippy::print_stdout,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import BadRequestError, IncompleteError, UnavailableError
 from .klines import Gap, Klines
 from .progress import Bar
-from .vocabulary import Interval, Market, datetime_of, micros_of
+from .vocabulary import Interval, datetime_of, micros_of
 
 if TYPE_CHECKING:
     from ._native import Client as NativeClient, Pending
@@ -87,7 +87,7 @@ def download(
     start: int,
     end: int,
     *,
-    market: Market,
+    market: str,
     progress: bool,
     jobs: int,
 ) -> DownloadReport:
@@ -97,7 +97,10 @@ def download(
     if jobs < 1:
         raise BadRequestError(f"jobs={jobs}: expected at least 1")
     began = time.monotonic()
-    wanted = [(symbol, _interval(interval)) for symbol in symbols for interval in intervals]
+    lengths = [_interval(interval) for interval in intervals]
+    wanted = [(symbol, interval) for symbol in symbols for interval in lengths]
+    if not wanted:
+        raise BadRequestError("nothing is asked for: expected at least one symbol and one interval")
     stretches = {(symbol, interval): _stretches(symbol, interval, start, end) for symbol, interval in wanted}
     tallies = {series: _Tally(len(parts)) for series, parts in stretches.items()}
     waiting = [part for parts in stretches.values() for part in parts]
@@ -112,7 +115,7 @@ def download(
         question: dict[str, object] = {
             "symbol": part.symbol,
             "interval": part.interval.value,
-            "market": market.value,
+            "market": market,
             "start": part.start,
             "end": part.end,
             "best_effort": True,
@@ -143,7 +146,7 @@ def download(
                 else:
                     tally.add(Klines(result))
                 if tally.left == 0 and tally.error is None:
-                    native.cache_release((part.symbol, part.interval.value, market.value))
+                    native.cache_release((part.symbol, part.interval.value, market))
                 bar.advance(f"{part.symbol} {part.interval.value} {_month(part.start)}")
     finally:
         for question in pending.values():

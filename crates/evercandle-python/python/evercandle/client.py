@@ -12,7 +12,7 @@ from .cache import Cache
 from .errors import BadRequestError
 from .klines import Klines
 from .simulator import Simulation, Simulator
-from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, micros_of, seconds_of
+from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, market_of, micros_of, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +45,8 @@ def _klines_wanted(
     priority: Literal["interactive", "bulk"] = "interactive",
     unit: Unit | None = None,
 ) -> dict[str, object]:
+    if not isinstance(symbol, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequestError(f"symbol is a {type(symbol).__name__}: expected a text such as BTCUSDT or BTC/USDT")
     if completeness not in ("required", "best_effort"):
         raise BadRequestError(f'completeness {completeness!r}: expected "required" or "best_effort"')
     if priority not in ("interactive", "bulk"):
@@ -54,7 +56,7 @@ def _klines_wanted(
     return {
         "symbol": symbol,
         "interval": interval.value if isinstance(interval, Interval) else interval,
-        "market": market.value if isinstance(market, Market) else market,
+        "market": market_of(market),
         "start": micros_of(start, unit, "start"),
         "end": None if end is None else micros_of(end, unit, "end"),
         "best_effort": completeness == "best_effort",
@@ -77,7 +79,7 @@ def _prices_wanted(
         raise BadRequestError(f"symbols is the text {symbols!r}: expected a list of symbols")
     return {
         "symbols": list(symbols),
-        "market": market.value if isinstance(market, Market) else market,
+        "market": market_of(market),
         "substitutes": substitutes,
         "deadline": seconds_of(deadline),
         "alone": alone,
@@ -323,7 +325,7 @@ class Client(_Opened):
             [intervals] if isinstance(intervals, str) else intervals,
             micros_of(start, unit, "start"),
             self._native.now() if end is None else micros_of(end, unit, "end"),
-            market=Market(market),
+            market=market_of(market),
             progress=progress,
             jobs=jobs,
         )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 UTC = timezone.utc
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _UNITS: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -72,6 +73,14 @@ class Market(str, Enum):
         return self.value
 
 
+def market_of(market: Market | str) -> str:
+    """Its word; refuses what is none."""
+    try:
+        return Market(market).value
+    except ValueError:
+        raise BadRequestError(f"unknown market {market!r}: expected spot, um or cm") from None
+
+
 def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") -> int:
     """Microseconds since the epoch, rounded down.
 
@@ -103,7 +112,10 @@ def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") ->
     if unit not in _UNITS:
         raise BadRequestError(f'unit {unit!r}: expected "s", "ms", "us" or "ns"')
     times, per = _UNITS[unit]
-    return cast(SupportsIndex, moment).__index__() * times // per
+    micros = cast(SupportsIndex, moment).__index__() * times // per
+    if not _FIRST <= micros <= _LAST:
+        raise BadRequestError(f"{name} is {moment} {unit}, which is not in the years 1 to 9999: is the unit right?")
+    return micros
 
 
 def _micros_of_datetime64(moment: Any, name: str) -> int:
