@@ -63,7 +63,7 @@ def test_numbers_count_what_unit_says() -> None:
         (True, "bool"),
         (1.5, "float"),
         (pandas.NaT, "NaT"),
-        (numpy.datetime64("NaT"), "NaT"),
+        (numpy.datetime64("NaT", "us"), "NaT"),
         (timedelta(days=1), "timedelta"),
     ],
 )
