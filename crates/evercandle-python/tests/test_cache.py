@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -63,6 +65,20 @@ def test_a_download_fills_the_cache_and_goes_on_where_it_stopped(
         client.download([], "1h", "2024-01-01", "2024-03-01")
     client.simulator.inject("refuse")
     check(client, client.get_data("ETHUSDT", "1h", "2024-01-01", "2024-03-01"))
+
+
+def test_the_modules_functions_are_about_the_cache_that_the_environment_names(tmp_path: Path) -> None:
+    with evercandle.Client(simulate=evercandle.Simulation(seed=7), cache_dir=tmp_path / "cache") as client:
+        client.get_data("BTCUSDT", "1h", *DAY)
+    code = """
+from evercandle import cache
+[held] = cache.ls()
+print(held.symbol, held.rows, cache.stats().series, cache.verify().sound, cache.evict(everything=True).files, cache.ls())
+print(cache.path())
+"""
+    environment = {**os.environ, "EVERCANDLE_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == f"BTCUSDT 24 1 1 1 []\n{tmp_path / 'cache'}\n", done.stderr
 
 
 def test_a_bar_is_drawn_without_tqdm_too(

@@ -98,7 +98,7 @@ def _slots(klines: Klines) -> int:
 def _joined(klines: Klines, candles: int) -> tuple[dict[str, Any], int]:
     """Columns of at most so many candles, and how many klines each stands for.
 
-    Klines are joined by the slot they open in, not by position, so that what is on either side of a gap stays apart.
+    Klines are joined by the slot they open in, not by position, so that a gap is as wide as the time that is missing.
     """
     import numpy
 
