@@ -36,6 +36,9 @@ COLUMNS = (
 )
 """Names of the columns, in order."""
 
+# What NumPy calls the types of those that are no doubles; all take eight bytes.
+_KINDS = {"open_time": "M8[us]", "close_time": "M8[us]", "count": "i8"}
+
 
 class Kline(NamedTuple):
     """One row."""
@@ -276,16 +279,13 @@ class Klines:
         """
         import pandas
 
-        index = pandas.DatetimeIndex(self._gathered("open_time", writable), tz="UTC", name="open_time", copy=False)
-        columns: dict[str, Any] = {
-            name: self._gathered(name, writable) for name in COLUMNS if name not in ("open_time", "close_time")
-        }
-        close_time = pandas.DatetimeIndex(self._gathered("close_time", writable), tz="UTC", copy=False)
+        columns: dict[str, Any] = dict(self._all_gathered(writable))
+        index = pandas.DatetimeIndex(columns.pop("open_time"), tz="UTC", name="open_time", copy=False)
+        close_time = pandas.DatetimeIndex(columns["close_time"], tz="UTC", copy=False)
         columns["close_time"] = pandas.Series(close_time, index=index, copy=False)
         if source:
             columns["source"] = pandas.Categorical(self._sources())
-        names = [name for name in (*COLUMNS, "source") if name in columns]
-        return pandas.DataFrame({name: columns[name] for name in names}, index=index, copy=False)
+        return pandas.DataFrame(columns, index=index, copy=False)
 
     @overload
     def to_numpy(self, column: None = None) -> dict[str, AnyArray]: ...
@@ -298,22 +298,40 @@ class Klines:
         the cache are not copied, and read-only.
         """
         if column is not None:
-            return self._gathered(column, writable=False)
-        return {name: self._gathered(name, writable=False) for name in COLUMNS}
+            return self._gathered(column)
+        return self._all_gathered(writable=False)
 
-    def _gathered(self, name: str, writable: bool) -> AnyArray:
+    def _pieces(self, name: str) -> list[AnyArray]:
         import numpy
 
-        pieces: list[AnyArray] = [numpy.asarray(piece) for piece in self._native.column(name)]
+        return [numpy.asarray(piece) for piece in self._native.column(name)]
+
+    def _gathered(self, name: str) -> AnyArray:
+        import numpy
+
+        pieces = self._pieces(name)
         if len(pieces) == 1:
-            return pieces[0].copy() if writable else pieces[0]
-        if pieces:
-            return numpy.concatenate(pieces)
-        kinds = {"open_time": "M8[us]", "close_time": "M8[us]", "count": "i8"}
-        return numpy.empty(0, dtype=kinds.get(name, "f8"))
+            return pieces[0]
+        return numpy.concatenate(pieces) if pieces else numpy.empty(0, dtype=_KINDS.get(name, "f8"))
+
+    def _all_gathered(self, writable: bool) -> dict[str, AnyArray]:
+        """All columns, each in one piece. Where that takes copying, they share one block of memory: the system gives out
+        one large block several times faster than eleven smaller ones."""
+        import numpy
+
+        pieces = {name: self._pieces(name) for name in COLUMNS}
+        if not writable and len(pieces["open_time"]) == 1:
+            return {name: parts[0] for name, parts in pieces.items()}
+        block = numpy.empty((len(COLUMNS), len(self)), dtype="f8")
+        columns: dict[str, AnyArray] = {}
+        for room, (name, parts) in zip(block, pieces.items()):
+            columns[name] = room.view(_KINDS.get(name, "f8"))
+            if parts:
+                numpy.concatenate(parts, out=columns[name])
+        return columns
 
     def _sources(self) -> list[str]:
-        open_times: Any = self._gathered("open_time", writable=False).astype("int64")
+        open_times: Any = self._gathered("open_time").astype("int64")
         sources: list[str] = []
         for segment in self._told()["segments"]:
             rows = int(open_times.searchsorted(segment["end"])) - len(sources)
