@@ -20,6 +20,9 @@ use crate::runtime::Shared;
 use crate::simulation::{NativeSimulator, Simulation};
 use crate::story;
 
+/// What stands for funding rates where klines have an interval: the exchange's word, as in cached series' names.
+const FUNDING_RATES: &str = "fundingRate";
+
 /// What a client needs to answer.
 struct Opened {
     client: Client,
@@ -49,7 +52,7 @@ impl Drop for Opened {
 
 /// What a question comes to: something Python can hold.
 enum Reply {
-    Klines(Box<evercandle::Answer>),
+    Rows(Box<evercandle::Answer>),
     Json(Value),
 }
 
@@ -57,7 +60,7 @@ type Asked = Result<Reply, Failure>;
 
 fn into_python(py: Python<'_>, asked: Asked) -> PyResult<Py<PyAny>> {
     match asked {
-        Ok(Reply::Klines(answer)) => Ok(Py::new(py, NativeKlines::new(*answer))?.into_any()),
+        Ok(Reply::Rows(answer)) => Ok(Py::new(py, NativeKlines::new(*answer))?.into_any()),
         Ok(Reply::Json(value)) => Ok(value.to_string().into_pyobject(py)?.into_any().unbind()),
         Err(failure) => Err(failure.raise(py)),
     }
@@ -138,10 +141,10 @@ impl Pending {
     }
 }
 
-/// Klines that are wanted, as Python says it.
+/// Klines or funding rates that are wanted, as Python says it.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct KlinesWanted {
+struct RowsWanted {
     symbol: String,
     interval: String,
     market: String,
@@ -155,12 +158,9 @@ struct KlinesWanted {
     deadline: Option<f64>,
 }
 
-impl KlinesWanted {
+impl RowsWanted {
     fn request(self, client: &Client) -> Result<Request, Error> {
-        let bad = |e: &dyn std::fmt::Display| Error::BadRequest(e.to_string());
-        let interval: Interval = self.interval.parse().map_err(|e| bad(&e))?;
-        let market: Market = self.market.parse().map_err(|e| bad(&e))?;
-        let series = Series::parse(&self.symbol, interval, Some(market))?;
+        let series = parse_series(&(self.symbol, self.interval, self.market))?;
         let start = Timestamp::from_micros(self.start);
         let end = self.end.map_or_else(|| client.clock().now(), Timestamp::from_micros);
         let range = TimeRange::new(start, end)
@@ -197,13 +197,13 @@ fn seconds(seconds: f64) -> Result<Duration, Error> {
         .ok_or_else(|| Error::BadRequest(format!("deadline {seconds}: expected seconds, more than 0")))
 }
 
-async fn klines(client: Client, wanted: KlinesWanted) -> Asked {
+async fn rows(client: Client, wanted: RowsWanted) -> Asked {
     let result = match wanted.request(&client) {
         Ok(request) => client.get_data(request).await,
         Err(error) => Err(error),
     };
     match result {
-        Ok(answer) => Ok(Reply::Klines(Box::new(answer))),
+        Ok(answer) => Ok(Reply::Rows(Box::new(answer))),
         Err(error) => Err(Failure::of(error, &client)),
     }
 }
@@ -352,12 +352,12 @@ impl NativeClient {
         Ok(())
     }
 
-    fn get_data(&self, py: Python<'_>, wanted: KlinesWanted) -> PyResult<Py<PyAny>> {
-        self.ask(py, |client| klines(client, wanted))
+    fn get_data(&self, py: Python<'_>, wanted: RowsWanted) -> PyResult<Py<PyAny>> {
+        self.ask(py, |client| rows(client, wanted))
     }
 
-    fn start_get_data(&self, py: Python<'_>, done: Py<PyAny>, wanted: KlinesWanted) -> PyResult<Pending> {
-        self.start(py, done, |client| klines(client, wanted))
+    fn start_get_data(&self, py: Python<'_>, done: Py<PyAny>, wanted: RowsWanted) -> PyResult<Pending> {
+        self.start(py, done, |client| rows(client, wanted))
     }
 
     fn prices(&self, py: Python<'_>, wanted: PricesWanted) -> PyResult<Py<PyAny>> {
@@ -485,9 +485,14 @@ impl NativeClient {
     }
 }
 
+/// By symbol, interval (`fundingRate` for funding rates) and market.
 fn parse_series((symbol, interval, market): &(String, String, String)) -> Result<Series, Error> {
-    let interval: Interval = interval.parse().map_err(|e| Error::BadRequest(format!("{e}")))?;
     let market: Market = market.parse().map_err(|e| Error::BadRequest(format!("{e}")))?;
+    if interval == FUNDING_RATES {
+        let (market, symbol) = Symbol::parse(symbol, Some(market))?;
+        return Ok(Series::funding_rates(market, symbol)?);
+    }
+    let interval: Interval = interval.parse().map_err(|e| Error::BadRequest(format!("{e}")))?;
     Ok(Series::parse(symbol, interval, Some(market))?)
 }
 

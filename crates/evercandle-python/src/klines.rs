@@ -12,7 +12,8 @@ use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use evercandle::model::batch::{COLUMN_NAMES, DECIMAL_COLUMNS, schema};
+use evercandle::model::batch::{column_names, decimal_columns, schema_of};
+use evercandle::model::funding;
 use evercandle::{Answer, Batch, Gap, Segment, TimeRange, Timestamp};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -37,7 +38,7 @@ impl NativeKlines {
     }
 
     fn schema(&self, source: bool) -> SchemaRef {
-        let stored = schema(self.answer.series.market());
+        let stored = schema_of(&self.answer.series);
         if !source {
             return stored;
         }
@@ -63,6 +64,24 @@ impl NativeKlines {
         Arc::new(builder.finish())
     }
 
+    /// Position of a column.
+    fn position(&self, name: &str) -> Option<usize> {
+        let names = column_names(self.answer.series.kind());
+        names.iter().position(|known| *known == name)
+    }
+
+    /// The batch that a row of the answer is in, and which of its rows it is.
+    fn locate(&self, position: usize) -> Option<(&Batch, usize)> {
+        let mut left = position;
+        for batch in &self.answer.batches {
+            if left < batch.len() {
+                return Some((batch, left));
+            }
+            left -= batch.len();
+        }
+        None
+    }
+
     fn rows(&self, source: bool) -> PyResult<Vec<RecordBatch>> {
         let schema = self.schema(source);
         let batches = self.answer.batches.iter().filter(|batch| !batch.is_empty());
@@ -84,11 +103,11 @@ impl NativeKlines {
         self.answer.len()
     }
 
-    /// `(exchange, market, symbol, interval)`.
+    /// `(exchange, market, symbol, interval)`; for the interval of funding rates `fundingRate`.
     fn series(&self) -> (&'static str, &'static str, String, &'static str) {
         let series = &self.answer.series;
         let symbol = series.symbol().as_str().to_owned();
-        let (market, interval) = (series.market().as_str(), series.interval().as_str());
+        let (market, interval) = (series.market().as_str(), series.label());
         (series.exchange().as_str(), market, symbol, interval)
     }
 
@@ -122,48 +141,26 @@ impl NativeKlines {
 
     /// A column's pieces, in order: one per stored file that had a part in the answer.
     fn column(&self, name: &str) -> PyResult<Vec<Column>> {
-        let index = COLUMN_NAMES.iter().position(|known| *known == name).ok_or_else(|| {
-            PyKeyError::new_err(format!(
-                "no column {name:?}: expected one of {}",
-                COLUMN_NAMES.join(", ")
-            ))
+        let index = self.position(name).ok_or_else(|| {
+            let names = column_names(self.answer.series.kind()).join(", ");
+            PyKeyError::new_err(format!("no column {name:?}: expected one of {names}"))
         })?;
         let batches = self.answer.batches.iter().filter(|batch| !batch.is_empty());
-        Ok(batches
-            .map(|batch| Column {
-                batch: batch.clone(),
-                index,
-            })
-            .collect())
+        Ok(batches.map(|batch| Column::of(batch, index)).collect())
     }
 
-    /// One row: eleven numbers in the order of the columns; `None` beyond the last.
-    fn row(&self, position: usize) -> Option<Vec<Cell>> {
-        let mut left = position;
-        for batch in &self.answer.batches {
-            if left < batch.len() {
-                return Some(
-                    (0..COLUMN_NAMES.len())
-                        .map(|column| cell(batch, left, column))
-                        .collect(),
-                );
-            }
-            left -= batch.len();
-        }
-        None
+    /// One row: its values in the order of the columns; `None` beyond the last.
+    fn row(&self, position: usize) -> Option<Vec<Option<Cell>>> {
+        let (batch, row) = self.locate(position)?;
+        let columns = 0..column_names(batch.series().kind()).len();
+        Some(columns.map(|column| cell(batch, row, column)).collect())
     }
 
-    /// One decimal of one row as the exchange printed it; `None` where there is no such row or the column is no decimal.
+    /// One decimal of one row as the exchange printed it; `None` where there is no such row, the column is no decimal,
+    /// or whoever supplied the row does not publish it.
     fn printed(&self, position: usize, name: &str) -> Option<String> {
-        let index = COLUMN_NAMES.iter().position(|known| *known == name)?;
-        let mut left = position;
-        for batch in &self.answer.batches {
-            if left < batch.len() {
-                return batch.print(left, index);
-            }
-            left -= batch.len();
-        }
-        None
+        let (batch, row) = self.locate(position)?;
+        batch.print(row, self.position(name)?)
     }
 
     /// The part that opens from `start` to before `end`, in microseconds, with its own story.
@@ -200,16 +197,22 @@ pub(crate) enum Cell {
     Double(f64),
 }
 
-fn cell(batch: &Batch, row: usize, column: usize) -> Cell {
-    if DECIMAL_COLUMNS.contains(&column) {
-        return Cell::Double(batch.floats(column).get(row).copied().unwrap_or(f64::NAN));
+/// `None` for what was not published.
+fn cell(batch: &Batch, row: usize, column: usize) -> Option<Cell> {
+    if batch.is_null(row, column) {
+        return None;
     }
-    let whole = match COLUMN_NAMES[column] {
-        "open_time" => batch.open_times(),
-        "close_time" => batch.close_times(),
-        _ => batch.counts(),
+    let kind = batch.series().kind();
+    if decimal_columns(kind).contains(&column) {
+        return batch.floats(column).get(row).copied().map(Cell::Double);
+    }
+    let whole = match column_names(kind)[column] {
+        "interval_hours" => funding::interval_hours(batch, row),
+        "close_time" => batch.close_times().get(row).copied(),
+        "count" => batch.counts().get(row).copied(),
+        _ => batch.open_times().get(row).copied(),
     };
-    Cell::Whole(whole.get(row).copied().unwrap_or_default())
+    whole.map(Cell::Whole)
 }
 
 /// A stretch of one column in memory, for NumPy: `numpy.asarray(column)` is a read-only view that keeps it alive.
@@ -217,6 +220,24 @@ fn cell(batch: &Batch, row: usize, column: usize) -> Cell {
 pub(crate) struct Column {
     batch: Batch,
     index: usize,
+    /// NumPy knows no nulls: of a column that may have some, the doubles, with NaN for what was not published.
+    told: Option<Vec<f64>>,
+}
+
+impl Column {
+    fn of(batch: &Batch, index: usize) -> Column {
+        let told = |row| match cell(batch, row, index) {
+            Some(Cell::Double(value)) => value,
+            Some(Cell::Whole(whole)) => whole as f64,
+            None => f64::NAN,
+        };
+        let may_be_null = schema_of(batch.series()).field(index).is_nullable();
+        Column {
+            batch: batch.clone(),
+            index,
+            told: may_be_null.then(|| (0..batch.len()).map(told).collect()),
+        }
+    }
 }
 
 #[pymethods]
@@ -227,11 +248,13 @@ impl Column {
 
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (kind, address) = match COLUMN_NAMES[self.index] {
-            "open_time" => ("<M8[us]", self.batch.open_times().as_ptr().addr()),
-            "close_time" => ("<M8[us]", self.batch.close_times().as_ptr().addr()),
-            "count" => ("<i8", self.batch.counts().as_ptr().addr()),
-            _ => ("<f8", self.batch.floats(self.index).as_ptr().addr()),
+        let name = column_names(self.batch.series().kind())[self.index];
+        let (kind, address) = match (&self.told, name) {
+            (Some(told), _) => ("<f8", told.as_ptr().addr()),
+            (None, "open_time" | "funding_time") => ("<M8[us]", self.batch.open_times().as_ptr().addr()),
+            (None, "close_time") => ("<M8[us]", self.batch.close_times().as_ptr().addr()),
+            (None, "count") => ("<i8", self.batch.counts().as_ptr().addr()),
+            (None, _) => ("<f8", self.batch.floats(self.index).as_ptr().addr()),
         };
         let interface = PyDict::new(py);
         interface.set_item("version", 3)?;

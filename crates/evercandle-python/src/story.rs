@@ -26,7 +26,7 @@ fn series(series: &Series) -> Value {
         "exchange": series.exchange().as_str(),
         "market": series.market().as_str(),
         "symbol": series.symbol().as_str(),
-        "interval": series.interval().as_str(),
+        "interval": series.label(),
         "volume_unit": series.market().volume_unit().as_str(),
         "quote_volume_unit": series.market().quote_volume_unit().as_str(),
     })

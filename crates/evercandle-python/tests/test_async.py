@@ -105,3 +105,22 @@ def test_a_loop_that_is_gone_is_not_told_anything() -> None:
     client.simulator.clear()
     assert len(run(client.get_data("BTCUSDT", "1h", *DAY))) == 24
     run(client.close())
+
+
+def test_a_download_leaves_the_loop_free_and_ends_when_it_is_cancelled() -> None:
+    async def work() -> None:
+        async with world() as client:
+            report = await client.download(["BTCUSDT", "ETHUSDT"], "1h", "2024-04-01", "2024-05-01", progress=False)
+            assert report.is_complete and report.rows == 2 * 720
+            client.simulator.inject("latency", milliseconds=400)
+            began = time.monotonic()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.download("BTCUSDT", "1m", "2023-01-01", "2024-01-01", progress=False), 0.2)
+            assert time.monotonic() - began < 2
+            client.simulator.clear()
+            await asyncio.sleep(0.5)
+            asked = len(client.simulator.requests())
+            await asyncio.sleep(0.3)
+            assert len(client.simulator.requests()) == asked, "nobody goes on asking"
+
+    run(work())

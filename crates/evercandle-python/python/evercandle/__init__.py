@@ -5,6 +5,7 @@
     >>> klines.to_polars()          # or to_pandas(), to_arrow(), to_numpy(): from the cache, without copies
     >>> klines.gaps                 # what is missing, and why
     >>> klines.segments             # who supplied what, and how it was verified
+    >>> rates = evercandle.funding_rates("BTCUSDT", "2024-01-01", "2024-02-01")
 
 Offline, with an exchange made up on the spot: ``evercandle.get_data(..., simulate=True)``.
 
@@ -23,6 +24,7 @@ from .client import (
     AsyncClient,
     Client,
     download,
+    funding_rates,
     get_data,
     health,
     price,
@@ -43,7 +45,9 @@ from .errors import (
     UnknownSymbolError,
 )
 from .upstreams import Health, ProviderHealth
-from .klines import Attempt, Gap, Kline, Klines, Reason, Segment
+from .answer import Attempt, Gap, Reason, Segment
+from .funding import FundingRate, FundingRates
+from .klines import Kline, Klines
 from .latest import MissingPrice, Price, Prices, Reading, Sentiment
 from .simulator import Simulation, Simulator
 from .vocabulary import Interval, Market
@@ -58,6 +62,8 @@ __all__ = [
     "ConfigError",
     "EvercandleError",
     "ForkError",
+    "FundingRate",
+    "FundingRates",
     "Gap",
     "Health",
     "IncompleteError",
@@ -83,6 +89,7 @@ __all__ = [
     "cache",
     "download",
     "errors",
+    "funding_rates",
     "get_data",
     "health",
     "price",

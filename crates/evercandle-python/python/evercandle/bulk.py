@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import BadRequestError, IncompleteError, UnavailableError
-from .klines import Gap, Klines
+from .answer import Gap
+from .klines import Klines
 from .progress import Bar
 from .vocabulary import Interval, datetime_of, micros_of
 
@@ -90,8 +92,9 @@ def download(
     market: str,
     progress: bool,
     jobs: int,
+    stop: threading.Event | None = None,
 ) -> DownloadReport:
-    """See ``Client.download``."""
+    """See ``Client.download``. ``stop``: set by another thread when nobody waits for the report any more."""
     if start >= end:
         raise BadRequestError("the range is empty: expected start < end")
     if jobs < 1:
@@ -129,7 +132,7 @@ def download(
 
     try:
         with Bar(len(waiting), shown=progress) as bar:
-            while waiting or pending:
+            while (waiting or pending) and not (stop is not None and stop.is_set()):
                 while waiting and len(pending) < jobs:
                     ask(waiting.pop())
                 try:

@@ -1,4 +1,4 @@
-"""Candlesticks, with what is missing shaded."""
+"""Candlesticks, and funding rates as a line, with what is missing shaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from .errors import BadRequestError
 if TYPE_CHECKING:
     import matplotlib.axes
 
+    from .answer import Answer
+    from .funding import FundingRates
     from .klines import Klines
 
 _UP, _DOWN, _MISSING, _FINAL = "#1a9a75", "#d6455d", "#d6455d", "#8a8f98"
+_LINE, _ZERO = "#2f6fb3", "#8a8f98"
+_NEEDED = "plotting needs matplotlib: pip install 'evercandle[plot]'"
 # Of the height below the candles that volume takes.
 _VOLUME_SHARE = 0.18
 
@@ -32,7 +36,7 @@ def draw(
         import numpy
         from matplotlib.collections import LineCollection, PolyCollection
     except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install 'evercandle[plot]'") from error
+        raise ImportError(_NEEDED) from error
     # What matplotlib says of its types is not enough for a type checker that wants to know everything.
     dates: Any = matplotlib.dates
     axes: Any = _new_axes() if ax is None else ax
@@ -67,20 +71,53 @@ def draw(
                     _boxes(middle, half, base, base + heights), facecolors=list(colours), alpha=0.35, zorder=1
                 )
             )
-    for gap in klines.gaps:
+    _dress(axes, dates, klines, _title(klines, per) if title is None else title)
+    drawn: matplotlib.axes.Axes = axes
+    return drawn
+
+
+def draw_rates(rates: FundingRates, *, ax: matplotlib.axes.Axes | None, title: str | None) -> matplotlib.axes.Axes:
+    """See ``FundingRates.plot``."""
+    try:
+        import matplotlib.dates
+        import matplotlib.ticker
+        import numpy
+    except ImportError as error:
+        raise ImportError(_NEEDED) from error
+    dates: Any = matplotlib.dates
+    ticker: Any = matplotlib.ticker
+    axes: Any = _new_axes() if ax is None else ax
+    times: Any = rates.to_numpy("funding_time")
+    values: Any = rates.to_numpy("funding_rate")
+    # Where something is missing, nothing is drawn.
+    missing = [numpy.datetime64(gap.start.replace(tzinfo=None), "us") for gap in rates.gaps]
+    if missing:
+        before = numpy.searchsorted(times, missing)
+        times, values = numpy.insert(times, before, missing), numpy.insert(values, before, numpy.nan)
+    axes.axhline(0, color=_ZERO, linewidth=0.8, zorder=1)
+    axes.plot(times, values, color=_LINE, linewidth=1.0, zorder=2)
+    axes.yaxis.set_major_formatter(ticker.PercentFormatter(xmax=1))
+    state = "" if rates.is_complete else ", incomplete"
+    told = f"{rates.symbol} {rates.market}: {len(rates):,} funding rates{state}"
+    _dress(axes, dates, rates, told if title is None else title)
+    drawn: matplotlib.axes.Axes = axes
+    return drawn
+
+
+def _dress(axes: Any, dates: Any, answer: Answer[Any], title: str) -> None:
+    """Shades what is missing, and gives the picture its dates, its title and its legend."""
+    for gap in answer.gaps:
         first, last = (dates.date2num(moment.replace(tzinfo=None)) for moment in (gap.start, gap.end))
         axes.axvspan(
             first, last, color=_FINAL if gap.final else _MISSING, alpha=0.15, linewidth=0, zorder=0, label=_label(gap.reason)
         )
-    axes.set_xlim(edges[0], edges[1])
+    axes.set_xlim(*(dates.date2num(moment.replace(tzinfo=None)) for moment in (answer.start, answer.end)))
     locator = dates.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     axes.grid(True, alpha=0.2, linewidth=0.6)
-    axes.set_title(_title(klines, per) if title is None else title, loc="left", fontsize=10)
+    axes.set_title(title, loc="left", fontsize=10)
     _legend(axes)
-    drawn: matplotlib.axes.Axes = axes
-    return drawn
 
 
 def _new_axes() -> Any:

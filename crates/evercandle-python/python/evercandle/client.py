@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._native import Client as NativeClient
 from .cache import Cache
 from .errors import BadRequestError
+from .funding import FundingRates
 from .klines import Klines
 from .simulator import Simulation, Simulator
-from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, market_of, micros_of, seconds_of
+from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_of, market_of, micros_of, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,19 +32,19 @@ if TYPE_CHECKING:
     Start: TypeAlias = Callable[[Callable[[Any, BaseException | None], None]], Pending]
 
 
-def _klines_wanted(
+def _rows_wanted(
     symbol: str,
-    interval: Interval | str,
+    label: str,
     start: TimeLike,
     end: TimeLike | None,
     *,
-    market: Market | str = "spot",
-    completeness: Completeness = "required",
-    sources: Sources = "all",
+    market: Market | str,
+    completeness: Completeness,
+    sources: Sources,
     forming: bool = False,
-    deadline: float | timedelta | None = None,
-    priority: Literal["interactive", "bulk"] = "interactive",
-    unit: Unit | None = None,
+    deadline: float | timedelta | None,
+    priority: Literal["interactive", "bulk"],
+    unit: Unit | None,
 ) -> dict[str, object]:
     if not isinstance(symbol, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise BadRequestError(f"symbol is a {type(symbol).__name__}: expected a text such as BTCUSDT or BTC/USDT")
@@ -55,7 +56,7 @@ def _klines_wanted(
         raise BadRequestError(f'sources {sources!r}: expected "all", "cache" or a list of providers\' names')
     return {
         "symbol": symbol,
-        "interval": interval.value if isinstance(interval, Interval) else interval,
+        "interval": label,
         "market": market_of(market),
         "start": micros_of(start, unit, "start"),
         "end": None if end is None else micros_of(end, unit, "end"),
@@ -66,6 +67,13 @@ def _klines_wanted(
         "bulk": priority == "bulk",
         "deadline": seconds_of(deadline),
     }
+
+
+def _length(interval: Interval | str) -> str:
+    """The word for the length of klines; that for funding rates is none."""
+    if interval == FUNDING_RATES:
+        raise BadRequestError(f"interval {interval!r}: expected 1s to 1M; for funding rates ask funding_rates(…)")
+    return interval.value if isinstance(interval, Interval) else interval
 
 
 def _prices_wanted(
@@ -244,9 +252,9 @@ class Client(_Opened):
         Raises :class:`IncompleteError` and :class:`UnavailableError` (``partial`` holds what was found),
         :class:`RateLimitedError`, :class:`UnknownSymbolError`, :class:`BadRequestError`.
         """
-        wanted = _klines_wanted(
+        wanted = _rows_wanted(
             symbol,
-            interval,
+            _length(interval),
             start,
             end,
             market=market,
@@ -258,6 +266,38 @@ class Client(_Opened):
             unit=unit,
         )
         return Klines(self._native.get_data(wanted))
+
+    def funding_rates(
+        self,
+        symbol: str,
+        start: TimeLike,
+        end: TimeLike | None = None,
+        *,
+        market: Market | str = "um",
+        completeness: Completeness = "required",
+        sources: Sources = "all",
+        deadline: float | timedelta | None = None,
+        priority: Literal["interactive", "bulk"] = "interactive",
+        unit: Unit | None = None,
+    ) -> FundingRates:
+        """Funding rates settled in the hours from ``start`` to before ``end`` (default: now): from the cache, else
+        archives, else REST. ``market``: ``um`` or ``cm``; only perpetual futures have them.
+
+        The rest is as for :meth:`get_data`, and so are the errors.
+        """
+        wanted = _rows_wanted(
+            symbol,
+            FUNDING_RATES,
+            start,
+            end,
+            market=market,
+            completeness=completeness,
+            sources=sources,
+            deadline=deadline,
+            priority=priority,
+            unit=unit,
+        )
+        return FundingRates(self._native.get_data(wanted))
 
     def price(
         self,
@@ -365,9 +405,9 @@ class AsyncClient(_Opened):
         unit: Unit | None = None,
     ) -> Klines:
         """See :meth:`Client.get_data`."""
-        wanted = _klines_wanted(
+        wanted = _rows_wanted(
             symbol,
-            interval,
+            _length(interval),
             start,
             end,
             market=market,
@@ -379,6 +419,34 @@ class AsyncClient(_Opened):
             unit=unit,
         )
         return Klines(await _answer(lambda done: self._native.start_get_data(done, wanted)))
+
+    async def funding_rates(
+        self,
+        symbol: str,
+        start: TimeLike,
+        end: TimeLike | None = None,
+        *,
+        market: Market | str = "um",
+        completeness: Completeness = "required",
+        sources: Sources = "all",
+        deadline: float | timedelta | None = None,
+        priority: Literal["interactive", "bulk"] = "interactive",
+        unit: Unit | None = None,
+    ) -> FundingRates:
+        """See :meth:`Client.funding_rates`."""
+        wanted = _rows_wanted(
+            symbol,
+            FUNDING_RATES,
+            start,
+            end,
+            market=market,
+            completeness=completeness,
+            sources=sources,
+            deadline=deadline,
+            priority=priority,
+            unit=unit,
+        )
+        return FundingRates(await _answer(lambda done: self._native.start_get_data(done, wanted)))
 
     async def price(
         self,
@@ -414,6 +482,40 @@ class AsyncClient(_Opened):
     async def health(self, *, probe: bool = False) -> Health:
         """See :meth:`Client.health`."""
         return _health(await _answer(lambda done: self._native.start_health(done, probe)))
+
+    async def download(
+        self,
+        symbols: str | Iterable[str],
+        intervals: Interval | str | Iterable[Interval | str],
+        start: TimeLike,
+        end: TimeLike | None = None,
+        *,
+        market: Market | str = "spot",
+        progress: bool = True,
+        jobs: int = 4,
+        unit: Unit | None = None,
+    ) -> DownloadReport:
+        """See :meth:`Client.download`. Cancelling it ends it; what was fetched is stored."""
+        import asyncio
+
+        from .bulk import download
+
+        series = [symbols] if isinstance(symbols, str) else list(symbols)
+        lengths = [intervals] if isinstance(intervals, str) else list(intervals)
+        first = micros_of(start, unit, "start")
+        last = self._native.now() if end is None else micros_of(end, unit, "end")
+        word = market_of(market)
+        stop = threading.Event()
+
+        def work() -> DownloadReport:
+            return download(
+                self._native, series, lengths, first, last, market=word, progress=progress, jobs=jobs, stop=stop
+            )
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, work)
+        finally:
+            stop.set()
 
 
 async def _answer(start: Start) -> Any:
@@ -505,6 +607,33 @@ def get_data(
         completeness=completeness,
         sources=sources,
         forming=forming,
+        deadline=deadline,
+        priority=priority,
+        unit=unit,
+    )
+
+
+def funding_rates(
+    symbol: str,
+    start: TimeLike,
+    end: TimeLike | None = None,
+    *,
+    market: Market | str = "um",
+    completeness: Completeness = "required",
+    sources: Sources = "all",
+    deadline: float | timedelta | None = None,
+    priority: Literal["interactive", "bulk"] = "interactive",
+    unit: Unit | None = None,
+    simulate: bool = False,
+) -> FundingRates:
+    """See :meth:`Client.funding_rates`."""
+    return default_client(simulate).funding_rates(
+        symbol,
+        start,
+        end,
+        market=market,
+        completeness=completeness,
+        sources=sources,
         deadline=deadline,
         priority=priority,
         unit=unit,

@@ -8,6 +8,7 @@ from ._native import format_instant
 
 if TYPE_CHECKING:
     from ._native import Klines as NativeKlines
+    from .funding import FundingRates
     from .klines import Klines
 
 
@@ -48,11 +49,12 @@ class UnknownSymbolError(EvercandleError, LookupError):
 
 class _PartialError(EvercandleError):
     def __init__(
-        self, message: str, details: dict[str, Any] | None = None, partial: Klines | None = None
+        self, message: str, details: dict[str, Any] | None = None, partial: Klines | FundingRates | None = None
     ) -> None:
         super().__init__(message, details)
-        self.partial: Klines | None = partial
-        """What was found, with its gaps and its trail. Lost when the exception is pickled into another process."""
+        self.partial: Klines | None | Any = partial
+        """What was found, with its gaps and its trail: :class:`Klines`, or :class:`FundingRates` where those were asked
+        for. Lost when the exception is pickled into another process."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "partial": None}
@@ -142,7 +144,10 @@ def from_native(kind: str, message: str, details: str, partial: NativeKlines | N
             gap[end] = format_instant(gap[end])
     one = _KINDS.get(kind, EvercandleError)
     if partial is not None and issubclass(one, _PartialError):
+        from .funding import FundingRates
         from .klines import Klines
+        from .vocabulary import FUNDING_RATES
 
-        return one(message, told, Klines(partial))
+        kind_of_rows = FundingRates if partial.series()[3] == FUNDING_RATES else Klines
+        return one(message, told, kind_of_rows(partial))
     return one(message, told)

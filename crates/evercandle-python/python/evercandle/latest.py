@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .klines import Attempt, Reason, reasons_of, trail_of
+from .answer import Attempt, Reason, reasons_of, trail_of
 from .vocabulary import datetime_of, with_times
 
 if TYPE_CHECKING:

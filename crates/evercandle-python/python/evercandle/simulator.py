@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import BadRequestError
-from .vocabulary import Interval, Market, TimeLike, Unit, micros_of
+from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, micros_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -110,6 +110,15 @@ class Simulator:
             f"&start={first}&end={last}"
         )
         return list(self.control("GET", target))
+
+    def funding_truth(
+        self, symbol: str, start: TimeLike, end: TimeLike, *, market: Market | str = "um", unit: Unit | None = None
+    ) -> list[tuple[int, int, str, str]]:
+        """The settlements that every upstream should tell: instant in microseconds, hours between settlements, and rate
+        and mark price as the exchange prints them."""
+        first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
+        target = f"truth?market={Market(market).value}&symbol={symbol}&interval={FUNDING_RATES}&start={first}&end={last}"
+        return [tuple(row) for row in self.control("GET", target)]
 
     def halt(
         self, start: TimeLike, end: TimeLike, *, market: Market | str = "spot", unit: Unit | None = None

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 UTC = timezone.utc
+
+FUNDING_RATES = "fundingRate"
+"""The exchange's word for funding rates, where klines have an interval."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
