@@ -1,0 +1,1 @@
+"""Where programs import from, as in the other package."""

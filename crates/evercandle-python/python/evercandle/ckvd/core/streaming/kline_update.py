@@ -1,0 +1,5 @@
+"""Where programs import from, as in the other package."""
+
+from evercandle.ckvd.streaming import (
+    KlineUpdate as KlineUpdate,
+)

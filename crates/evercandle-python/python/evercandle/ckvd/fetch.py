@@ -1,0 +1,82 @@
+"""One call from a range in words to a frame."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from . import engine
+from .config import source_of
+from .enums import ChartType, DataProvider, Interval, MarketType
+from .grid import datetime_of, floor, following, micros_of
+from .manager import CryptoKlineVisionData
+from .symbols import interval_of
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+def _moment(told: datetime | date | str, name: str) -> datetime:
+    from ..vocabulary import micros_of as parsed
+
+    return datetime_of(parsed(told, None, name))
+
+
+def calculate_date_range(
+    start_time: datetime | str | None = None,
+    end_time: datetime | str | None = None,
+    days: float = 3,
+    interval: Interval = Interval.MINUTE_1,
+) -> tuple[datetime, datetime]:
+    """The range, aligned downwards to the interval: from ``start_time`` to ``end_time``; where one is missing, ``days``
+    from the other; where both are, the last ``days``. Raises ``ValueError`` for what is no moment and for an empty range."""
+    length = timedelta(days=days)
+    if start_time is not None and end_time is not None:
+        start, end = _moment(start_time, "start_time"), _moment(end_time, "end_time")
+    elif start_time is not None:
+        start = _moment(start_time, "start_time")
+        end = start + length
+    else:
+        end = engine.now() if end_time is None else _moment(end_time, "end_time")
+        start = end - length
+    if start >= end:
+        raise ValueError(f"start_time {start.isoformat()} is not before end_time {end.isoformat()}: expected start < end")
+    first, last = floor(micros_of(start), interval), floor(micros_of(end), interval)
+    return datetime_of(first), datetime_of(max(last, following(first, interval)))
+
+
+def fetch_market_data(
+    provider: DataProvider,
+    market_type: MarketType,
+    chart_type: ChartType,
+    symbol: str,
+    interval: Interval,
+    start_time: datetime | str | None = None,
+    end_time: datetime | str | None = None,
+    days: int = 3,
+    use_cache: bool = True,
+    enforce_source: str = "AUTO",
+    max_retries: int = 3,
+    return_polars: bool = False,
+) -> tuple[pandas.DataFrame | polars.DataFrame | None, float, int]:
+    """The frame, the seconds it took, and how many klines are in it; ``(None, seconds, 0)`` where there is none.
+
+    Slots without a kline are rows of the frame and not counted. Raises as :meth:`CryptoKlineVisionData.get_data` does.
+    """
+    began = time.perf_counter()
+    length = interval_of(interval, market_type)
+    start, end = calculate_date_range(start_time, end_time, days, length)
+    source = source_of(enforce_source, "enforce_source")
+    with CryptoKlineVisionData.create(
+        provider, market_type, chart_type=chart_type, use_cache=use_cache, retry_count=max_retries
+    ) as manager:
+        frame: Any = manager.get_data(
+            symbol, start, end, length, enforce_source=source, return_polars=return_polars
+        )
+    if return_polars:
+        count = frame.height - frame["open"].null_count() if "open" in frame.columns else frame.height
+    else:
+        count = int(frame["open"].notna().sum()) if "open" in frame.columns else len(frame)
+    return (frame if len(frame) else None), time.perf_counter() - began, count

@@ -1,0 +1,60 @@
+"""When klines open, in microseconds since the epoch.
+
+Intervals up to a day divide it. Weeks open on Mondays, months on their first day. Where ``3d`` klines open depends on the
+symbol's listing, so only the symbol's own klines tell: they are the ``phase``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from .enums import Interval
+
+DAY = 86_400_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+# The first Monday since the epoch was its fifth day.
+_MONDAY = 4 * DAY
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since the epoch; what has no zone is UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    return (aware - _EPOCH) // _MICROSECOND
+
+
+def datetime_of(micros: int) -> datetime:
+    """The aware UTC datetime."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def step_of(interval: Interval) -> int:
+    """Its length; a month counts as 30 days."""
+    return interval.to_seconds() * 1_000_000
+
+
+def floor(micros: int, interval: Interval, phase: int = 0) -> int:
+    """When the kline opened that is open then."""
+    if interval is Interval.MONTH_1:
+        return micros_of(datetime_of(micros).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    if interval is Interval.WEEK_1:
+        phase = _MONDAY
+    return micros - (micros - phase) % step_of(interval)
+
+
+def following(micros: int, interval: Interval) -> int:
+    """When the next kline opens after one that opened then."""
+    if interval is not Interval.MONTH_1:
+        return micros + step_of(interval)
+    return floor(micros + 31 * DAY, interval)
+
+
+def slots(start: int, end: int, interval: Interval) -> list[int] | range:
+    """When klines open from ``start``, which is such a moment, to before ``end``."""
+    if interval is not Interval.MONTH_1:
+        return range(start, end, step_of(interval))
+    opens: list[int] = []
+    while start < end:
+        opens.append(start)
+        start = following(start, interval)
+    return opens

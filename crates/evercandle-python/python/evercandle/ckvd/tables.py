@@ -1,0 +1,84 @@
+"""Frames with the columns and types that crypto-kline-vision-data documents, the same for pandas and Polars.
+
+``open_time`` is the index in pandas and the first column in Polars. ``_data_source`` says where each row came from:
+``CACHE``, ``VISION`` (the exchange's archives) or ``REST``. A slot without a kline is a row without values: NaN, NaT, null.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .config import OUTPUT_DTYPES
+from .engine import VISION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas
+    import polars
+
+    from ..klines import Klines
+
+SOURCE = "_data_source"
+
+_RENAMED = {"quote_volume": "quote_asset_volume"}
+
+
+def _origins(part: Klines) -> list[tuple[str, int]]:
+    """Where its rows came from, and how many came from there, in order."""
+    origins: list[tuple[str, int]] = []
+    for segment in part.segments:
+        if segment.via == "cache":
+            label = "CACHE"
+        else:
+            label = "VISION" if segment.provider == VISION else "REST"
+        origins.append((label, len(part.between(segment.start, segment.end))))
+    return origins
+
+
+def to_pandas(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool) -> pandas.DataFrame:
+    """A pandas frame of what the parts hold; with ``grid``, of exactly these open times."""
+    import numpy
+    import pandas
+
+    arrays: list[dict[str, Any]] = [part.to_numpy() for part in parts]
+    names = [*arrays[0], SOURCE]
+    for array, part in zip(arrays, parts):
+        labels = [numpy.full(rows, label, dtype=object) for label, rows in _origins(part)]
+        array[SOURCE] = numpy.concatenate(labels) if labels else numpy.empty(0, dtype=object)
+    columns: dict[str, Any] = {name: numpy.concatenate([array[name] for array in arrays]) for name in names}
+    if len(parts) > 1:
+        order = numpy.argsort(columns["open_time"], kind="stable")
+        columns = {name: column[order] for name, column in columns.items()}
+    index = pandas.DatetimeIndex(columns.pop("open_time").astype("M8[ns]"), tz="UTC", name="open_time")
+    columns["close_time"] = pandas.DatetimeIndex(columns["close_time"].astype("M8[ns]"), tz="UTC")
+    columns = {_RENAMED.get(name, name): column for name, column in columns.items()}
+    columns[SOURCE] = pandas.Series(columns[SOURCE], index=index, dtype=object)
+    wanted = [*OUTPUT_DTYPES, SOURCE] if source else list(OUTPUT_DTYPES)
+    frame = pandas.DataFrame({name: columns[name] for name in wanted}, index=index)
+    if grid is None:
+        return frame
+    opens = numpy.asarray(grid, dtype="int64").astype("M8[us]").astype("M8[ns]")
+    whole = pandas.DatetimeIndex(opens, tz="UTC", name="open_time")
+    return frame if frame.index.equals(whole) else frame.reindex(whole)
+
+
+def to_polars(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool) -> polars.DataFrame:
+    """A Polars frame of what the parts hold; with ``grid``, of exactly these open times."""
+    import polars
+
+    frames: list[polars.DataFrame] = []
+    for part in parts:
+        frame = part.to_polars().rename(_RENAMED)
+        if source:
+            labels = [polars.repeat(label, rows, dtype=polars.String, eager=True) for label, rows in _origins(part)]
+            column = polars.concat(labels) if labels else polars.Series(dtype=polars.String)
+            frame = frame.with_columns(column.alias(SOURCE))
+        frames.append(frame)
+    whole = frames[0] if len(frames) == 1 else polars.concat(frames).sort("open_time")
+    names = ["open_time", *OUTPUT_DTYPES, SOURCE] if source else ["open_time", *OUTPUT_DTYPES]
+    whole = whole.select(names)
+    if grid is None or len(grid) == len(whole):
+        return whole
+    opens = polars.Series("open_time", list(grid), dtype=polars.Int64).cast(whole.schema["open_time"])
+    return opens.to_frame().join(whole, on="open_time", how="left").sort("open_time")

@@ -1,0 +1,7 @@
+"""Where programs import from, as in the other package."""
+
+from evercandle.ckvd.config import (
+    FUNDING_RATE_DTYPES as FUNDING_RATE_DTYPES,
+    FileType as FileType,
+    OUTPUT_DTYPES as OUTPUT_DTYPES,
+)
