@@ -493,7 +493,8 @@ def test_programs_can_look_before_they_call() -> None:
     assert told["enums"]["DataSource"]["CACHE"] == 4 and "RateLimitError" in told["exceptions"]
     can = probe.get_capabilities()
     assert "1s" in can["markets"]["SPOT"] and "1s" not in can["markets"]["FUTURES_USDT"]
-    assert "OKX" in can["not_offered"]
+    assert "OKX" in can["not_offered"] and "FUNDING_RATE" not in can["not_offered"]
+    assert can["chart_types"]["FUNDING_RATE"] == ["FUTURES_USDT", "FUTURES", "FUTURES_COIN"]
     json.dumps([told, can])
 
 

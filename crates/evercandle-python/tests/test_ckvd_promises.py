@@ -29,6 +29,8 @@ from evercandle.ckvd.errors import (
     NotOfferedError,
     RateLimitError,
     RestAPIError,
+    SymbolNotFoundError,
+    UnsupportedIntervalError,
 )
 
 from .conftest import NOW
@@ -299,12 +301,176 @@ def test_streams_say_at_once_that_they_are_not_offered(spot: CryptoKlineVisionDa
             ask()
 
 
-def test_funding_rates_are_no_klines_and_never_come_from_klines_cache(world: evercandle.Client) -> None:
-    futures = CryptoKlineVisionData.create(DataProvider.BINANCE, MarketType.FUTURES_USDT)
-    with pytest.raises(NotOfferedError, match="FUNDING_RATE"):
-        futures.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-05"), chart_type=ChartType.FUNDING_RATE)
+def check_rates(
+    world: evercandle.Client, frame: Any, symbol: str, start: datetime, end: datetime, market: str = "um"
+) -> None:
+    """Every rate that was settled from the start to before the end, and nothing else, with its own interval or none."""
+    truth = world.simulator.funding_truth(symbol, start, end, market=market)
+    assert frame.index.name == "time" and str(frame.index.tz) == "UTC"
+    assert [int(moment.value) // 1_000 for moment in frame.index] == [time for time, *_ in truth]
+    assert frame["funding_rate"].tolist() == [float(rate) for _, _, rate, _ in truth]
+    assert set(frame["contracts"]) == ({symbol} if truth else set())
+    published = frame["funding_interval"].notna().tolist()
+    told = [interval for interval, known in zip(frame["funding_interval"], published) if known]
+    assert told == [f"{hours}h" for (_, hours, *_), known in zip(truth, published) if known]
+
+
+def rates_of(market: MarketType) -> CryptoKlineVisionData:
+    return CryptoKlineVisionData.create(DataProvider.BINANCE, market, chart_type=ChartType.FUNDING_RATE)
+
+
+@pytest.mark.parametrize(
+    ("market", "native", "symbol"),
+    [
+        (MarketType.FUTURES_USDT, "um", "BTCUSDT"),
+        (MarketType.FUTURES, "um", "ETHUSDT"),
+        (MarketType.FUTURES_COIN, "cm", "BTCUSD_PERP"),
+    ],
+)
+def test_funding_rates_have_the_documented_columns_and_are_cached(
+    world: evercandle.Client, market: MarketType, native: str, symbol: str
+) -> None:
+    span = (at("2024-04-01"), at("2024-06-10"))
+    cold = rates_of(market).get_data(symbol, *span)
+    check_rates(world, cold, symbol, *span, native)
+    assert list(cold.columns) == [*CryptoKlineVisionData.FUNDING_RATE_DTYPES, "_data_source"]
+    dtypes = CryptoKlineVisionData.FUNDING_RATE_DTYPES.items()
+    assert all(str(cold[name].dtype).startswith(kind) for name, kind in dtypes) and cold.attrs == {}
+    assert str(cold.index.dtype) == "datetime64[ns, UTC]"
+    archived = cold["_data_source"] == "VISION"
+    assert set(cold["_data_source"]) <= {"VISION", "REST"}
+    assert cold["funding_interval"].notna().equals(archived), "archives publish it, REST does not"
+    world.simulator.forget_requests()
+    warm = rates_of(market).get_data(symbol, *span, Interval.HOUR_8)
+    assert world.simulator.requests() == [] and set(warm["_data_source"]) == {"CACHE"}
+    assert warm.drop(columns="_data_source").equals(cold.drop(columns="_data_source"))
+
+
+def test_funding_rates_held_for_one_range_or_symbol_are_not_taken_for_anothers(world: evercandle.Client) -> None:
+    manager = CryptoKlineVisionData.create(DataProvider.BINANCE, MarketType.FUTURES_USDT)
+    start = at("2024-06-01")
+    for _ in range(2):
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            for days in (3, 10, 1):
+                end = start + timedelta(days=days)
+                frame = manager.get_data(symbol, start, end, chart_type=ChartType.FUNDING_RATE)
+                check_rates(world, frame, symbol, start, end)
+    month = (at("2024-04-02"), at("2024-05-02"))
+    few = manager.get_data("BTCUSDT", month[0], at("2024-04-05"), chart_type=ChartType.FUNDING_RATE)
+    many = manager.get_data("BTCUSDT", *month, chart_type=ChartType.FUNDING_RATE)
+    check_rates(world, many, "BTCUSDT", *month)
+    assert len(few) < 15 and len(many) >= 90
+    klines = manager.get_data("BTCUSDT", *month, Interval.HOUR_1)
+    check(world, klines, "BTCUSDT", "1h", "um")
+
+
+@pytest.mark.parametrize(
+    ("market", "native", "symbol"),
+    [(MarketType.FUTURES_USDT, "um", "BTCUSDT"), (MarketType.FUTURES_COIN, "cm", "BTCUSD_PERP")],
+)
+def test_funding_rates_come_from_the_source_that_is_named(
+    world: evercandle.Client, market: MarketType, native: str, symbol: str
+) -> None:
+    manager = rates_of(market)
+    span = (at("2024-04-02"), at("2024-04-12"))
+    with pytest.raises(DataRetrievalError, match="All data sources failed"):
+        manager.get_data(symbol, *span, enforce_source="CACHE")
+    assert world.simulator.requests() == []
+    rest = manager.get_data(symbol, *span, enforce_source=DataSource.REST)
+    assert set(rest["_data_source"]) == {"REST"} and world.simulator.requests("data.binance.vision") == []
+    world.simulator.forget_requests()
+    vision = manager.get_data(symbol, *span, enforce_source=DataSource.VISION)
+    assert set(vision["_data_source"]) == {"VISION"} and vision["funding_interval"].notna().all()
+    assert rest["funding_interval"].isna().all() and world.simulator.requests("/fundingRate?") == []
+    world.simulator.inject("refuse")
+    cached = manager.get_data(symbol, *span, enforce_source=DataSource.CACHE)
+    assert set(cached["_data_source"]) == {"CACHE"}
+    for frame in (rest, vision, cached):
+        check_rates(world, frame, symbol, *span, native)
+
+
+def test_ranges_of_funding_rates_are_half_open_to_the_millisecond(world: evercandle.Client) -> None:
+    manager = rates_of(MarketType.FUTURES_USDT)
+    whole: Any = manager.get_data("BTCUSDT", at("2024-04-01"), at("2024-04-11"))
+    late: datetime = next(moment.to_pydatetime() for moment in whole.index if moment.microsecond)
+    for start, end in (
+        (late, late + timedelta(minutes=1)),
+        (late.replace(microsecond=0), late),
+        (late + timedelta(microseconds=1), late + timedelta(hours=7)),
+        (late, late + timedelta(days=1)),
+    ):
+        for reindexed in (True, False):
+            frame = manager.get_data("BTCUSDT", start, end, auto_reindex=reindexed)
+            check_rates(world, frame, "BTCUSDT", start, end)
+            assert str(frame["funding_rate"].dtype) == "float64"
+            polars_frame = manager.get_data("BTCUSDT", start, end, return_polars=True)
+            assert polars_frame.height == len(frame)
+
+
+def test_funding_rates_for_polars_are_those_for_pandas(world: evercandle.Client) -> None:
+    manager = rates_of(MarketType.FUTURES_COIN)
+    span = (at("2024-05-20"), at("2024-06-10"))
+    for source in (True, False):
+        manager.get_data("BTCUSD_PERP", *span)
+        left: Any = manager.get_data("BTCUSD_PERP", *span, include_source_info=source)
+        right = manager.get_data("BTCUSD_PERP", *span, include_source_info=source, return_polars=True)
+        assert right.columns == ["time", *left.columns] and ("_data_source" in right.columns) is source
+        assert right["time"].to_list() == left.index.to_pydatetime().tolist()
+        for name in left.columns:
+            values = [value if known else None for value, known in zip(left[name], left[name].notna())]
+            assert right[name].to_list() == values, name
+
+
+def test_funding_rates_that_cannot_be_had_are_warned_of_or_an_error(
+    world: evercandle.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = rates_of(MarketType.FUTURES_USDT)
+    manager.get_data("BTCUSDT", at("2024-04-01"), at("2024-05-01"))
+    world.simulator.inject("rate_limited", retry_after=37)
+    frame = manager.get_data("BTCUSDT", at("2024-04-01"), at("2024-05-03"))
+    assert frame.attrs["_fcp_partial"] is True and frame.attrs["_rate_limited"] is True
+    [gap] = frame.attrs["gaps"]
+    # April's archive ends with the rate that was settled at May's first moment.
+    assert (gap["start"], gap["slots"]) == ("2024-05-01T01:00:00+00:00", 47)
+    check_rates(world, frame, "BTCUSDT", at("2024-04-01"), at("2024-05-01T01:00"))
+    assert "BTCUSDT fundingRate: 47 hours could not be had" in caplog.text
+    with pytest.raises(RateLimitError) as caught:
+        manager.get_data("ETHUSDT", at("2024-04-01"), at("2024-05-01"))
+    assert caught.value.retry_after is not None and 0 < caught.value.retry_after <= 37
+
+
+def test_questions_for_funding_rates_that_make_no_sense_are_refused(world: evercandle.Client) -> None:
+    span = (at("2024-04-02"), at("2024-04-05"))
     with pytest.raises(ValueError, match="expected one of FUTURES_USDT"):
-        CryptoKlineVisionData.create(DataProvider.BINANCE, MarketType.SPOT, chart_type=ChartType.FUNDING_RATE)
+        rates_of(MarketType.SPOT)
+    with pytest.raises(ValueError, match="expected one of FUTURES_USDT"):
+        CryptoKlineVisionData().get_data("BTCUSDT", *span, chart_type=ChartType.FUNDING_RATE)
+    manager = rates_of(MarketType.FUTURES_USDT)
+    with pytest.raises(UnsupportedIntervalError):
+        manager.get_data("BTCUSDT", *span, Interval.SECOND_1)
+    with pytest.raises(ValueError, match="expected start < end"):
+        manager.get_data("BTCUSDT", span[1], span[0])
+    with pytest.raises(ValueError, match="has not come yet"):
+        manager.get_data("BTCUSDT", at("2030-01-01"), at("2030-01-02"))
+    with pytest.raises(ValueError, match="only perpetual futures"):
+        rates_of(MarketType.FUTURES_COIN).get_data("BTCUSD_240628", *span)
+    assert world.simulator.requests() == []
+    with pytest.raises(SymbolNotFoundError):
+        manager.get_data("NOSUCHUSDT", *span)
+    for end in (at("2019-02-01"), at("2020-01-01")):
+        with pytest.raises(DataNotAvailableError) as caught:
+            manager.get_data("BTCUSDT", at("2019-01-01"), end)
+        assert caught.value.earliest_available == at("2019-09-09"), end
+
+
+def test_fetch_market_data_counts_funding_rates(world: evercandle.Client) -> None:
+    what = (DataProvider.BINANCE, MarketType.FUTURES_USDT, ChartType.FUNDING_RATE, "BTCUSDT", Interval.DAY_1)
+    start, end = at("2024-04-01T07:30"), at("2024-04-02T16:30")
+    frame, _, count = fetch_market_data(*what, start_time=start, end_time=end)
+    check_rates(world, frame, "BTCUSDT", start, end)
+    assert frame is not None and count == len(frame) > 0
+    _, _, again = fetch_market_data(*what, start_time=start, end_time=end, return_polars=True)
+    assert again == count
 
 
 def test_okx_never_gets_binances_rows() -> None:

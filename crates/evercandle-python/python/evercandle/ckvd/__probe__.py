@@ -9,7 +9,7 @@ from typing import Any
 import evercandle.ckvd as package
 
 from . import errors
-from .enums import DataProvider, DataSource, Interval
+from .enums import ChartType, DataProvider, DataSource, Interval
 from .symbols import NATIVE_MARKETS, is_interval_supported
 
 
@@ -51,14 +51,19 @@ def discover_api() -> dict[str, Any]:
 
 
 def get_capabilities() -> dict[str, Any]:
-    """Which markets, intervals and sources can be had, and what cannot."""
+    """Which markets, intervals, kinds of data and sources can be had, and what cannot."""
     return {
         "providers": [DataProvider.BINANCE.name],
         "markets": {
             market.name: [one.value for one in Interval if is_interval_supported(market, one)]
             for market in NATIVE_MARKETS
         },
+        "chart_types": {
+            chart.name: [market.name for market in NATIVE_MARKETS if chart.is_supported_by_market(market)]
+            for chart in ChartType
+            if chart.is_supported_by_provider(DataProvider.BINANCE)
+        },
         "sources": [one.name for one in DataSource if one is not DataSource.STREAMING],
         "outputs": ["pandas", "polars"],
-        "not_offered": ["OKX", "TRADESTATION", "OPTIONS", "FUNDING_RATE", "STREAMING"],
+        "not_offered": ["OKX", "TRADESTATION", "OPTIONS", "STREAMING"],
     }

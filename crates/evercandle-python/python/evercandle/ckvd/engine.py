@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..client import Client
 from ..errors import EvercandleError, IncompleteError, UnavailableError
-from .enums import DataSource, Interval
+from .enums import ChartType, DataSource, Interval
 from .grid import datetime_of, micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
+    from ..answer import Answer, Gap
     from ..client import Sources
-    from ..klines import Gap, Klines
 
 VISION = "binance-vision"
 REST = ("binance", "binance-futures")
@@ -123,19 +123,31 @@ atexit.register(_close)
 
 
 class Question(NamedTuple):
-    """What is wanted: klines that open from ``start`` to before ``end``, in microseconds since the epoch."""
+    """What is wanted: klines that open from ``start`` to before ``end``, in microseconds since the epoch; or funding rates
+    of the hours that do."""
 
     symbol: str
     market: str
     interval: Interval
     start: int
     end: int
+    chart: ChartType = ChartType.KLINES
+
+    @property
+    def wants_rates(self) -> bool:
+        """Whether it is funding rates that are wanted."""
+        return self.chart.name == "FUNDING_RATE"
+
+    @property
+    def label(self) -> str:
+        """What its rows are, in the exchange's words."""
+        return self.chart.value if self.wants_rates else self.interval.value
 
 
 class Found(NamedTuple):
     """What was found: parts that do not overlap, and what is still missing."""
 
-    parts: list[Klines]
+    parts: list[Answer[Any]]
     gaps: list[Gap]
     failure: EvercandleError | None
     """The last thing that went wrong, if something could still be had later."""
@@ -198,8 +210,18 @@ def _with_earlier(gap: Gap, earlier: Sequence[Gap]) -> Gap:
 
 def _ask(
     client: Client, question: Question, sources: Sources
-) -> tuple[Klines | None, EvercandleError | None]:
+) -> tuple[Answer[Any] | None, EvercandleError | None]:
     try:
+        if question.wants_rates:
+            rates = client.funding_rates(
+                question.symbol,
+                datetime_of(question.start),
+                datetime_of(question.end),
+                market=question.market,
+                completeness="best_effort",
+                sources=sources,
+            )
+            return rates, None
         klines = client.get_data(
             question.symbol,
             question.interval.value,

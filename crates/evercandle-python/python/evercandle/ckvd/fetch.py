@@ -61,13 +61,16 @@ def fetch_market_data(
     max_retries: int = 3,
     return_polars: bool = False,
 ) -> tuple[pandas.DataFrame | polars.DataFrame | None, float, int]:
-    """The frame, the seconds it took, and how many klines are in it; ``(None, seconds, 0)`` where there is none.
+    """The frame, the seconds it took, and how many klines or funding rates are in it; ``(None, seconds, 0)``
+    where there is none.
 
-    Slots without a kline are rows of the frame and not counted. Raises as :meth:`CryptoKlineVisionData.get_data` does.
+    Slots without a kline are rows of the frame and not counted. Ranges of funding rates are aligned to minutes, whatever the
+    interval. Raises as :meth:`CryptoKlineVisionData.get_data` does.
     """
     began = time.perf_counter()
     length = interval_of(interval, market_type)
-    start, end = calculate_date_range(start_time, end_time, days, length)
+    step = Interval.MINUTE_1 if chart_type.name == "FUNDING_RATE" else length
+    start, end = calculate_date_range(start_time, end_time, days, step)
     source = source_of(enforce_source, "enforce_source")
     with CryptoKlineVisionData.create(
         provider, market_type, chart_type=chart_type, use_cache=use_cache, retry_count=max_retries

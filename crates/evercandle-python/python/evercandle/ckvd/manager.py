@@ -1,4 +1,4 @@
-"""``CryptoKlineVisionData``: one call for klines, wherever they are.
+"""``CryptoKlineVisionData``: one call for klines or funding rates, wherever they are.
 
 The rules that package documents, and that hold here:
 
@@ -11,6 +11,9 @@ The rules that package documents, and that hold here:
 - Archives are verified against their published checksums; those that do not match are not used.
 - Nothing is invented: with ``auto_reindex`` a slot without a kline is a row of NaN, without it is no row. What could not be
   had for now is logged as a warning and is in ``frame.attrs["gaps"]``; if nothing could be had at all, that is an error.
+- All of this holds for funding rates too (``ChartType.FUNDING_RATE``, of both markets of futures), which are kept apart by
+  market, symbol and day: those settled from ``start_time`` to before ``end_time``, neither moved nor reindexed. The interval
+  has to be one that the market has, and is of no consequence. A rate can be had once its hour is over.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ _HOUR = 3_600_000_000
 
 
 class CryptoKlineVisionData:
-    """Klines of one market of one provider. Threads may share one; closing it is polite and nothing more.
+    """Klines and funding rates of one market of one provider. Threads may share one; closing it is polite and nothing more.
 
     ``retry_count``: tries per call and source. ``cache_dir``: where the cache lives (in a folder ``evercandle`` inside);
     default: ``CKVD_CACHE_DIR``, else where Evercandle has it. ``use_cache=False`` or ``CKVD_ENABLE_CACHE=false``: what is
@@ -192,7 +195,8 @@ class CryptoKlineVisionData:
         auto_reindex: bool = True,
         return_polars: bool = False,
     ) -> pandas.DataFrame | polars.DataFrame:
-        """Klines that open from ``start_time`` to before ``end_time``; see the module for the rules.
+        """Klines that open, or funding rates settled, from ``start_time`` to before ``end_time``; see the module for the
+        rules, and ``OUTPUT_DTYPES`` and ``FUNDING_RATE_DTYPES`` for the columns.
 
         ``interval`` and ``enforce_source`` also by their values and names (``"1h"``, ``"REST"``). ``CACHE`` is offline:
         nothing is sent. ``include_source_info``: the column ``_data_source``, with ``CACHE``, ``VISION`` or ``REST``.
@@ -212,21 +216,25 @@ class CryptoKlineVisionData:
         source = source_of(enforce_source, "enforce_source")
         order = self._order_for(source)
         client = engine.client_of(Opening(self.use_cache, self.cache_dir, self.retry_count, self._timeout))
-        if chart.name == "FUNDING_RATE":
-            from .funding import funding_rates
-
-            return funding_rates(client, name, market, start, end, order, return_polars)
         length = interval_of(interval, self.market_type)
         now = micros_of(client.now())
         if start > now:
             raise ValueError(f"start_time {start_time} has not come yet: expected a range that begins in the past")
+        if chart.name == "FUNDING_RATE":
+            from . import funding
+
+            question = funding.question_of(name, market, start, end)
+            found = self._find(client, question, source, order, now)
+            self._check_found(client, question, found, order)
+            if return_polars:
+                return funding.to_polars(found.parts, start, end, include_source_info)
+            frame = funding.to_pandas(found.parts, start, end, include_source_info)
+            _annotate(frame, found)
+            return frame
         question = Question(name, market, length, start, end)
         if auto_reindex:
             question = _aligned(question)
-        try:
-            found = self._find(client, question, source, order, now)
-        except UnknownSymbolError as error:
-            raise SymbolNotFoundError(-1121, str(error), details=error.details) from error
+        found = self._find(client, question, source, order, now)
         phase = _phase(found, length)
         if auto_reindex and length is Interval.DAY_3:
             question = _aligned(Question(name, market, length, start, end), phase)
@@ -308,6 +316,14 @@ class CryptoKlineVisionData:
     def _find(
         self, client: Client, question: Question, source: DataSource, order: tuple[DataSource, ...], now: int
     ) -> Found:
+        try:
+            return self._find_by_age(client, question, source, order, now)
+        except UnknownSymbolError as error:
+            raise SymbolNotFoundError(-1121, str(error), details=error.details) from error
+
+    def _find_by_age(
+        self, client: Client, question: Question, source: DataSource, order: tuple[DataSource, ...], now: int
+    ) -> Found:
         """Asks; for days that are young, the cache last."""
         young = floor(now - self.VISION_DATA_DELAY_HOURS * _HOUR, Interval.DAY_1)
         afresh = [one for one in order if one is not DataSource.CACHE]
@@ -341,10 +357,11 @@ class CryptoKlineVisionData:
         if open_gaps:
             slots_missing = sum(gap.slots for gap in open_gaps)
             self._warn(
-                "%s %s: %d klines could not be had for now, first at %s: %s",
+                "%s %s: %d %s could not be had for now, first at %s: %s",
                 question.symbol,
-                question.interval.value,
+                question.label,
                 slots_missing,
+                "hours" if question.wants_rates else "klines",
                 open_gaps[0].start.isoformat(),
                 "; ".join(f"{reason.provider}: {reason.what}" for reason in open_gaps[0].tried),
             )
@@ -389,15 +406,20 @@ def _phase(found: Found, length: Interval) -> int:
 
 
 def _listed(client: Client, question: Question, after: int) -> int:
-    """When the first kline opened, to the day: its month first, then its day."""
+    """When the first kline opened, to the day: its month first, then its day. Rates begin with the first settlement after
+    that, to the hour."""
     now = micros_of(client.now())
     for length in (Interval.MONTH_1, Interval.DAY_1):
         end = now if length is Interval.MONTH_1 else following(floor(after, Interval.MONTH_1), Interval.MONTH_1)
-        wanted = question._replace(interval=length, start=after, end=max(end, after + DAY))
+        wanted = Question(question.symbol, question.market, length, after, max(end, after + DAY))
         rows = [part for part in engine.ask(client, wanted, ["all"]).parts if len(part)]
         if not rows:
             break
         after = micros_of(rows[0][0].open_time)
+    if question.wants_rates:
+        settled = engine.ask(client, question._replace(start=after, end=following(after, Interval.MONTH_1)), ["all"])
+        first = next((part[0].funding_time for part in settled.parts if len(part)), None)
+        return after if first is None else floor(micros_of(first), Interval.HOUR_1)
     return after
 
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-    from ..klines import Klines
+    from ..answer import Answer
 
 SOURCE = "_data_source"
 
 _RENAMED = {"quote_volume": "quote_asset_volume"}
 
 
-def _origins(part: Klines) -> list[tuple[str, int]]:
+def origins_of(part: Answer[Any]) -> list[tuple[str, int]]:
     """Where its rows came from, and how many came from there, in order."""
     origins: list[tuple[str, int]] = []
     for segment in part.segments:
@@ -36,7 +36,7 @@ def _origins(part: Klines) -> list[tuple[str, int]]:
     return origins
 
 
-def to_pandas(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool) -> pandas.DataFrame:
+def to_pandas(parts: Sequence[Answer[Any]], grid: Sequence[int] | None, source: bool) -> pandas.DataFrame:
     """A pandas frame of what the parts hold; with ``grid``, of exactly these open times."""
     import numpy
     import pandas
@@ -44,7 +44,7 @@ def to_pandas(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool)
     arrays: list[dict[str, Any]] = [part.to_numpy() for part in parts]
     names = [*arrays[0], SOURCE]
     for array, part in zip(arrays, parts):
-        labels = [numpy.full(rows, label, dtype=object) for label, rows in _origins(part)]
+        labels = [numpy.full(rows, label, dtype=object) for label, rows in origins_of(part)]
         array[SOURCE] = numpy.concatenate(labels) if labels else numpy.empty(0, dtype=object)
     columns: dict[str, Any] = {name: numpy.concatenate([array[name] for array in arrays]) for name in names}
     if len(parts) > 1:
@@ -63,7 +63,7 @@ def to_pandas(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool)
     return frame if frame.index.equals(whole) else frame.reindex(whole)
 
 
-def to_polars(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool) -> polars.DataFrame:
+def to_polars(parts: Sequence[Answer[Any]], grid: Sequence[int] | None, source: bool) -> polars.DataFrame:
     """A Polars frame of what the parts hold; with ``grid``, of exactly these open times."""
     import polars
 
@@ -71,7 +71,7 @@ def to_polars(parts: Sequence[Klines], grid: Sequence[int] | None, source: bool)
     for part in parts:
         frame = part.to_polars().rename(_RENAMED)
         if source:
-            labels = [polars.repeat(label, rows, dtype=polars.String, eager=True) for label, rows in _origins(part)]
+            labels = [polars.repeat(label, rows, dtype=polars.String, eager=True) for label, rows in origins_of(part)]
             column = polars.concat(labels) if labels else polars.Series(dtype=polars.String)
             frame = frame.with_columns(column.alias(SOURCE))
         frames.append(frame)
