@@ -19,6 +19,13 @@ struct Program {
     package: &'static str,
 }
 
+impl Program {
+    /// Python comes without what its package is wanted for: Debian splits virtual environments off.
+    fn is_there(&self) -> bool {
+        is_there(self.name) && (self.name != "python3" || imports("venv, ensurepip"))
+    }
+}
+
 const PROGRAMS: [Program; 7] = [
     Program {
         name: "prometheus",
@@ -71,11 +78,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 fn packages(programs: &[Program]) -> Result<()> {
-    let mut wanted: Vec<&str> = programs
-        .iter()
-        .filter(|p| !is_there(p.name))
-        .map(|p| p.package)
-        .collect();
+    let mut wanted: Vec<&str> = programs.iter().filter(|p| !p.is_there()).map(|p| p.package).collect();
     wanted.sort_unstable();
     wanted.dedup();
     if wanted.is_empty() {
@@ -97,7 +100,7 @@ fn packages(programs: &[Program]) -> Result<()> {
     // A fresh machine has no lists yet.
     let done = apt(["update"].into_iter()).is_ok() && install().is_ok();
     ensure!(
-        done && programs.iter().all(|p| is_there(p.name)),
+        done && programs.iter().all(Program::is_there),
         "{list} could not be installed; {by_hand}"
     );
     Ok(())
@@ -172,6 +175,13 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+fn imports(modules: &str) -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", &format!("import {modules}")]);
+    let output = python.stdin(Stdio::null()).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     // What they print on stdout is of no interest, what they complain about is.
@@ -199,5 +209,10 @@ mod tests {
     #[test]
     fn a_program_is_looked_for_where_a_shell_would() {
         assert!(is_there("cargo") && !is_there("no-such-program"));
+    }
+
+    #[test]
+    fn a_python_without_the_wanted_modules_is_not_enough() {
+        assert!(!imports("no_such_module"));
     }
 }

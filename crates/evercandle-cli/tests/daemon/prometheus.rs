@@ -72,25 +72,26 @@ fn an_outage_is_told_escalated_and_resolved_by_both() {
         .unwrap();
     assert!(rules.status.success(), "{rules:?}");
     std::fs::write(world.path("evercandle.rules.yml"), rules.stdout).unwrap();
-    let (manager, watcher) = (free_address(), free_address());
     std::fs::write(world.path("alertmanager.yml"), routes(&theirs.url)).unwrap();
+    accepted("amtool", &["check-config"], &world.path("alertmanager.yml"));
+    let (_manager, manager) = start(
+        &alertmanager,
+        &[
+            format!("--config.file={}", world.path("alertmanager.yml").display()),
+            format!("--storage.path={}", world.path("manager").display()),
+            "--cluster.listen-address=".to_owned(),
+        ],
+        &world.path("alertmanager.log"),
+    );
     std::fs::write(world.path("prometheus.yml"), scrapes(&daemon, &manager)).unwrap();
     accepted("promtool", &["check", "config"], &world.path("prometheus.yml"));
     accepted("promtool", &["check", "rules"], &world.path("evercandle.rules.yml"));
-    accepted("amtool", &["check-config"], &world.path("alertmanager.yml"));
-    let _manager = Running::start(
-        Command::new(alertmanager)
-            .arg(format!("--config.file={}", world.path("alertmanager.yml").display()))
-            .arg(format!("--storage.path={}", world.path("manager").display()))
-            .arg(format!("--web.listen-address={manager}"))
-            .arg("--cluster.listen-address="),
-        &world.path("alertmanager.log"),
-    );
-    let _prometheus = Running::start(
-        Command::new(prometheus)
-            .arg(format!("--config.file={}", world.path("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", world.path("series").display()))
-            .arg(format!("--web.listen-address={watcher}")),
+    let (_prometheus, watcher) = start(
+        &prometheus,
+        &[
+            format!("--config.file={}", world.path("prometheus.yml").display()),
+            format!("--storage.tsdb.path={}", world.path("series").display()),
+        ],
         &world.path("prometheus.log"),
     );
     let log = || {
@@ -217,7 +218,26 @@ fn accepted(tool: &str, arguments: &[&str], file: &Path) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Programs that do not say which port they took get one that was free a moment ago.
+/// Starts a program that does not say which port it took, and says where it listens: at a port that was free a moment
+/// ago, or at another one if somebody took that meanwhile.
+#[track_caller]
+fn start(program: &Path, arguments: &[String], log: &Path) -> (Running, String) {
+    for _ in 0..2 {
+        let address = free_address();
+        let mut command = Command::new(program);
+        command.args(arguments).arg(format!("--web.listen-address={address}"));
+        let mut running = Running::start(&mut command, log);
+        let began = Instant::now();
+        while running.0.try_wait().unwrap().is_none() && began.elapsed() < PATIENCE {
+            if ask(&address, "/-/healthy").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+                return (running, address);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    panic!("{program:?} does not listen: {:?}", std::fs::read_to_string(log));
+}
+
 fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()

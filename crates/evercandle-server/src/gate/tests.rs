@@ -199,7 +199,7 @@ async fn overload_is_refused_early_health_is_answered_and_it_recovers() {
     let began = Instant::now();
     let address = daemon.address;
     let crowd: Vec<_> = (0..80)
-        .map(|_| tokio::spawn(async move { (get_from(address, "/slow/1500").await, Instant::now()) }))
+        .map(|_| tokio::spawn(async move { (get_from(address, "/slow/6000").await, Instant::now()) }))
         .collect();
     while daemon.begun.load(Ordering::Relaxed) < 8 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -219,13 +219,13 @@ async fn overload_is_refused_early_health_is_answered_and_it_recovers() {
                 refused += 1;
                 assert!(answer.to_lowercase().contains("retry-after: 1"), "{answer}");
                 assert!(answer.contains("server.requests_max"), "{answer}");
-                assert!(at - began < Duration::from_millis(1_500), "a refusal waited in a queue");
+                assert!(at - began < Duration::from_secs(5), "a refusal waited in a queue");
             }
             _ => panic!("{answer}"),
         }
     }
     assert_eq!((served, refused), (8, 72));
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     assert_eq!(status(&daemon.get("/slow/0").await), 200, "a place was not given back");
 }
 
@@ -426,7 +426,7 @@ async fn under_load_the_end_is_clean_and_soon() {
     let begun = daemon.begun.clone();
     let (cut_off, took) = daemon.ended().await;
     assert_eq!(cut_off, 0);
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     let mut whole = 0;
     for one in crowd {
         whole += one.await.unwrap();
@@ -436,7 +436,7 @@ async fn under_load_the_end_is_clean_and_soon() {
 
 #[tokio::test]
 async fn event_streams_end_at_once_and_what_does_not_end_is_cut_off() {
-    let daemon = Daemon::start(|config| config.drain_ms = 400).await;
+    let daemon = Daemon::start(|config| config.drain_ms = 2_000).await;
     let mut streams = Vec::new();
     for path in ["/v1/stream", "/endless"] {
         let mut stream = daemon.connect().await;
@@ -453,9 +453,9 @@ async fn event_streams_end_at_once_and_what_does_not_end_is_cut_off() {
     let (cut_off, took) = daemon.ended().await;
     assert_eq!(cut_off, 1);
     assert!(
-        Duration::from_millis(380) < took && took < Duration::from_secs(3),
+        Duration::from_millis(1_980) < took && took < Duration::from_secs(7),
         "{took:?}"
     );
     let polite = streams.remove(0).await.unwrap() - told;
-    assert!(polite < Duration::from_millis(350), "{polite:?}");
+    assert!(polite < Duration::from_millis(1_500), "{polite:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use evercandle_simulator as sim;
 use serde_json::Value;
 
-use super::support::{Listener, World, time};
+use super::support::{Listener, World, time, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -102,7 +102,15 @@ async fn an_outage_delays_candles_and_loses_none() {
     world.down("binance-vision");
     for _ in 0..3 {
         world.pass(MINUTE);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let failed = async || {
+            world
+                .sim
+                .journal()
+                .matching("klines")
+                .iter()
+                .any(|call| !call.faults.is_empty())
+        };
+        until("a call that fails", failed).await;
     }
     world.up();
     world.pass(MINUTE);

@@ -18,7 +18,7 @@ async fn a_head_that_trickles_is_cut_off_with_408() {
             if write.write_all(byte).await.is_err() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(Duration::from_millis(80)).await;
         }
     };
     let mut answer = Vec::new();
@@ -29,7 +29,7 @@ async fn a_head_that_trickles_is_cut_off_with_408() {
     let took = began.elapsed();
     assert_eq!(status(&String::from_utf8_lossy(&answer)), 408);
     assert!(
-        Duration::from_millis(350) < took && took < Duration::from_secs(2),
+        Duration::from_millis(350) < took && took < Duration::from_secs(5),
         "{took:?}"
     );
 }
@@ -38,12 +38,12 @@ async fn a_head_that_trickles_is_cut_off_with_408() {
 async fn a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_rest_longer() {
     let daemon = Daemon::start(|config| {
         config.server.header_timeout_ms = 200;
-        config.server.idle_timeout_ms = 900;
+        config.server.idle_timeout_ms = 3_000;
     })
     .await;
     let began = Instant::now();
     assert_eq!(until_closed(&mut daemon.connect().await).await, "");
-    assert!(began.elapsed() < Duration::from_millis(800), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
 
     let mut stream = daemon.connect().await;
     stream
@@ -54,7 +54,7 @@ async fn a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_rest_lo
     assert_eq!(status(&until_closed(&mut stream).await), 200);
     let rested = began.elapsed();
     assert!(
-        Duration::from_millis(850) < rested && rested < Duration::from_secs(4),
+        Duration::from_millis(2_950) < rested && rested < Duration::from_secs(10),
         "{rested:?}"
     );
 }
@@ -74,5 +74,5 @@ async fn connections_that_wait_do_not_hold_up_the_end() {
         until_closed(stream).await;
     }
     let took = daemon.ended().await;
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }

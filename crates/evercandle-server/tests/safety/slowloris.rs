@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::support::{Daemon, status};
 
@@ -15,7 +16,7 @@ async fn a_thousand_dawdlers_do_not_slow_down_who_asks_properly() {
     allow_many_files();
     let daemon = Daemon::start(|config| {
         config.server.connections_max = DAWDLERS + 100;
-        config.server.header_timeout_ms = 1_500;
+        config.server.header_timeout_ms = 8_000;
     })
     .await;
     let mut dawdlers = Vec::new();
@@ -27,6 +28,9 @@ async fn a_thousand_dawdlers_do_not_slow_down_who_asks_properly() {
             .unwrap();
         dawdlers.push(tokio::spawn(dawdle(stream)));
     }
+    // Whoever is answered was let in after all of them.
+    assert_eq!(status(&daemon.get("/health").await), 200);
+    assert_eq!(still_open(&dawdlers), DAWDLERS);
     let began = Instant::now();
     let mut took = Vec::new();
     while began.elapsed() < Duration::from_millis(700) {
@@ -35,10 +39,11 @@ async fn a_thousand_dawdlers_do_not_slow_down_who_asks_properly() {
         took.push(asked.elapsed());
     }
     took.sort();
-    let p99 = took[took.len() * 99 / 100];
+    assert_eq!(still_open(&dawdlers), DAWDLERS, "measured without them");
+    let (median, slowest) = (took[took.len() / 2], took[took.len() - 1]);
     assert!(
-        p99 < Duration::from_millis(300),
-        "p99 {p99:?} of {} requests",
+        median < Duration::from_millis(300) && slowest < Duration::from_secs(5),
+        "median {median:?}, slowest {slowest:?} of {} requests",
         took.len()
     );
     for dawdler in dawdlers {
@@ -48,6 +53,10 @@ async fn a_thousand_dawdlers_do_not_slow_down_who_asks_properly() {
             .unwrap();
         assert!(answer.is_empty() || status(&answer) == 408, "{answer}");
     }
+}
+
+fn still_open(dawdlers: &[JoinHandle<String>]) -> usize {
+    dawdlers.iter().filter(|dawdler| !dawdler.is_finished()).count()
 }
 
 /// Both ends of every connection are in this process.
