@@ -145,7 +145,7 @@ fn range(
     // it. A written end is taken at its word otherwise: its open slots are gaps that say so.
     let open = matches!(end, None | Some(When::Now));
     let end_at = end.map_or(now, |end| end.at(now));
-    let counted = limit.is_some() && now < end_at;
+    let counted = limit.is_some() && start.is_none() && now < end_at;
     let end_at = match (open || counted, forming) {
         (true, Forming::Exclude) => grid.floor(now),
         (true, Forming::Include) => now,
@@ -170,11 +170,15 @@ fn range(
         )
         .hint(format!("the start must lie before {before}; ends are exclusive")));
     }
-    let newest = match limit {
-        Some(limit) => before(grid, interval, end_at, limit).max(start_at),
-        None => start_at,
-    };
-    Ok(TimeRange::clamped(newest, end_at))
+    // Whoever says where to begin pages forward from there, as with the exchange; who does not wants the newest.
+    Ok(match (limit, start) {
+        (Some(limit), Some(_)) => {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            TimeRange::clamped(start_at, grid.advance(grid.ceil(start_at), limit).min(end_at))
+        }
+        (Some(limit), None) => TimeRange::clamped(before(grid, interval, end_at, limit).max(start_at), end_at),
+        (None, _) => TimeRange::clamped(start_at, end_at),
+    })
 }
 
 /// Reads a time. A form makes spaces of the plus signs that were not encoded, and a time has none before its offset.
@@ -247,6 +251,16 @@ mod tests {
             ),
             (
                 "interval=1h&start=2024-01-01&end=2024-01-02&limit=5",
+                "2024-01-01",
+                "2024-01-01T05:00",
+            ),
+            (
+                "interval=1m&start=2024-01-01T00:00:30Z&limit=2",
+                "2024-01-01T00:00:30",
+                "2024-01-01T00:03",
+            ),
+            (
+                "interval=1h&last=1d&end=2024-01-02&limit=5",
                 "2024-01-01T19:00",
                 "2024-01-02",
             ),

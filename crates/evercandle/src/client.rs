@@ -10,6 +10,7 @@ use crate::engine::bans::Bans;
 use crate::engine::upstream::Upstream;
 use crate::error::Error;
 use crate::health::{Control, Health};
+use crate::model::range::Timestamp;
 use crate::model::series::Market;
 use crate::model::symbol::Symbol;
 use crate::price::{MissingPrice, Price, PriceRequest, Prices};
@@ -18,6 +19,9 @@ use crate::provider::{CATALOG, Instrument};
 use crate::request::Request;
 use crate::sentiment::{SentimentAnswer, SentimentRequest};
 use crate::store::Store;
+
+/// Ranges end before this year.
+const YEAR_MAX: i16 = 9_000;
 
 /// Asks for market data. Cheap to clone; clones share the cache and what was learnt about upstreams.
 ///
@@ -129,6 +133,12 @@ impl Client {
                 request.range
             )));
         }
+        if latest_end().is_some_and(|latest| latest < request.range.end()) {
+            return Err(Error::BadRequest(format!(
+                "the range ends at {}: expected an end before the year {YEAR_MAX}; an end that is open is now",
+                request.range.end()
+            )));
+        }
         self.engine.answer(&request).await
     }
 
@@ -200,4 +210,9 @@ impl Client {
     pub fn control(&self, upstream: &str, how: Control) -> Result<(), Error> {
         self.engine.control(upstream, how)
     }
+}
+
+/// Ends beyond are refused: calendars end there, and with them all arithmetic of slots.
+fn latest_end() -> Option<Timestamp> {
+    Timestamp::from_date(YEAR_MAX, 1, 1)
 }

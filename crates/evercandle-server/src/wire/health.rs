@@ -194,7 +194,7 @@ pub(crate) fn provider(upstream: &UpstreamHealth) -> ProviderBody {
         success_count: upstream.success_count,
         failures_total: upstream.failures_total,
         skipped_total: upstream.skipped_total,
-        since: upstream.status_since.to_string(),
+        since: since(upstream).to_string(),
         opened_at: upstream.opened_at.map(text),
         cooldown_seconds: upstream.cooldown.map(|d| d.as_secs_f64()),
         retry_at: upstream.retry_at.map(text),
@@ -260,13 +260,22 @@ fn can_be_asked(upstream: &UpstreamHealth) -> bool {
     matches!(upstream.status, Status::Ok | Status::Degraded)
 }
 
+/// Since when an upstream is how it is. A probe that fails does not begin another outage: while the circuit is not closed,
+/// it is since it opened.
+fn since(upstream: &UpstreamHealth) -> Timestamp {
+    match upstream.opened_at {
+        Some(opened_at) => opened_at.min(upstream.status_since),
+        None => upstream.status_since,
+    }
+}
+
 /// What is wrong with an upstream, since when, and what happens next:
 /// `binance: down since 03:12:09 (12 min): connection refused; next probe 03:24:30`.
 pub(crate) fn sentence(upstream: &UpstreamHealth, now: Timestamp) -> Option<String> {
     if upstream.status == Status::Ok {
         return None;
     }
-    let (word, since) = (upstream.status.as_str(), upstream.status_since);
+    let (word, since) = (upstream.status.as_str(), since(upstream));
     let mut text = format!(
         "{}: {word} since {} ({})",
         upstream.provider,

@@ -33,7 +33,7 @@ pub(crate) struct KlinesParameters {
     /// Instead of `start`: how far back from `end`.
     #[param(example = "7d")]
     last: Option<String>,
-    /// The newest so many slots of the range; without a range, the newest so many that have closed.
+    /// So many slots: the first from `start` on, or, without `start`, the newest of the range or of all that have closed.
     #[param(minimum = 1, maximum = 5300000)]
     limit: Option<u64>,
     /// Whether an incomplete answer will do; `required` unless said otherwise.

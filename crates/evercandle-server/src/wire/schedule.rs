@@ -83,11 +83,11 @@ pub(crate) struct LastRun {
     pub(crate) started_at: String,
     /// When the last of them ended; UTC.
     pub(crate) completed_at: String,
-    /// How long they took, summed.
+    /// How long the longest of them took: they run side by side.
     pub(crate) duration_seconds: f64,
-    /// Symbols that were to be refreshed.
+    /// Symbols that were to be refreshed, counted once for each kind that watches them.
     pub(crate) symbols: usize,
-    /// Symbols for which everything went well.
+    /// Those for which everything went well.
     pub(crate) successful_symbols: usize,
     /// What went wrong.
     pub(crate) errors: Vec<RunErrorBody>,
@@ -209,7 +209,7 @@ fn last_run(status: &ScheduleStatus) -> Option<LastRun> {
         status: worst.as_str(),
         started_at: runs.iter().map(|run| run.started_at).min()?.to_string(),
         completed_at: runs.iter().map(|run| run.completed_at).max()?.to_string(),
-        duration_seconds: runs.iter().map(|run| run.duration.as_secs_f64()).sum(),
+        duration_seconds: runs.iter().map(|run| run.duration).max()?.as_secs_f64(),
         symbols: runs.iter().map(|run| run.symbols).sum(),
         successful_symbols: runs.iter().map(|run| run.successful_symbols).sum(),
         errors: runs.iter().flat_map(|run| run.errors.iter().map(run_error)).collect(),

@@ -9,9 +9,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::answer::{Attempt, ProviderName, Via};
 use crate::engine::Engine;
@@ -33,8 +36,13 @@ use crate::telemetry;
 const SYMBOLS_MAX: usize = 5_000;
 /// Readings of one question at the most: every day since 2018, and a few years to come.
 const READINGS_MAX: u32 = 10_000;
-/// Times a question is halved to find the symbol that made it fail.
+/// Times the questions of one caller are halved to find the symbols that make them fail. Every try costs the exchange's
+/// limit, which is everybody's.
 const SPLITS_MAX: usize = 64;
+/// How long a symbol that the exchange does not know is not asked for again: new ones are listed every few days.
+const UNKNOWN_RESTS: Duration = Duration::from_secs(600);
+/// Unknown symbols remembered; more are a sign of guessing.
+const UNKNOWN_MAX: usize = 20_000;
 /// Pages read to find the symbols an upstream does not know yet.
 const RESOLVE_MAX: usize = 40;
 /// How long to wait for a quota, or for a call that is finding out whether an upstream works, before asking the next.
@@ -76,6 +84,39 @@ pub(crate) struct Read {
     found: Option<(Measure, Known<Vec<Reading>>, Via)>,
     reasons: Vec<(ProviderName, String)>,
     trail: Vec<Attempt>,
+}
+
+/// Symbols that the exchange said it does not know.
+#[derive(Default)]
+pub(crate) struct Strangers(Mutex<HashMap<(Market, Symbol), Stranger>>);
+
+/// One of them: until when it is not asked for again, who said so, and what.
+struct Stranger {
+    until: Instant,
+    name: ProviderName,
+    why: String,
+}
+
+impl Strangers {
+    fn meet(&self, market: Market, symbol: &Symbol, name: &ProviderName, why: &str, now: Instant) {
+        let mut met = self.0.lock();
+        if UNKNOWN_MAX <= met.len() {
+            met.clear();
+        }
+        let stranger = Stranger {
+            until: now + UNKNOWN_RESTS,
+            name: name.clone(),
+            why: why.to_owned(),
+        };
+        met.insert((market, symbol.clone()), stranger);
+    }
+
+    /// Who said so, and what, if that was lately.
+    fn why(&self, market: Market, symbol: &Symbol, now: Instant) -> Option<(ProviderName, String)> {
+        let met = self.0.lock();
+        let stranger = met.get(&(market, symbol.clone()))?;
+        (now < stranger.until).then(|| (stranger.name.clone(), stranger.why.clone()))
+    }
 }
 
 impl Engine {
@@ -187,6 +228,17 @@ impl Engine {
     ) -> Asked {
         let mut asked = Asked::default();
         let mut open: Vec<Symbol> = symbols.into_iter().collect();
+        open.retain(
+            |symbol| match self.strangers.why(market, symbol, self.clock.instant()) {
+                Some((name, why)) => {
+                    asked.unknown.insert(symbol.clone());
+                    asked.refuse(vec![symbol.clone()], &name, &why);
+                    false
+                }
+                None => true,
+            },
+        );
+        let splits = AtomicUsize::new(0);
         for upstream in &self.upstreams {
             let Some(provider) = upstream.prices() else { continue };
             let symbols_max = provider.symbols_max(market);
@@ -216,7 +268,7 @@ impl Engine {
             };
             let questions = open.chunks(symbols_max).map(<[Symbol]>::to_vec).collect::<Vec<_>>();
             let mut running = futures::stream::iter(questions)
-                .map(|symbols| self.ask_one(upstream, provider, market, symbols, &part))
+                .map(|symbols| self.ask_one(upstream, provider, market, symbols, &splits, &part))
                 .buffer_unordered(self.config.concurrency.max(1));
             while let Some(part) = running.next().await {
                 asked.merge(part);
@@ -239,11 +291,12 @@ impl Engine {
         provider: &dyn PriceProvider,
         market: Market,
         symbols: Vec<Symbol>,
+        splits: &AtomicUsize,
         deadline: &Deadline,
     ) -> Asked {
         let mut asked = Asked::default();
         let mut questions = vec![symbols];
-        let (mut splits, mut pages) = (0, 0);
+        let mut pages = 0;
         while let Some(symbols) = questions.pop() {
             let subject = format!("{market} {}", listed(&symbols));
             let errand = Errand {
@@ -268,13 +321,22 @@ impl Engine {
                         false => asked.refuse(unresolved, &upstream.name, "not found among what it lists"),
                     }
                 }
-                Err(FetchError::UnknownSymbol(_)) if symbols.len() > 1 && splits < SPLITS_MAX => {
-                    splits += 1;
+                Err(FetchError::UnknownSymbol(_))
+                    if symbols.len() > 1 && splits.fetch_add(1, Ordering::Relaxed) < SPLITS_MAX =>
+                {
                     let (one, other) = symbols.split_at(symbols.len() / 2);
                     questions.extend([one.to_vec(), other.to_vec()]);
                 }
                 Err(FetchError::UnknownSymbol(why)) if symbols.len() == 1 => {
                     asked.unknown.extend(symbols.iter().cloned());
+                    for symbol in &symbols {
+                        self.strangers
+                            .meet(market, symbol, &upstream.name, &why, self.clock.instant());
+                    }
+                    asked.refuse(symbols, &upstream.name, &why);
+                }
+                Err(FetchError::UnknownSymbol(why)) => {
+                    let why = format!("one of them is unknown, and too many are to find out which: {why}");
                     asked.refuse(symbols, &upstream.name, &why);
                 }
                 Err(error) => asked.refuse(symbols, &upstream.name, &error.to_string()),

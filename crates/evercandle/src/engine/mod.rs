@@ -90,6 +90,7 @@ pub(crate) struct Engine {
     probes: Arc<Probes>,
     latest_config: LatestConfig,
     last_known: LastKnown,
+    strangers: latest::Strangers,
     /// By class too: who waits must not join what waits for its share of a quota.
     in_flight: InFlight<(Slice, Class), Arc<Settled>>,
     latest_in_flight: InFlight<latest::Wanted, latest::Shared>,
@@ -108,6 +109,7 @@ impl Engine {
         Engine {
             probes: Probes::new(clock.clone(), quotas.clone(), &upstreams, permit),
             last_known: LastKnown::new(store.clone()),
+            strangers: latest::Strangers::default(),
             config,
             latest_config,
             clock,

@@ -47,8 +47,9 @@ impl Outcomes {
         if verdict != Verdict::Ignored {
             self.answered_last = Some(verdict != Verdict::Failure);
         }
+        // What was asked badly, or given up by the caller, is not the upstream's error.
         if let Err(error) = result
-            && verdict != Verdict::Success
+            && matches!(verdict, Verdict::Failure | Verdict::Throttled)
         {
             self.last_error = Some((now, error.to_string()));
         }

@@ -168,3 +168,25 @@ async fn the_beginning_of_an_archive_is_not_taken_for_a_three_day_kline() {
     world.check(&answer, Upstreams::TellTheTruth);
     assert!(!answer.is_empty());
 }
+
+/// Goal: whoever means "no end" by the last day there is gets a clear answer, whatever the interval.
+#[tokio::test]
+async fn an_end_beyond_all_calendars_is_refused() {
+    let world = World::new().await;
+    let client = world.client();
+    for interval in [Interval::M1, Interval::D1, Interval::W1, Interval::Mo1] {
+        let end = evercandle::Timestamp::from_date(9_999, 12, 31).unwrap();
+        let range = evercandle::TimeRange::new(evercandle::Timestamp::from_date(2_024, 6, 1).unwrap(), end).unwrap();
+        let series =
+            evercandle::Series::new(Market::Spot, evercandle::Symbol::new("BTCUSDT").unwrap(), interval).unwrap();
+        let error = client
+            .get_data(evercandle::Request::new(series, range))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("9999-12-31") && error.contains("expected an end before"),
+            "{error}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use evercandle::{Client, Market, Priority, Request, Sources};
+use evercandle::{Client, Market, PriceRequest, Priority, Request, Sources, Symbol};
 use evercandle_simulator as sim;
 
 use crate::support::{NOW, Upstreams, World, any_answer, range, series};
@@ -96,4 +96,42 @@ async fn a_configured_limit_is_not_asked_for() {
     assert_eq!(limit(&client), (80, 100));
     assert!(used(&world) <= 80, "{}", used(&world));
     assert_eq!(world.requests("exchangeInfo"), 0);
+}
+
+/// Goal: whoever asks for many symbols that do not exist does not spend the exchange's limit, which is everybody's.
+/// Method: nine hundred invented symbols, twice, then a real one; the journal says what it cost.
+#[tokio::test]
+async fn symbols_that_do_not_exist_cost_little_once_and_nothing_again() {
+    let mut world = World::new().await;
+    world.config.latest.price_fresh_ms = 0;
+    let client = world.client();
+    let invented: Vec<Symbol> = (0..900).map(|n| Symbol::new(&format!("R{n}USDT")).unwrap()).collect();
+    let tickers = || world.sim.journal().matching("/ticker/").len();
+    let first = client
+        .prices(PriceRequest::new(Market::Spot, invented.clone()))
+        .await
+        .unwrap();
+    assert_eq!((first.prices.len(), first.missing.len()), (0, 900));
+    assert!(tickers() < 300, "{} calls", tickers());
+    let known: Vec<Symbol> = first
+        .missing
+        .iter()
+        .filter(|m| m.unknown)
+        .map(|m| m.symbol.clone())
+        .collect();
+    assert!(!known.is_empty(), "some were found out");
+    world.forget_requests();
+    let again = client
+        .prices(PriceRequest::new(Market::Spot, known.clone()))
+        .await
+        .unwrap();
+    assert!(
+        again.missing.iter().all(|m| m.unknown && !m.reasons.is_empty()),
+        "{:?}",
+        again.missing[0]
+    );
+    assert_eq!(tickers(), 0, "they are remembered");
+    let real = Symbol::new("BTCUSDT").unwrap();
+    let price = client.price(Market::Spot, &real).await.unwrap();
+    world.check_price(&price);
 }
