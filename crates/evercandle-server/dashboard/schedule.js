@@ -76,12 +76,12 @@ const showErrors = (details, errors) => {
       const reasons = (error.reasons ?? []).map(reason => `${reason.provider}: ${reason.what}`);
       keyed(element.querySelector(".reasons"), reasons, text => text, text => make("li", {}, text));
       const retry = instant(error.retry_at);
-      const failures = error.failures > 1 ? `${error.failures} times in a row` : "";
+      const failures = error.failures > 1 && !error.provider ? `${error.failures} times in a row` : "";
       setText(element.querySelector(".retry"), [failures, retry === null ? "" : `tried again at ${moment(retry, now())}`].filter(Boolean).join("; "));
     },
   );
 };
 
-const errorKey = error => `${error.market} ${error.symbol} ${error.interval}`;
+const errorKey = error => `${error.provider} ${error.market} ${error.symbol} ${error.interval}`;
 
-const about = error => [error.symbol ?? "sentiment", error.interval, error.market].filter(Boolean).join(" ");
+const about = error => [error.provider ?? error.symbol ?? "sentiment", error.interval, error.market].filter(Boolean).join(" ");

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use evercandle::{Client, Health, Status};
+use evercandle::{Client, Health, Status, UpstreamHealth};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(60);
@@ -15,14 +15,15 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(crate) async fn run(client: Client) {
     loop {
         client.clock().sleep(EVERY).await;
-        if is_wanted(&client.health()) {
-            client.check().await;
-        }
+        let health = client.health();
+        let probes = alone(&health).map(|upstream| client.check_one(upstream.provider.as_str()));
+        // Each is in the catalogue: it was read from there.
+        futures::future::join_all(probes).await;
     }
 }
 
-/// Whether there is somebody whom nobody else looks after.
-fn is_wanted(health: &Health) -> bool {
-    let mut degraded = health.upstreams.iter().filter(|u| u.status == Status::Degraded);
-    degraded.any(|u| !u.circuit_open)
+/// Whom nobody else looks after. Those who are well are left alone: what is wrong with another is no reason to ask them.
+fn alone(health: &Health) -> impl Iterator<Item = &UpstreamHealth> {
+    let degraded = health.upstreams.iter().filter(|u| u.status == Status::Degraded);
+    degraded.filter(|u| !u.circuit_open)
 }

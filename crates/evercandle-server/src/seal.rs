@@ -1,8 +1,9 @@
-//! Which answers will never change, and the tag they are known by.
+//! Which answers may be kept, and the tag they are asked about by.
 //!
-//! "Sealed" is meant conservatively, because a cache that was told `immutable` does not ask again: every slot is held
-//! here, from an archive whose published checksum matched, or is a gap that nothing can fill; and the newest slot closed
-//! days ago. What came from REST may still be replaced by the archive's rows, and what is fetched for this very answer
+//! "Sealed" is meant conservatively, because a cache that keeps one does not ask for a day: every slot is held here, from
+//! an archive whose published checksum matched, or is a gap that nothing can fill; and the newest slot closed days ago.
+//! Not for ever, though: the exchange restates archives now and then, even years later, and with the checksum the tag
+//! changes. What came from REST may still be replaced by the archive's rows, and what is fetched for this very answer
 //! says `upstream` where the next one says `cache`; neither is sealed.
 //!
 //! The tag is a digest of where the klines came from, not of the klines: the archives' checksums vouch for those. It is a
@@ -13,11 +14,18 @@ use evercandle::{Timestamp, Verification, Via};
 use evercandle_formats::{Dialect, Story, Style, json};
 use sha2::{Digest, Sha256};
 
-/// Later than this after its end, a range whose archives are held does not change: the exchange corrects an archive
-/// within a day, if it does.
+/// Later than this after its end, a range whose archives are held rarely changes: most corrections come within a day.
 const SETTLED_AFTER: i64 = 2 * DAY;
 
-/// The entity tag of an answer that will never change; `form`: what else decides its bytes.
+/// How long a sealed answer is kept before it is asked about again; `shared`: by anybody, rather than by the caller alone.
+pub(crate) fn policy(shared: bool) -> &'static str {
+    match shared {
+        true => "public, max-age=86400",
+        false => "private, max-age=86400",
+    }
+}
+
+/// The entity tag of an answer that is sealed; `form`: what else decides its bytes.
 pub(crate) fn tag(story: &Story, style: &Style, form: &str, now: Timestamp) -> Option<String> {
     let held = story.segments.iter().all(|segment| {
         segment.via == Via::Cache && matches!(segment.origin.verification, Verification::Checksum { .. })

@@ -9,9 +9,9 @@ use crate::engine::Engine;
 use crate::engine::bans::Bans;
 use crate::engine::upstream::Upstream;
 use crate::error::Error;
-use crate::health::{Control, Health};
+use crate::health::{Control, Health, Weight};
 use crate::model::range::Timestamp;
-use crate::model::series::Market;
+use crate::model::series::{Market, Series};
 use crate::model::symbol::Symbol;
 use crate::price::{MissingPrice, Price, PriceRequest, Prices};
 use crate::provider::http::Http;
@@ -195,6 +195,25 @@ impl Client {
     pub async fn check(&self) -> Health {
         self.engine.check().await;
         self.engine.health()
+    }
+
+    /// What asking for the newest `rows` klines of a series counts for, with the upstream that is asked first for them;
+    /// `None` where nobody counts. Sends nothing.
+    pub fn klines_weight(&self, series: &Series, rows: u32) -> Option<Weight> {
+        self.engine.klines_weight(series, rows)
+    }
+
+    /// As [`Client::klines_weight`], for the newest prices of so many instruments.
+    pub fn prices_weight(&self, market: Market, symbols: usize) -> Option<Weight> {
+        self.engine.prices_weight(market, symbols)
+    }
+
+    /// Probes one upstream, if it may be called; [`Client::health`] says what came of it.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] for an upstream that is not in the catalogue, or not enabled.
+    pub async fn check_one(&self, upstream: &str) -> Result<(), Error> {
+        self.engine.check_one(upstream).await
     }
 
     /// Returns when everything that was learnt so far is on disk. Last known values are written behind callers' backs;

@@ -163,6 +163,15 @@ pub struct Latency {
     pub p99: Duration,
 }
 
+/// What a question counts for against a limit, if it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// In the upstream's own measure.
+    pub weight: u64,
+    /// Against which limit, and how it stands.
+    pub quota: QuotaUse,
+}
+
 /// Weight used of a limit in the current minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaUse {

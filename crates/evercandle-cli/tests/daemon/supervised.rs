@@ -12,6 +12,10 @@ use evercandle_simulator::{Effect, Fault};
 use super::support::{Running, World};
 
 fn check(world: &World, config: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    check_at(world, "127.0.0.1:0", config, variables)
+}
+
+fn check_at(world: &World, listen: &str, config: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let path = world.path("check.toml");
     std::fs::write(&path, config).unwrap();
     let output: Output = Command::new(env!("CARGO_BIN_EXE_evercandle"))
@@ -20,7 +24,7 @@ fn check(world: &World, config: &str, variables: &[(&str, &str)]) -> (Option<i32
         .env("EVERCANDLE_INTERNET", world.exchange.base_url())
         .env("HOME", world.dir.path())
         .envs(variables.iter().copied())
-        .args(["serve", "--check", "--listen", "127.0.0.1:0", "--config"])
+        .args(["serve", "--check", "--listen", listen, "--config"])
         .arg(&path)
         .output()
         .unwrap();
@@ -103,6 +107,37 @@ fn a_check_explains_what_a_configuration_means() {
     assert!(
         !text.contains("secret-part") && !text.contains(key),
         "a secret is shown: {text}"
+    );
+}
+
+/// Goal: a new configuration is looked at beside the daemon that it is for.
+#[test]
+fn a_check_beside_a_running_daemon_warns_of_its_port_and_passes() {
+    let world = World::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let (code, text) = check_at(&world, &listen, "", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains(&format!("warning: server.listen: {listen} is in use")),
+        "{text}"
+    );
+}
+
+/// Goal: what refreshing takes is what the exchange counts: prices of twenty instruments at a time, with 4 each.
+#[test]
+fn a_check_weighs_as_the_exchange_does() {
+    let world = World::new();
+    let symbols: Vec<String> = (0..45).map(|n| format!("\"A{n}USDT\"")).collect();
+    let config = format!(
+        "[schedule]\nklines = []\nprices_ms = 60000\n[[schedule.prices]]\nsymbols = [{}]\n",
+        symbols.join(", ")
+    );
+    let (code, text) = check(&world, &config, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("binance-spot: at most about 12 per refresh, 12 a minute"),
+        "{text}"
     );
 }
 

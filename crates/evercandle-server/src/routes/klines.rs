@@ -60,13 +60,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
             (Vec<u8> = "application/vnd.apache.parquet"),
         ), headers(
             ("Cache-Status" = String, description = "whether the klines were held (RFC 9211)"),
-            ("ETag" = String, description = "of answers that will never change"),
+            ("ETag" = String, description = "of answers that may be kept for a day, and then asked about by it"),
             ("Evercandle-Complete" = String, description = "?1 if everything that exists was delivered (RFC 9651)"),
             ("Evercandle-Rows" = u64, description = "how many klines there are"),
             ("Evercandle-Segments" = String, description = "where they came from, as a structured list (RFC 9651)"),
             ("Evercandle-Gaps" = String, description = "what is missing and why, as a structured list (RFC 9651)"),
         )),
-        (status = 304, description = "the caller holds this answer, and it will never change"),
+        (status = 304, description = "the caller holds this answer (If-None-Match), and it has not changed"),
         (status = 400, description = "the question makes no sense, or asks for more than server.rows_max", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "the exchange does not know the symbol", body = ProblemBody, content_type = "application/problem+json"),
         (status = 406, description = "nothing that Accept allows is served", body = ProblemBody, content_type = "application/problem+json"),
@@ -222,11 +222,7 @@ impl Reply {
             }
         };
         if let Some(tag) = seal::tag(&story, &style, served.word, client.clock().now()) {
-            let policy = match shared {
-                true => "public, max-age=31536000, immutable",
-                false => "private, max-age=31536000, immutable",
-            };
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(policy));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(seal::policy(shared)));
             let theirs = asked.get(IF_NONE_MATCH).and_then(|theirs| theirs.to_str().ok());
             let is_held = theirs.is_some_and(|theirs| seal::is_held(&tag, theirs));
             if let Ok(tag) = HeaderValue::from_str(&tag) {

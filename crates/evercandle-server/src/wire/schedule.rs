@@ -124,12 +124,14 @@ pub(crate) struct RunBody {
     pub(crate) resting: u64,
 }
 
-/// One watch that could not be refreshed.
+/// One watch that could not be refreshed, or an upstream that others stood in for.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct RunErrorBody {
-    /// `spot`, `um`, `cm`; null for the sentiment.
+    /// The upstream that others stood in for; null where it is about a watch.
+    pub(crate) provider: Option<String>,
+    /// `spot`, `um`, `cm`; null for the sentiment and for an upstream.
     pub(crate) market: Option<&'static str>,
-    /// Which instrument; null for the sentiment.
+    /// Which instrument; null for the sentiment and for an upstream.
     pub(crate) symbol: Option<String>,
     /// Which interval, for klines.
     pub(crate) interval: Option<&'static str>,
@@ -137,7 +139,7 @@ pub(crate) struct RunErrorBody {
     pub(crate) what: String,
     /// What every upstream said.
     pub(crate) reasons: Vec<Reason>,
-    /// Failures in a row, this one included.
+    /// Failures in a row, this one included; for an upstream, answers that had to do without it.
     pub(crate) failures: u32,
     /// When it is tried again; UTC.
     pub(crate) retry_at: Option<String>,
@@ -241,6 +243,7 @@ fn run_error(error: &RunError) -> RunErrorBody {
         what: what.clone(),
     };
     RunErrorBody {
+        provider: error.provider.as_ref().map(ToString::to_string),
         market: error.market.map(|market| market.as_str()),
         symbol: error.symbol.clone(),
         interval: error.interval.map(|interval| interval.as_str()),
@@ -276,6 +279,7 @@ mod tests {
             symbols: 3,
             successful_symbols: 2,
             errors: vec![RunError {
+                provider: None,
                 market: Some(Market::Spot),
                 symbol: Some("BTCUSDT".to_owned()),
                 interval: Some(Interval::M1),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evercandle::Status;
 use serde_json::Value;
 
 use super::support::{World, until};
@@ -101,6 +102,33 @@ async fn an_outage_is_said_in_a_sentence_with_since_when_and_what_is_next() {
         binance["retry_at"].is_string() && binance["last_error"]["what"].is_string(),
         "{binance}"
     );
+}
+
+/// Goal: an upstream whose last call failed is looked at again, and those who are well are not asked because of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_is_in_doubt_is_looked_at_again() {
+    let world = World::new().await;
+    let daemon = world.serve().await;
+    world.down("coingecko");
+    daemon.client.check_one("coingecko").await.unwrap();
+    let upstream = |name: &str| {
+        let health = daemon.client.health();
+        health
+            .upstreams
+            .into_iter()
+            .find(|u| u.provider.as_str() == name)
+            .unwrap()
+    };
+    assert_eq!(upstream("coingecko").status, Status::Degraded);
+    world.up();
+    until("coingecko is well again", || async {
+        world.pass(Duration::from_secs(61));
+        upstream("coingecko").status == Status::Ok
+    })
+    .await;
+    for name in ["binance", "binance-futures", "binance-vision", "alternative-me"] {
+        assert!(upstream(name).last_probe.is_none(), "{name} was probed");
+    }
 }
 
 /// Goal: the shape that dashboards and other programs rely on, whole.

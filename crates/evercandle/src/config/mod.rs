@@ -378,8 +378,13 @@ impl Config {
 
     /// A secret in the environment; `None` where it is not set. Where it is set and empty it is empty: a secret that
     /// failed to arrive is not the wish to have none.
-    #[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn secret_from_environment(name: &str) -> Option<String> {
+        Config::variable(name)
+    }
+
+    /// A variable of the environment that is no setting, such as what a supervisor says; `None` where it is not set.
+    #[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn variable(name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 

@@ -42,23 +42,21 @@ impl Bans {
         restored.unwrap_or_default()
     }
 
-    /// Extends a quarantine by what another process was told since.
-    pub(crate) fn adopt_others(&self, quarantine: &mut Quarantine, clock: &Clock) {
-        let (mut looked, now) = (self.looked.lock(), clock.instant());
+    /// What another process was told since, once. While somebody reads the file nobody else waits for it: on a disk that
+    /// hangs, one caller does.
+    pub(crate) fn news(&self, clock: &Clock) -> Option<QuarantineRecord> {
+        let (mut looked, now) = (self.looked.try_lock()?, clock.instant());
         if looked
             .0
             .is_some_and(|at| now.saturating_duration_since(at) < LOOK_EVERY)
         {
-            return;
+            return None;
         }
         looked.0 = Some(now);
         let ban: Option<Ban> = self.store.load_state(&self.name);
-        if let Some(ban) = &ban
-            && looked.1.as_ref() != Some(ban)
-        {
-            quarantine.adopt(&record(ban), now, clock.now());
-        }
+        let news = ban.as_ref().filter(|ban| looked.1.as_ref() != Some(ban)).map(record);
         looked.1 = ban;
+        news
     }
 
     /// Writes a ban down before anything else happens: a crash must not lose it.
@@ -133,7 +131,7 @@ mod tests {
         ban(&mut ours, &one, 5);
         let left = |quarantine: &Quarantine| (quarantine.until(clock.instant()).unwrap().0 - clock.instant()).as_secs();
         assert!(left(&Bans::new(&store, &name).restored(&clock)) > 3_500);
-        one.adopt_others(&mut ours, &clock);
+        ours.adopt(&one.news(&clock).unwrap(), clock.instant(), clock.now());
         assert!(
             left(&ours) > 3_500,
             "and whoever wrote the short one learns of the long one"

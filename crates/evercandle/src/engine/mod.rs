@@ -47,6 +47,8 @@ mod outcomes;
 
 pub(crate) mod quotas;
 
+mod weights;
+
 pub(crate) mod slots;
 
 mod probe;
@@ -459,6 +461,12 @@ impl Engine {
         futures::future::join_all(self.upstreams.iter().map(|u| self.probes.check(u))).await;
     }
 
+    /// Probes one of them, if it may be called.
+    pub(crate) async fn check_one(&self, name: &str) -> Result<(), Error> {
+        self.probes.check(self.named(name)?).await;
+        Ok(())
+    }
+
     /// Waits for what is being written behind callers' backs.
     pub(crate) async fn flush(&self) {
         self.last_known.flush().await;
@@ -466,13 +474,7 @@ impl Engine {
 
     /// Sets an upstream's breaker by hand.
     pub(crate) fn control(&self, name: &str, how: Control) -> Result<(), Error> {
-        let Some(upstream) = self.upstreams.iter().find(|u| u.name.as_str() == name) else {
-            let known: Vec<&str> = self.upstreams.iter().map(|u| u.name.as_str()).collect();
-            return Err(Error::BadRequest(format!(
-                "unknown upstream {name:?}: expected one of {}",
-                known.join(", ")
-            )));
-        };
+        let upstream = self.named(name)?;
         let change = match how {
             Control::ForceOpen => upstream.force_open(&self.clock),
             Control::ForceClosed => upstream.force_closed(&self.clock),
@@ -480,6 +482,16 @@ impl Engine {
         };
         self.probes.follow(upstream, change);
         Ok(())
+    }
+
+    fn named(&self, name: &str) -> Result<&Arc<Upstream>, Error> {
+        self.upstreams.iter().find(|u| u.name.as_str() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.upstreams.iter().map(|u| u.name.as_str()).collect();
+            Error::BadRequest(format!(
+                "unknown upstream {name:?}: expected one of {}",
+                known.join(", ")
+            ))
+        })
     }
 
     /// Asks for an upstream's published limit when it begins to matter, once a day, without keeping anybody waiting.

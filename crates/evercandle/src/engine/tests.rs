@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::Engine;
 use super::bans::Bans;
-use super::upstream::Upstream;
+use super::upstream::{Refusal, Upstream};
 use crate::answer::{GapReason, ProviderName};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,6 +24,7 @@ use crate::provider::{
     Roles, Slice, Supply,
 };
 use crate::request::Request;
+use crate::resilience::quarantine::QuarantineRecord;
 use crate::store::Store;
 
 /// A provider whose code panics on every question, as long as `panics` lasts, and then answers.
@@ -188,6 +189,25 @@ async fn f37_a_provider_that_panics_fails_that_call_and_nothing_else() {
     until(|| engine.health().upstreams[0].state != CircuitState::Open).await;
     let asked = engine.prices(&request).await.unwrap();
     assert_eq!(asked.prices[0].provider.as_str(), "brittle");
+}
+
+/// Goal: whoever asks how an upstream is never waits for a disk; another's ban is learnt of by whoever plans a call.
+#[tokio::test]
+async fn a_look_at_an_upstream_reads_no_file_and_a_planned_call_does() {
+    let clock = Clock::held(now());
+    let (_dir, engine) = engine(&clock, &[&brittle("brittle", 0)]);
+    let upstream = &engine.upstreams[0];
+    Bans::new(&engine.store, &upstream.name).save(QuarantineRecord {
+        since_us: now().as_micros(),
+        until_us: now().plus(HOUR).as_micros(),
+        strikes: 1,
+        why: "told to another process".to_owned(),
+    });
+    clock.advance(Duration::from_secs(2));
+    let status = || engine.health().upstreams[0].status;
+    assert_eq!(status(), Status::Ok);
+    assert!(matches!(upstream.resting(&clock), Some(Refusal::Quarantined(_))));
+    assert_eq!(status(), Status::Quarantined);
 }
 
 /// Goal: the same for klines, whose work is shared: whoever waits is told, and the next request starts anew.

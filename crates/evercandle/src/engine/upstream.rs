@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -200,38 +200,38 @@ impl Upstream {
 
     /// Leave to call now, or why not. Quarantine first: it binds trials and probes too.
     pub(crate) fn admit(&self, clock: &Clock) -> Result<Permit, Refusal> {
-        let mut gate = self.gate.lock();
-        self.quarantined(&mut gate, clock)?;
+        let mut gate = self.informed(clock);
+        quarantined(&gate, clock)?;
         let now = clock.instant();
         gate.breaker.admit(now).map_err(|r| refusal(r, now))
     }
 
     /// Why it may not be called now, if so; takes no permit.
     pub(crate) fn resting(&self, clock: &Clock) -> Option<Refusal> {
-        let mut gate = self.gate.lock();
-        if let Err(refused) = self.quarantined(&mut gate, clock) {
+        let gate = self.informed(clock);
+        if let Err(refused) = quarantined(&gate, clock) {
             return Some(refused);
         }
         let now = clock.instant();
         gate.breaker.would_admit(now).err().map(|r| refusal(r, now))
     }
 
-    fn quarantined(&self, gate: &mut Gate, clock: &Clock) -> Result<(), Refusal> {
-        self.bans.adopt_others(&mut gate.quarantine, clock);
-        match gate.quarantine.until(clock.instant()) {
-            None => Ok(()),
-            Some((until, why)) => {
-                let until = wall(until, clock);
-                Err(Refusal::Quarantined(format!("quarantined until {until}: {why}")))
-            }
+    /// The gate as whoever is about to call needs it: it knows what other processes were told. Their file is read before
+    /// the gate is locked, so that whoever only looks never waits for a disk.
+    fn informed(&self, clock: &Clock) -> MutexGuard<'_, Gate> {
+        let news = self.bans.news(clock);
+        let mut gate = self.gate.lock();
+        if let Some(record) = news {
+            gate.quarantine.adopt(&record, clock.instant(), clock.now());
         }
+        gate
     }
 
     /// Whether calls go through without any doubt about it.
     pub(crate) fn is_let_through(&self, clock: &Clock) -> bool {
-        let mut gate = self.gate.lock();
+        let gate = self.informed(clock);
         let look = gate.breaker.snapshot(clock.instant());
-        look.phase == Phase::Closed && !look.on_probation && self.quarantined(&mut gate, clock).is_ok()
+        look.phase == Phase::Closed && !look.on_probation && quarantined(&gate, clock).is_ok()
     }
 
     /// In how long it is worth asking again, if it rests.
@@ -296,8 +296,7 @@ impl Upstream {
 
     /// What its prober should do now. `Done` dismisses the prober.
     pub(crate) fn probing(&self, clock: &Clock) -> Probing {
-        let (mut gate, now) = (self.gate.lock(), clock.instant());
-        self.bans.adopt_others(&mut gate.quarantine, clock);
+        let (mut gate, now) = (self.informed(clock), clock.instant());
         let look = gate.breaker.snapshot(now);
         if look.phase == Phase::Closed || look.forced.is_some() {
             gate.has_prober = false;
@@ -316,8 +315,8 @@ impl Upstream {
 
     /// Leave for one probe.
     pub(crate) fn begin_probe(&self, clock: &Clock) -> Result<Permit, Refusal> {
-        let (mut gate, now) = (self.gate.lock(), clock.instant());
-        self.quarantined(&mut gate, clock)?;
+        let (mut gate, now) = (self.informed(clock), clock.instant());
+        quarantined(&gate, clock)?;
         gate.breaker.begin_probe(now).map_err(|r| refusal(r, now))
     }
 
@@ -416,12 +415,13 @@ impl Upstream {
     }
 
     /// How it looks now. Looked at after everything that happens to it, so that whoever asks hears since when: only what
-    /// time alone changed may be noticed late, and when a ban ended is known all the same.
+    /// time alone changed may be noticed late, and when a ban ended is known all the same. It looks at memory only, because
+    /// it is looked at often and by those who must be answered while a disk hangs: another process' ban shows once a call
+    /// was planned or asked leave.
     fn look(&self, clock: &Clock) -> Look {
         let now = clock.instant();
         let (breaker, ban) = {
-            let mut gate = self.gate.lock();
-            self.bans.adopt_others(&mut gate.quarantine, clock);
+            let gate = self.gate.lock();
             let ban = gate.quarantine.until(now).map(|(until, why)| (until, why.to_owned()));
             (gate.breaker.snapshot(now), ban)
         };
@@ -509,6 +509,16 @@ impl Condition {
             (self.status, self.since) = (status, self.ends.filter(|end| *end <= now).unwrap_or(now));
         }
         self.ends = ends;
+    }
+}
+
+fn quarantined(gate: &Gate, clock: &Clock) -> Result<(), Refusal> {
+    match gate.quarantine.until(clock.instant()) {
+        None => Ok(()),
+        Some((until, why)) => {
+            let until = wall(until, clock);
+            Err(Refusal::Quarantined(format!("quarantined until {until}: {why}")))
+        }
     }
 }
 

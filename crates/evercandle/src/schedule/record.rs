@@ -119,10 +119,12 @@ impl RunStatus {
     }
 }
 
-/// One watch that could not be refreshed, or not as it should be; or, without market and symbol in a run about
-/// instruments, an upstream that others stood in for.
+/// One watch that could not be refreshed, or not as it should be; or, with `provider`, an upstream that others stood in
+/// for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunError {
+    /// The upstream that others stood in for, if this is about one.
+    pub provider: Option<ProviderName>,
     /// Of which market; `None` for the sentiment and for an upstream.
     pub market: Option<Market>,
     /// Which instrument; `None` for the sentiment and for an upstream.

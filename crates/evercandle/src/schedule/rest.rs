@@ -111,6 +111,7 @@ mod tests {
 
     fn error() -> RunError {
         RunError {
+            provider: None,
             market: None,
             symbol: None,
             interval: None,

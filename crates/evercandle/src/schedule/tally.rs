@@ -139,6 +139,7 @@ impl Tally {
     /// A fault of ours ended the run.
     pub(super) fn broke(&mut self, what: &str) {
         self.errors.push(RunError {
+            provider: None,
             market: None,
             symbol: None,
             interval: None,
@@ -155,6 +156,7 @@ impl Tally {
         self.errors.sort_by_key(by_subject);
         // Others stood in, so no watch has an error to tell it by; an outage is an outage all the same.
         let stood_in = self.missed.into_iter().map(|(provider, (times, why))| RunError {
+            provider: Some(provider.clone()),
             market: None,
             symbol: None,
             interval: None,
@@ -200,6 +202,7 @@ fn subject(watch: &Watch) -> (Option<Market>, String) {
 pub(super) fn error(watch: &Watch, what: String, reasons: Vec<(ProviderName, String)>) -> RunError {
     let instrument = watch.instrument();
     RunError {
+        provider: None,
         market: instrument.map(|(market, _)| market),
         symbol: instrument.map(|(_, symbol)| symbol.to_string()),
         interval: watch.interval(),
@@ -294,6 +297,7 @@ mod tests {
         );
         let [error] = &run.errors[..] else { panic!("{run:?}") };
         assert_eq!((error.symbol.as_deref(), error.failures), (None, 2));
+        assert_eq!(error.provider.as_ref(), Some(&down));
         assert_eq!(error.what, "2 answers had to do without binance");
         assert_eq!(error.reasons, [(down, "circuit open".to_owned())]);
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use evercandle::{Client, Market, PriceRequest, Priority, Request, Sources, Symbol};
+use evercandle::{Client, Interval, Market, PriceRequest, Priority, Request, Series, Sources, Symbol};
 use evercandle_simulator as sim;
 
 use crate::support::{NOW, Upstreams, World, any_answer, range, series};
@@ -134,4 +134,29 @@ async fn symbols_that_do_not_exist_cost_little_once_and_nothing_again() {
     let real = Symbol::new("BTCUSDT").unwrap();
     let price = client.price(Market::Spot, &real).await.unwrap();
     world.check_price(&price);
+}
+
+/// Goal: who plans what to ask is told what it weighs, by those who count it.
+#[tokio::test]
+async fn a_question_weighs_what_its_calls_weigh() {
+    let world = World::new().await;
+    let client = world.client();
+    let series = |symbol: &str| Series::parse(symbol, Interval::M1, None).unwrap();
+    let klines = |symbol: &str, rows| {
+        let told = client.klines_weight(&series(symbol), rows).unwrap();
+        (told.quota.group, told.weight)
+    };
+    assert_eq!(klines("BTCUSDT", 4), ("binance-spot", 2));
+    assert_eq!(klines("BTCUSDT", 2_001), ("binance-spot", 6), "three pages");
+    assert_eq!(klines("BTC/USDT:USDT", 4), ("binance-futures", 1));
+    assert_eq!(klines("BTC/USDT:USDT", 300), ("binance-futures", 2));
+    let prices = |market, symbols| {
+        let told = client.prices_weight(market, symbols)?;
+        Some((told.quota.group, told.weight))
+    };
+    assert_eq!(prices(Market::Spot, 45), Some(("binance-spot", 12)));
+    assert_eq!(prices(Market::Um, 1), Some(("binance-futures", 1)));
+    assert_eq!(prices(Market::Um, 300), Some(("binance-futures", 40)));
+    assert_eq!(prices(Market::Um, 0), None);
+    assert_eq!(world.requests(""), 0);
 }

@@ -3,11 +3,12 @@
 //! Nothing is sent. What a caller could not see until it hurts is said here: who may reach the daemon, who is told of
 //! alerts, how much of the exchange's limit the watches take.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
 use evercandle::schedule::{JobKind, Scheduler, Watches};
-use evercandle::{Client, Config, Market};
+use evercandle::{Client, Config, Series, Weight};
 use evercandle_server::{Secrets, Webhooks};
 use rustix::process::{Resource, getrlimit};
 
@@ -68,8 +69,13 @@ impl Report {
             false => "whoever reaches this address",
         };
         self.fact("listens on", format!("{listen}, for {who}"));
-        if let Err(error) = TcpListener::bind(listen) {
-            self.problem(format!("server.listen: {listen} cannot be listened on: {error}"));
+        match TcpListener::bind(listen) {
+            Ok(_) => {}
+            // Most likely by the daemon beside which a new configuration is looked at.
+            Err(error) if error.kind() == ErrorKind::AddrInUse => self.warning(format!(
+                "server.listen: {listen} is in use: whoever listens there has to end before this can serve"
+            )),
+            Err(error) => self.problem(format!("server.listen: {listen} cannot be listened on: {error}")),
         }
     }
 
@@ -275,61 +281,42 @@ impl Load {
 /// Per limit that is shared. From above: a series whose interval is longer than the period is not asked for each time.
 fn loads(client: &Client, watches: &Watches) -> Vec<Load> {
     let config = &client.config().schedule;
-    let mut loads: Vec<Load> = Vec::new();
-    for upstream in client.health().upstreams {
-        let Some(quota) = upstream.quota else { continue };
-        if loads.iter().any(|load| load.group == quota.group) {
-            continue;
+    // What closes between two refreshes, and the one that straddles their border.
+    let newest = |series: &Series| {
+        let closed = (config.klines_ms * 1_000).div_ceil(series.interval().nominal_micros().unsigned_abs());
+        u32::try_from(closed + 1).unwrap_or(u32::MAX)
+    };
+    let klines = watches.klines.iter().filter_map(|series| {
+        let weight = client.klines_weight(series, newest(series))?;
+        Some((weight, config.klines_ms))
+    });
+    let prices = watches.prices.iter().filter_map(|(market, symbols)| {
+        let weight = client.prices_weight(*market, symbols.len())?;
+        Some((weight, config.prices_ms))
+    });
+    let mut loads: Vec<(Load, f64)> = Vec::new();
+    for (Weight { weight, quota }, every_ms) in klines.chain(prices) {
+        let a_minute = weight as f64 * 60_000.0 / every_ms.max(1) as f64;
+        match loads.iter_mut().find(|(load, _)| load.group == quota.group) {
+            Some((load, per_minute)) => {
+                load.per_refresh += weight;
+                *per_minute += a_minute;
+            }
+            None => loads.push((
+                Load {
+                    group: quota.group,
+                    per_refresh: weight,
+                    per_minute: 0,
+                    allowed_per_minute: u64::from(quota.allowed),
+                    limit_per_minute: u64::from(quota.limit),
+                },
+                a_minute,
+            )),
         }
-        let is_here = |market: Market| quota.group == group(market);
-        let klines: u64 = watches
-            .klines
-            .iter()
-            .map(|series| series.market())
-            .filter(|market| is_here(*market))
-            .map(page)
-            .sum();
-        let here = watches.prices.iter().filter(|(market, _)| is_here(*market));
-        let prices: u64 = here.map(|(market, symbols)| tickers(*market, symbols.len())).sum();
-        if klines + prices == 0 {
-            continue;
-        }
-        let per_minute = |weight: u64, every_ms: u64| (weight * 60_000).div_ceil(every_ms.max(1));
-        loads.push(Load {
-            group: quota.group,
-            per_refresh: klines + prices,
-            per_minute: per_minute(klines, config.klines_ms) + per_minute(prices, config.prices_ms),
-            allowed_per_minute: u64::from(quota.allowed),
-            limit_per_minute: u64::from(quota.limit),
-        });
     }
-    loads
-}
-
-/// The limit that a market's requests count against, as upstreams report it.
-fn group(market: Market) -> &'static str {
-    match market {
-        Market::Spot => "binance-spot",
-        Market::Um | Market::Cm => "binance-futures",
-    }
-}
-
-/// Weight of the question for a series' newest klines.
-fn page(market: Market) -> u64 {
-    match market {
-        Market::Spot => 2,
-        Market::Um | Market::Cm => 1,
-    }
-}
-
-/// Weight of the two questions for the newest prices of so many instruments, and the day's statistics.
-fn tickers(market: Market, symbols: usize) -> u64 {
-    match (market, symbols) {
-        (_, 0) => 0,
-        (Market::Spot, ..=20) => 4,
-        (Market::Spot, 21..=100) => 80,
-        (Market::Spot, _) => 160,
-        (_, 1) => 1,
-        (_, _) => 40,
-    }
+    let whole = |(load, per_minute): (Load, f64)| Load {
+        per_minute: per_minute.ceil() as u64,
+        ..load
+    };
+    loads.into_iter().map(whole).collect()
 }

@@ -49,7 +49,7 @@ impl Notice {
 
 /// Tells the supervisor, if there is one that listens (`NOTIFY_SOCKET`).
 pub(super) fn tell(notice: Notice) {
-    let Some(place) = Config::secret_from_environment("NOTIFY_SOCKET").filter(|place| !place.is_empty()) else {
+    let Some(place) = Config::variable("NOTIFY_SOCKET").filter(|place| !place.is_empty()) else {
         return;
     };
     if let Err(error) = send(&place, notice.words()) {
