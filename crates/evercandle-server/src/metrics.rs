@@ -14,6 +14,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::negotiation;
+
 const REQUESTS: &str = "qt_http_requests_total";
 const DURATION: &str = "qt_http_request_duration_seconds";
 const IN_FLIGHT: &str = "qt_http_requests_in_flight";
@@ -198,13 +200,9 @@ pub(crate) enum Exposition {
 impl Exposition {
     /// Which one a caller's `Accept` headers prefer; Prometheus' own where they leave it open.
     pub(crate) fn wanted<'a>(accept: impl Iterator<Item = &'a str>) -> Exposition {
-        let (mut open, mut plain) = (0.0_f32, 0.0_f32);
-        for item in accept.flat_map(|value| value.split(',')) {
-            let mut parts = item.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
-            let quality = quality.unwrap_or(1.0);
-            match name.as_str() {
+        let (mut open, mut plain) = (0, 0);
+        for (range, quality) in accept.flat_map(|value| value.split(',')).filter_map(negotiation::range) {
+            match range.to_ascii_lowercase().as_str() {
                 "application/openmetrics-text" => open = open.max(quality),
                 "text/plain" | "text/*" | "*/*" => plain = plain.max(quality),
                 _ => {}

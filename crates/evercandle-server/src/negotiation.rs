@@ -115,7 +115,7 @@ fn best(accepted: &str) -> Option<&'static Served> {
 }
 
 /// A media range and its weight in thousandths; parameters that are not its weight do not matter here.
-fn range(text: &str) -> Option<(&str, u32)> {
+pub(crate) fn range(text: &str) -> Option<(&str, u32)> {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().filter(|range| !range.is_empty())?;
     let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));

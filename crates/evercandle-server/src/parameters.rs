@@ -3,6 +3,7 @@
 //! A parameter that is misspelt and ignored is an answer to another question, so what is not known is refused, with what
 //! was probably meant; so is what is said twice.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 
 use evercandle::{Error, Market, Symbol};
@@ -108,6 +109,31 @@ impl Parameters {
     /// The market, if one was named.
     pub(crate) fn market(&self) -> Result<Option<Market>, Problem> {
         self.one_of("market", &Market::ALL.map(|market| (market.as_str(), market)))
+    }
+
+    /// What stands between commas; nothing if the name is absent.
+    pub(crate) fn list(&self, name: &str) -> Vec<&str> {
+        let items = self.text(name).into_iter().flat_map(|text| text.split(','));
+        items.map(str::trim).filter(|item| !item.is_empty()).collect()
+    }
+
+    /// The symbols with their markets, in the order written, each once.
+    pub(crate) fn symbols(&self, symbols_max: usize) -> Result<Vec<(Market, Symbol)>, Problem> {
+        let market = self.market()?;
+        let (mut symbols, mut known) = (Vec::new(), HashSet::new());
+        for word in self.list("symbols") {
+            let one = symbol(word, market)?;
+            if known.insert(one.clone()) {
+                symbols.push(one);
+            }
+        }
+        match symbols.len() {
+            found if symbols_max < found => Err(Problem::too_much(format!(
+                "symbols: {found} symbols, and one question has at most {symbols_max} (server.symbols_max)"
+            ))
+            .hint("ask for them in several requests")),
+            _ => Ok(symbols),
+        }
     }
 }
 

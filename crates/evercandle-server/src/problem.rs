@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use evercandle::{Error, Gap, GapReason, ProviderName};
+use evercandle::{Error, Gap, GapReason};
 use evercandle_formats::{Dialect, Story, json, words};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -17,12 +17,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::wire::klines::GapBody;
-pub(crate) use crate::wire::schedule::Reason;
+use crate::wire::reason::Reason;
 
 /// Longer refusals of libraries are cut.
 const WORDS_MAX: usize = 4 * 1024;
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
-/// Gaps, and reasons, told in a problem.
+/// Gaps told in a problem.
 const LISTED_MAX: usize = 20;
 /// When nothing says in how long an upstream is asked again.
 const RETRY_USUAL: Duration = Duration::from_secs(5);
@@ -51,23 +51,6 @@ struct Words {
 struct Missing {
     rows: u64,
     gaps: Vec<Value>,
-}
-
-impl Reason {
-    /// What each upstream said, each word once, safe to show.
-    pub(crate) fn list<'a>(said: impl IntoIterator<Item = &'a (ProviderName, String)>) -> Vec<Reason> {
-        let mut reasons: Vec<Reason> = Vec::new();
-        for (provider, what) in said {
-            let reason = Reason {
-                provider: provider.to_string(),
-                what: words::foreign(what),
-            };
-            if reasons.len() < LISTED_MAX && !reasons.contains(&reason) {
-                reasons.push(reason);
-            }
-        }
-        reasons
-    }
 }
 
 impl Problem {

@@ -12,6 +12,7 @@ use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::app::App;
+use crate::seal;
 
 #[derive(RustEmbed)]
 #[folder = "dashboard/"]
@@ -78,13 +79,8 @@ fn tag(file: &EmbeddedFile) -> String {
 }
 
 fn is_known(asked: &HeaderMap, tag: &str) -> bool {
-    let opaque = tag.trim_start_matches("W/");
-    let lists = asked.get_all(header::IF_NONE_MATCH).iter();
-    lists
-        .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .map(|known| known.trim().trim_start_matches("W/"))
-        .any(|known| known == "*" || known == opaque)
+    let mut lists = asked.get_all(header::IF_NONE_MATCH).iter();
+    lists.any(|list| list.to_str().is_ok_and(|list| seal::is_held(tag, list)))
 }
 
 /// Text is UTF-8, and says so.

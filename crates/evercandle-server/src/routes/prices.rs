@@ -1,6 +1,6 @@
 //! `/v1/price/{symbol}` and `/v1/prices`: the newest prices, and how far they can be trusted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -15,8 +15,9 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::freshness::{self, CACHE_STATUS, NATURE, SERVED_STALE, STATE};
 use crate::parameters::{Parameters, symbol};
-use crate::problem::{Problem, ProblemBody, Reason};
+use crate::problem::{Problem, ProblemBody};
 use crate::wire::price::{MissingBody, NatureWord, PriceBody, PricesBody};
+use crate::wire::reason::Reason;
 
 const ONE: &[&str] = &["market", "substitutes"];
 const MANY: &[&str] = &["symbols", "market", "substitutes"];
@@ -117,24 +118,10 @@ fn substitutes(parameters: &Parameters) -> Result<Substitutes, Problem> {
     Ok(parameters.one_of("substitutes", &words)?.unwrap_or_default())
 }
 
-/// Symbols with their markets, in the order written, each once.
+/// The instruments, at least one.
 fn wanted(parameters: &Parameters, symbols_max: usize) -> Result<Vec<(Market, Symbol)>, Problem> {
-    let text = parameters.required("symbols", "BTCUSDT,ETHUSDT")?;
-    let market = parameters.market()?;
-    let (mut wanted, mut known) = (Vec::new(), HashSet::new());
-    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let one = symbol(word, market)?;
-        if known.insert(one.clone()) {
-            wanted.push(one);
-        }
-    }
-    if symbols_max < wanted.len() {
-        let detail = format!(
-            "symbols: {} symbols, and one answer has at most {symbols_max} (server.symbols_max)",
-            wanted.len()
-        );
-        return Err(Problem::too_much(detail).hint("ask for them in several requests"));
-    }
+    parameters.required("symbols", "BTCUSDT,ETHUSDT")?;
+    let wanted = parameters.symbols(symbols_max)?;
     match wanted.is_empty() {
         false => Ok(wanted),
         true => Err(Problem::parameter("symbols", "names no symbol").hint("name some: symbols=BTCUSDT,ETHUSDT")),

@@ -43,7 +43,7 @@ const NAMES: &[&str] = &["symbols", "interval", "market", "events", "last_event_
 /// As in the description of the interface; read by [`topics`].
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "describes what is read by name")]
+#[expect(dead_code, reason = "describes what is read by name")]
 struct Wanted {
     /// Instruments, separated by commas: `BTCUSDT,ETHUSDT`. Needed for candles and prices.
     #[param(example = "BTCUSDT,ETHUSDT")]
@@ -110,23 +110,14 @@ fn refused(full: Full) -> Problem {
 
 /// What a question is about.
 fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>, Problem> {
-    let symbols = list(parameters.text("symbols"));
-    if symbols_max < symbols.len() {
-        let found = symbols.len();
-        let too_many = format!("{found} are too many: expected at most {symbols_max} (server.symbols_max)");
-        return Err(Problem::parameter("symbols", too_many));
-    }
-    let market = parameters.market()?;
-    let read = |symbol: &&str| Symbol::parse(symbol, market);
-    let instruments: Result<Vec<(Market, Symbol)>, _> = symbols.iter().map(read).collect();
-    let instruments = instruments.map_err(|error| Problem::parameter("symbols", error.to_string()))?;
-    let mut intervals = list(parameters.text("interval"));
+    let instruments = parameters.symbols(symbols_max)?;
+    let mut intervals = parameters.list("interval");
     if intervals.is_empty() {
         intervals.push("1m");
     }
     let intervals: Result<Vec<Interval>, _> = intervals.into_iter().map(str::parse).collect();
     let intervals = intervals.map_err(|error| Problem::parameter("interval", error.to_string()))?;
-    let mut kinds = list(parameters.text("events"));
+    let mut kinds = parameters.list("events");
     if kinds.is_empty() {
         kinds = match instruments.is_empty() {
             true => vec!["provider", "run"],
@@ -167,11 +158,6 @@ fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>,
         }
     }
     Ok(topics)
-}
-
-fn list(text: Option<&str>) -> Vec<&str> {
-    let items = text.into_iter().flat_map(|text| text.split(','));
-    items.map(str::trim).filter(|item| !item.is_empty()).collect()
 }
 
 /// How a stream begins: what was missed, or what is known now.

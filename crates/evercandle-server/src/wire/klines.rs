@@ -3,14 +3,12 @@
 //! Nothing is made of these types: rows are written straight from the columns by `evercandle-formats`. The tests hold
 //! what is written against the document that is made of this.
 
-#![allow(dead_code, reason = "only their shapes are used")]
-
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::problem::Reason;
 use crate::wire::market::MarketWord;
 use crate::wire::price::ViaWord;
+use crate::wire::reason::Reason;
 
 /// What may be asked.
 #[derive(Serialize, IntoParams)]
@@ -53,6 +51,7 @@ pub(crate) struct KlinesParameters {
 
 /// How long a kline is.
 #[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum IntervalWord {
     #[serde(rename = "1s")]
     S1,
@@ -91,6 +90,7 @@ pub(crate) enum IntervalWord {
 /// Whether an incomplete answer will do.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum CompletenessWord {
     Required,
     BestEffort,
@@ -99,6 +99,7 @@ pub(crate) enum CompletenessWord {
 /// How times are written.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum TimeWord {
     Rfc3339,
     Ms,
@@ -108,6 +109,7 @@ pub(crate) enum TimeWord {
 /// How prices and volumes are written.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum DecimalWord {
     Float,
     Exact,
@@ -116,6 +118,7 @@ pub(crate) enum DecimalWord {
 /// What klines are served as.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum FormatWord {
     Json,
     Csv,
@@ -201,6 +204,7 @@ pub(crate) struct KlineBody {
 /// A text, or with `time=ms` and `time=us` a number.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum Instant {
     Text(String),
     Number(i64),
@@ -209,6 +213,7 @@ pub(crate) enum Instant {
 /// A number, or with `decimals=exact` the text that the exchange printed.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum Amount {
     Number(f64),
     Text(String),
@@ -243,6 +248,7 @@ pub(crate) struct VerificationBody {
 /// What was checked beyond structure and values.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum VerificationWord {
     /// The archive's published checksum.
     Checksum,
@@ -272,6 +278,7 @@ pub(crate) struct GapBody {
 /// Why slots are missing.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum GapWord {
     BeforeListing,
     NotYetClosed,

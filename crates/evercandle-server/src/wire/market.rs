@@ -1,13 +1,12 @@
 //! Words that parameters take, for the OpenAPI document; `Parameters` reads them.
 
-#![allow(dead_code, reason = "only their shapes are used")]
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A part of the exchange.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum MarketWord {
     /// Spot pairs.
     Spot,
@@ -20,6 +19,7 @@ pub(crate) enum MarketWord {
 /// Whether something else will do.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
 pub(crate) enum Allowance {
     /// Yes, labelled.
     Allow,

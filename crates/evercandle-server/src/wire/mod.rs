@@ -8,6 +8,7 @@ pub(crate) mod klines;
 pub(crate) mod letter;
 pub(crate) mod market;
 pub(crate) mod price;
+pub(crate) mod reason;
 pub(crate) mod schedule;
 pub(crate) mod sentiment;
 pub(crate) mod symbols;

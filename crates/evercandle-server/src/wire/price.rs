@@ -6,7 +6,7 @@ use evercandle::{Market, MissingPrice, Nature, Price, PriceState, Via};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::Reason;
+use crate::wire::reason::Reason;
 
 /// One instrument's newest known price.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]

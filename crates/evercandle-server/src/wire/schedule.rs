@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::health::Providers;
+use crate::wire::reason::Reason;
 
 /// The scheduler, what it did last, and whom it asked.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -143,15 +144,6 @@ pub(crate) struct RunErrorBody {
     pub(crate) failures: u32,
     /// When it is tried again; UTC.
     pub(crate) retry_at: Option<String>,
-}
-
-/// What one upstream said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Reason {
-    /// Who.
-    pub(crate) provider: String,
-    /// What.
-    pub(crate) what: String,
 }
 
 /// Everything about the scheduler.
