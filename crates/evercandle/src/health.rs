@@ -16,9 +16,21 @@ pub struct Health {
     pub common_cause_since: Option<Timestamp>,
     /// Why the cache is not written, if it is not.
     pub cache_readonly: Option<String>,
-    /// How often last known values were served because nobody answered, since the client was made: `prices`,
-    /// `sentiment`.
-    pub stale_served: Vec<(&'static str, u64)>,
+    /// What callers got of `prices` and `sentiment`.
+    pub latest: Vec<LatestHealth>,
+}
+
+/// How one kind of latest values was answered, since the client was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatestHealth {
+    /// `prices`, `sentiment`.
+    pub cache_name: &'static str,
+    /// Answers from what was known last, because nobody answered.
+    pub stale_served: u64,
+    /// Answers refused, because nobody answered and what was known last was too old, or nothing was.
+    pub stale_refused: u64,
+    /// Whether the last answer of it was one of these two.
+    pub not_fresh: bool,
 }
 
 /// One upstream.

@@ -78,7 +78,9 @@ pub use client::Client;
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use error::Error;
-pub use health::{CircuitState, Control, Health, Latency, Probe, QuotaUse, Status, UpstreamHealth, Weight};
+pub use health::{
+    CircuitState, Control, Health, LatestHealth, Latency, Probe, QuotaUse, Status, UpstreamHealth, Weight,
+};
 pub use model::batch::{Batch, Oddity, OddityKind};
 pub use model::interval::{Grid, Interval};
 pub use model::range::{RangeSet, TimeRange, Timestamp};

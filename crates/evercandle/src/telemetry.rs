@@ -13,6 +13,7 @@ use crate::model::range::Timestamp;
 const FAILURES: &str = "qt_provider_failures_total";
 const SUCCESSES: &str = "qt_provider_success_total";
 const CIRCUIT_OPEN: &str = "qt_provider_circuit_open";
+const QUARANTINED: &str = "qt_provider_quarantined";
 const STATE: &str = "qt_provider_state";
 const LATENCY: &str = "qt_provider_latency_seconds";
 const SKIPPED: &str = "qt_provider_skipped_total";
@@ -28,11 +29,14 @@ const CACHE_READONLY: &str = "qt_cache_readonly";
 const CACHE_RESTATED: &str = "qt_cache_restated_rows_total";
 const ARCHIVE_QUARANTINED: &str = "qt_archive_quarantined_total";
 const STALE_SERVED: &str = "qt_stale_served_total";
+const STALE_REFUSED: &str = "qt_stale_refused_total";
+const LATEST_NOT_FRESH: &str = "qt_latest_not_fresh";
 const SUBSTITUTES_SERVED: &str = "qt_substitutes_served_total";
 const SCHEDULER_RUNNING: &str = "qt_scheduler_running";
 const SCHEDULER_RUNS: &str = "qt_scheduler_runs_total";
 const SCHEDULER_DURATION: &str = "qt_scheduler_run_duration_seconds";
 const SCHEDULER_COMPLETED: &str = "qt_scheduler_last_completed_timestamp_seconds";
+const SCHEDULER_BEGUN: &str = "qt_scheduler_begun_timestamp_seconds";
 const SCHEDULER_PERIOD: &str = "qt_scheduler_period_seconds";
 const SCHEDULER_WATCHES: &str = "qt_scheduler_watches";
 const SCHEDULER_RESTING: &str = "qt_scheduler_watches_resting";
@@ -59,6 +63,11 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         CIRCUIT_OPEN,
         Unit::Count,
         "1 while the circuit breaker is open or half open, else 0."
+    );
+    gauge!(
+        QUARANTINED,
+        Unit::Count,
+        "1 while an upstream is left alone because it asked for that, else 0."
     );
     gauge!(
         STATE,
@@ -108,6 +117,16 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         "Last known values served because nobody answered."
     );
     counter!(
+        STALE_REFUSED,
+        Unit::Count,
+        "Answers refused because nobody answered and what was known last was too old, or nothing was."
+    );
+    gauge!(
+        LATEST_NOT_FRESH,
+        Unit::Count,
+        "1 while the last answer was a last known value or refused for want of one, else 0."
+    );
+    counter!(
         SUBSTITUTES_SERVED,
         Unit::Count,
         "Values of another instrument or measure served, labelled."
@@ -127,6 +146,11 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         SCHEDULER_COMPLETED,
         Unit::Seconds,
         "When the last run completed, in seconds since 1970; 0 before the first."
+    );
+    gauge!(
+        SCHEDULER_BEGUN,
+        Unit::Seconds,
+        "When the schedule was set up, in seconds since 1970."
     );
     gauge!(
         SCHEDULER_PERIOD,
@@ -149,12 +173,15 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
     // An increase from nothing is none: the first stale answer must be seen as one more than zero.
     for cache in ["prices", "sentiment"] {
         metrics::counter!(STALE_SERVED, "cache_name" => cache).absolute(0);
+        metrics::counter!(STALE_REFUSED, "cache_name" => cache).absolute(0);
+        latest_not_fresh(cache, false);
     }
     for provider in providers {
         for name in [FAILURES, SUCCESSES] {
             metrics::counter!(name, "provider" => provider.to_string()).absolute(0);
         }
         circuit_gauges(provider, "closed");
+        left_alone(provider, false);
     }
 }
 
@@ -242,6 +269,12 @@ pub(crate) fn quarantined(provider: &ProviderName, why: &str, wait: Duration) {
     tracing::warn!(upstream = %provider, why, wait_s = wait.as_secs(), "upstream quarantined");
 }
 
+/// Whether an upstream is left alone because it asked for that.
+pub(crate) fn left_alone(provider: &ProviderName, alone: bool) {
+    let is = if alone { 1.0 } else { 0.0 };
+    metrics::gauge!(QUARANTINED, "provider" => provider.to_string()).set(is);
+}
+
 /// Most upstreams fail together, or no longer do.
 pub(crate) fn common_cause(suspected: bool) {
     metrics::gauge!(COMMON_CAUSE).set(if suspected { 1.0 } else { 0.0 });
@@ -265,6 +298,17 @@ pub(crate) fn latest_read(cache: &'static str, result: &'static str) {
         metrics::counter!(STALE_SERVED, "cache_name" => cache).increment(1);
         tracing::warn!(cache, "last known value served");
     }
+}
+
+/// Nobody answered, and nothing that is young enough was known.
+pub(crate) fn latest_refused(cache: &'static str) {
+    metrics::counter!(STALE_REFUSED, "cache_name" => cache).increment(1);
+    tracing::warn!(cache, "nobody answers, and nothing young enough is known");
+}
+
+/// Whether the last answer was a last known value, or refused for want of one.
+pub(crate) fn latest_not_fresh(cache: &'static str, not_fresh: bool) {
+    metrics::gauge!(LATEST_NOT_FRESH, "cache_name" => cache).set(if not_fresh { 1.0 } else { 0.0 });
 }
 
 /// A value of another instrument or measure was served.
@@ -309,7 +353,8 @@ pub(crate) fn scheduler_running(running: bool) {
 }
 
 /// A kind of thing is watched. Begins its series at zero.
-pub(crate) fn scheduler_job(kind: &'static str, period: Duration, watches: usize) {
+pub(crate) fn scheduler_job(kind: &'static str, period: Duration, watches: usize, begun: Timestamp) {
+    metrics::gauge!(SCHEDULER_BEGUN, "kind" => kind).set(begun.as_micros() as f64 / 1e6);
     metrics::gauge!(SCHEDULER_PERIOD, "kind" => kind).set(period.as_secs_f64());
     metrics::gauge!(SCHEDULER_WATCHES, "kind" => kind).set(watches as f64);
     metrics::gauge!(SCHEDULER_RESTING, "kind" => kind).set(0.0);

@@ -36,6 +36,13 @@ impl Board {
         self.0.lock().clone()
     }
 
+    /// Whether any of these still fires.
+    fn any_fires(&self, alerts: &[Alert]) -> bool {
+        let shown = self.0.lock();
+        let fires = |alert: &Alert| shown.iter().any(|a| a.state == AlertState::Firing && is_same(a, alert));
+        alerts.iter().any(fires)
+    }
+
     fn show(&self, alerts: Vec<Alert>) {
         *self.0.lock() = alerts;
     }
@@ -54,7 +61,7 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
         .into_iter()
         .map(|webhook| {
             let queue = webhook.queue();
-            let delivery = AbortOnDropHandle::new(tokio::spawn(webhook.deliver(clock.clone())));
+            let delivery = AbortOnDropHandle::new(tokio::spawn(webhook.deliver(clock.clone(), board.clone())));
             (queue, delivery)
         })
         .collect();
@@ -67,14 +74,20 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
         changes.iter().for_each(log);
         let alerts = evaluator.alerts();
         count(&alerts);
+        // Shown before it is told: whoever delivers looks whether it still goes on.
+        board.show(alerts.clone());
         for letter in letters.after(changes, &alerts, at, now) {
             for (queue, _) in &queues {
                 queue.push(letter.clone());
             }
         }
-        board.show(alerts);
         clock.sleep(every).await;
     }
+}
+
+/// Whether both are about the same, and began together.
+fn is_same(one: &Alert, other: &Alert) -> bool {
+    (one.rule, &one.subject, one.began_at) == (other.rule, &other.subject, other.began_at)
 }
 
 fn describe() {

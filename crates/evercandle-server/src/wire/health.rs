@@ -370,7 +370,7 @@ mod tests {
             upstreams,
             common_cause_since: None,
             cache_readonly: None,
-            stale_served: Vec::new(),
+            latest: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use evercandle::alert::{AlertState, Evaluator, RuleName, Sample, Subject, UpstreamSample, prometheus_rules};
 use evercandle::config::AlertsConfig;
 use evercandle::schedule::JobKind;
-use evercandle::{ProviderName, Timestamp};
+use evercandle::{LatestHealth, ProviderName, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
@@ -36,6 +36,10 @@ struct Now {
     common_cause: bool,
     readonly: bool,
     stale: u64,
+    refused: u64,
+    not_fresh: bool,
+    /// Of the first upstream.
+    quarantined: bool,
     /// Runs that completed, and the second of the last.
     runs: (u64, u64),
 }
@@ -64,6 +68,8 @@ impl Script {
             flips(&mut now.open[1]);
             flips(&mut now.common_cause);
             flips(&mut now.readonly);
+            flips(&mut now.not_fresh);
+            flips(&mut now.quarantined);
             // One look in which everything is the other way round.
             let mut seen = now;
             if random.random_bool(0.03) {
@@ -71,10 +77,11 @@ impl Script {
                 seen.readonly = !seen.readonly;
             }
             now.stale += u64::from(now.common_cause && random.random_bool(0.1));
-            if random.random_bool(0.06) {
+            now.refused += u64::from(now.not_fresh && random.random_bool(0.1));
+            if random.random_bool(0.02) {
                 now.runs = (now.runs.0 + 1, look * EVERY);
             }
-            (seen.stale, seen.runs) = (now.stale, now.runs);
+            (seen.stale, seen.refused, seen.runs) = (now.stale, now.refused, now.runs);
             seen.successes = look;
             seen
         });
@@ -133,6 +140,16 @@ fn scripts() -> Vec<Script> {
             stale: s.saturating_sub(50 * MINUTE).min(20 * MINUTE) / 120,
             ..well(s)
         }),
+        Script::new("values that are served, then too old, and asked for seldom", |s| Now {
+            stale: s.clamp(20 * MINUTE, 50 * MINUTE) / 420,
+            refused: s.clamp(50 * MINUTE, 90 * MINUTE) / 420,
+            not_fresh: between(s, 20, 95),
+            ..well(s)
+        }),
+        Script::new("a ban", |s| Now {
+            quarantined: between(s, 20, 60),
+            ..well(s)
+        }),
         Script::new("a refresh that never completes", |s| Now {
             runs: (0, 0),
             ..well(s)
@@ -154,6 +171,7 @@ fn evaluated(script: &Script, config: &AlertsConfig) -> Vec<Firing> {
             failures: if number == 0 { now.failures } else { 0 },
             successes: if number == 0 { now.successes } else { 0 },
             circuit_open: now.open[number],
+            quarantined: number == 0 && now.quarantined,
         };
         evaluator.step(Sample {
             instant: start + Duration::from_secs(look * EVERY),
@@ -161,7 +179,12 @@ fn evaluated(script: &Script, config: &AlertsConfig) -> Vec<Firing> {
             upstreams: vec![upstream(0), upstream(1)],
             common_cause: now.common_cause,
             cache_readonly: now.readonly,
-            stale_served: vec![("prices", now.stale)],
+            latest: vec![LatestHealth {
+                cache_name: "prices",
+                stale_served: now.stale,
+                stale_refused: now.refused,
+                not_fresh: now.not_fresh,
+            }],
             jobs: vec![(JobKind::Klines, Duration::from_secs(PERIOD), now.runs.0)],
         });
         let firing = evaluator
@@ -193,6 +216,9 @@ fn unit_test(script: &Script, expected: &[Firing]) -> String {
     for (number, name) in UPSTREAMS.into_iter().enumerate() {
         let label = format!(", provider=\"{name}\"");
         series("qt_provider_circuit_open", &label, &|now| u64::from(now.open[number]));
+        series("qt_provider_quarantined", &label, &|now| {
+            u64::from(number == 0 && now.quarantined)
+        });
         series("qt_provider_failures_total", &label, &|now| {
             if number == 0 { now.failures } else { 0 }
         });
@@ -203,6 +229,11 @@ fn unit_test(script: &Script, expected: &[Firing]) -> String {
     series("qt_common_cause_suspected", "", &|now| u64::from(now.common_cause));
     series("qt_cache_readonly", "", &|now| u64::from(now.readonly));
     series("qt_stale_served_total", ", cache_name=\"prices\"", &|now| now.stale);
+    series("qt_stale_refused_total", ", cache_name=\"prices\"", &|now| now.refused);
+    series("qt_latest_not_fresh", ", cache_name=\"prices\"", &|now| {
+        u64::from(now.not_fresh)
+    });
+    series("qt_scheduler_begun_timestamp_seconds", ", kind=\"klines\"", &|_| 0);
     series("qt_scheduler_period_seconds", ", kind=\"klines\"", &|_| PERIOD);
     series(
         "qt_scheduler_last_completed_timestamp_seconds",

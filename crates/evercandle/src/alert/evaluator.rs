@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::rule::{Condition, Rule, RuleName, Severity, rules};
 use crate::answer::ProviderName;
 use crate::config::AlertsConfig;
-use crate::health::Health;
+use crate::health::{Health, LatestHealth};
 use crate::model::range::Timestamp;
 use crate::schedule::{JobKind, ScheduleStatus};
 
@@ -39,8 +39,8 @@ pub struct Sample {
     pub common_cause: bool,
     /// Whether the cache cannot be written.
     pub cache_readonly: bool,
-    /// How often last known values were served so far, by what they are of.
-    pub stale_served: Vec<(&'static str, u64)>,
+    /// How callers were answered so far, by what they asked for.
+    pub latest: Vec<LatestHealth>,
     /// Every kind of refresh: its period, and runs completed so far.
     pub jobs: Vec<(JobKind, Duration, u64)>,
 }
@@ -56,6 +56,8 @@ pub struct UpstreamSample {
     pub successes: u64,
     /// Whether its circuit is open, half open or on probation.
     pub circuit_open: bool,
+    /// Whether it is left alone because it asked for that.
+    pub quarantined: bool,
 }
 
 impl Sample {
@@ -66,6 +68,7 @@ impl Sample {
             failures: upstream.failures_total,
             successes: upstream.success_count,
             circuit_open: upstream.circuit_open,
+            quarantined: upstream.quarantine.is_some(),
         });
         let jobs = schedule
             .filter(|schedule| schedule.enabled)
@@ -76,7 +79,7 @@ impl Sample {
             upstreams: upstreams.collect(),
             common_cause: health.common_cause_since.is_some(),
             cache_readonly: health.cache_readonly.is_some(),
-            stale_served: health.stale_served.clone(),
+            latest: health.latest.clone(),
             jobs: jobs
                 .into_iter()
                 .flatten()
@@ -248,7 +251,11 @@ impl Evaluator {
         }
         self.samples.push_back((now, sample));
         // One sample from before the windows stays, so that it is known that there was a before.
-        while self.samples.get(1).is_some_and(|(then, _)| *then + self.memory < now) {
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(then, _)| then.saturating_add(self.memory) < now)
+        {
             self.samples.pop_front();
         }
         let mut changes = Vec::new();
@@ -283,23 +290,35 @@ impl Evaluator {
                 self.has_watched(window, share, now)
                     && self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.circuit_open)) > share
             }),
+            Condition::Quarantined { window, share } => self.upstreams(latest, |name| {
+                self.has_watched(window, share, now)
+                    && self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.quarantined)) > share
+            }),
             Condition::CommonCause { window } => {
                 let suspected = self.within(now.checked_sub(window), now).any(|s| s.common_cause);
                 suspected.then_some(Subject::Ourselves).into_iter().collect()
             }
             Condition::StaleServed { window } => {
-                let served = |what: &str, end: Option<Duration>| {
+                let poorly = |what: &str, end: Option<Duration>| {
                     let Some(end) = end else { return false };
-                    let count = |s: &Sample| s.stale_served.iter().find(|(of, _)| *of == what).map_or(0, |(_, n)| *n);
+                    let count = |s: &Sample| {
+                        let of = s.latest.iter().find(|l| l.cache_name == what);
+                        of.map_or(0, |l| l.stale_served.saturating_add(l.stale_refused))
+                    };
                     let mut counts = self.within(end.checked_sub(window), end).map(count);
                     let first = counts.next();
                     counts.last() > first && first.is_some()
                 };
-                let lately = latest.stale_served.iter().map(|(what, _)| *what);
-                lately
-                    .filter(|what| served(what, Some(now)) && served(what, now.checked_sub(window)))
-                    .map(Subject::Values)
-                    .collect()
+                let is_told = |what| {
+                    let active = self.active.get(&(rule.name, Subject::Values(what)));
+                    active.is_some_and(|active| active.alert.state == AlertState::Firing)
+                };
+                let goes_on = |l: &&LatestHealth| {
+                    let what = l.cache_name;
+                    l.not_fresh && is_told(what) || poorly(what, Some(now)) && poorly(what, now.checked_sub(window))
+                };
+                let lately = latest.latest.iter().filter(goes_on);
+                lately.map(|l| Subject::Values(l.cache_name)).collect()
             }
             Condition::CacheReadonly { window, share } => {
                 let long = self.has_watched(window, share, now)
@@ -311,7 +330,10 @@ impl Evaluator {
                     let runs = self.runs.get(kind);
                     runs.is_some_and(|runs| match runs.completed {
                         Some(completed) => now.saturating_sub(completed) > every.saturating_mul(periods),
-                        None => now.saturating_sub(runs.first_seen) >= first_within,
+                        None => {
+                            let first = every.saturating_mul(periods).max(first_within);
+                            now.saturating_sub(runs.first_seen) >= first
+                        }
                     })
                 };
                 latest
@@ -442,9 +464,10 @@ fn memory(condition: &Condition) -> Duration {
     match condition {
         Condition::Failing { window, .. }
         | Condition::CircuitOpen { window, .. }
+        | Condition::Quarantined { window, .. }
         | Condition::CacheReadonly { window, .. }
         | Condition::CommonCause { window } => *window,
-        Condition::StaleServed { window } => *window * 2,
+        Condition::StaleServed { window } => window.saturating_mul(2),
         Condition::NoRun { .. } | Condition::Unreachable => Duration::ZERO,
     }
 }

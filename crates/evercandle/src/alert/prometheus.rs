@@ -14,6 +14,7 @@ use crate::config::AlertsConfig;
 const JOB: &str = "evercandle";
 /// What tells one series of the daemon from another; only what was asked is about an upstream.
 const DAEMON: &str = "job, instance";
+const VALUES: &str = "job, instance, cache_name";
 const UPSTREAM: &str = "job, instance, provider";
 
 /// A rule file with the configured thresholds. Reads well: it is committed, and operators change it.
@@ -67,22 +68,34 @@ fn expression(rule: &Rule) -> String {
             )
         }
         Condition::CircuitOpen { window, share } => long("qt_provider_circuit_open", window, share),
+        Condition::Quarantined { window, share } => long("qt_provider_quarantined", window, share),
         Condition::CommonCause { window } => {
             format!("max_over_time(qt_common_cause_suspected[{}]) == 1", promql(window))
         }
         Condition::StaleServed { window } => {
             let span = promql(window);
+            let any = |offset: &str| {
+                format!(
+                    "(\n  increase(qt_stale_served_total[{span}]{offset}) > 0\n  or\n  \
+                     increase(qt_stale_refused_total[{span}]{offset}) > 0\n)"
+                )
+            };
             format!(
-                "increase(qt_stale_served_total[{span}]) > 0\nand increase(qt_stale_served_total[{span}] offset {span}) > 0"
+                "{}\nand\n{}\nor\nqt_latest_not_fresh == 1\n  \
+                 and on ({VALUES}) ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}",
+                any(""),
+                any(&format!(" offset {span}")),
+                rule.name.as_str()
             )
         }
         Condition::CacheReadonly { window, share } => long("qt_cache_readonly", window, share),
         Condition::NoRun { periods, first_within } => {
-            let span = promql(first_within);
+            let first = first_within.as_millis() as f64 / 1_000.0;
             format!(
                 "time() - (qt_scheduler_last_completed_timestamp_seconds > 0) > {periods} * qt_scheduler_period_seconds\nor\n\
-                 (\n  qt_scheduler_period_seconds\n    unless qt_scheduler_last_completed_timestamp_seconds > 0\n    \
-                 and last_over_time(qt_scheduler_period_seconds[{span}] offset {span})\n)"
+                 (\n  time() - qt_scheduler_begun_timestamp_seconds\n    \
+                 >= clamp_min({periods} * qt_scheduler_period_seconds, {first})\n    \
+                 unless qt_scheduler_last_completed_timestamp_seconds > 0\n)"
             )
         }
         Condition::Unreachable => format!("up{{job=\"{JOB}\"}} == 0 or absent(up{{job=\"{JOB}\"}})"),
@@ -134,7 +147,9 @@ fn write(file: &mut String, head: &[(&str, String)], expression: &str, rule: Opt
         let _ = writeln!(file, "        for: {}", promql(rule.hold));
     }
     let subject = match rule.condition {
-        Condition::Failing { .. } | Condition::CircuitOpen { .. } => "{{ $labels.provider }}",
+        Condition::Failing { .. } | Condition::CircuitOpen { .. } | Condition::Quarantined { .. } => {
+            "{{ $labels.provider }}"
+        }
         Condition::StaleServed { .. } => "{{ $labels.cache_name }}",
         Condition::NoRun { .. } => "{{ $labels.kind }}",
         Condition::CommonCause { .. } | Condition::CacheReadonly { .. } | Condition::Unreachable => "evercandle",

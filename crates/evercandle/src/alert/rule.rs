@@ -13,6 +13,11 @@ const STEADY_SHARE: f64 = 0.9;
 /// The daemon may be restarted without anybody being told.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(120);
 
+/// What to do about an upstream that sent us away.
+const BANNED: &str = "See its quarantine in /health/scheduler for the reason and the end. 429 and 418: this address asks too \
+                      much, perhaps somebody else behind it does; nothing shortens a ban, and asking lengthens it. 403 and \
+                      451: it does not serve this address or this country; use another line, or disable it.";
+
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -40,6 +45,8 @@ pub enum RuleName {
     CommonCauseLong,
     ProviderFailing,
     CircuitOpenLong,
+    Quarantined,
+    QuarantinedLong,
     ServingStale,
     CacheReadOnly,
     SchedulerStuck,
@@ -48,11 +55,13 @@ pub enum RuleName {
 
 impl RuleName {
     /// Those that the daemon can decide itself.
-    pub const EVALUATED: [RuleName; 7] = [
+    pub const EVALUATED: [RuleName; 9] = [
         RuleName::CommonCause,
         RuleName::CommonCauseLong,
         RuleName::ProviderFailing,
         RuleName::CircuitOpenLong,
+        RuleName::Quarantined,
+        RuleName::QuarantinedLong,
         RuleName::ServingStale,
         RuleName::CacheReadOnly,
         RuleName::SchedulerStuck,
@@ -65,6 +74,8 @@ impl RuleName {
             RuleName::CommonCauseLong => "CommonCauseLong",
             RuleName::ProviderFailing => "ProviderFailing",
             RuleName::CircuitOpenLong => "CircuitOpenLong",
+            RuleName::Quarantined => "Quarantined",
+            RuleName::QuarantinedLong => "QuarantinedLong",
             RuleName::ServingStale => "ServingStale",
             RuleName::CacheReadOnly => "CacheReadOnly",
             RuleName::SchedulerStuck => "SchedulerStuck",
@@ -115,12 +126,20 @@ pub enum Condition {
         /// Of the time.
         share: f64,
     },
+    /// An upstream was left alone, because it asked for that, for more than this share of the window.
+    Quarantined {
+        /// What is looked at.
+        window: Duration,
+        /// Of the time.
+        share: f64,
+    },
     /// Most upstreams failed together at some moment of the window.
     CommonCause {
         /// What is looked at.
         window: Duration,
     },
-    /// Last known values were served in this window and in the one before.
+    /// Last known values were served, or refused as too old, in this window and in the one before. What is told goes on
+    /// until somebody answers: whoever asks seldom, or not at all meanwhile, has learnt nothing better.
     StaleServed {
         /// What is looked at, twice.
         window: Duration,
@@ -136,7 +155,7 @@ pub enum Condition {
     NoRun {
         /// Between the beginnings of two runs of its kind.
         periods: u32,
-        /// The first run must have completed by then.
+        /// The first run must have completed by then, or within so many periods if that is longer.
         first_within: Duration,
     },
     /// The daemon does not answer. Only somebody else can tell.
@@ -216,14 +235,38 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             quiet_after_common_cause: quiet,
         },
         Rule {
+            name: RuleName::Quarantined,
+            severity: Severity::Page,
+            summary: format!(
+                "{{subject}} has been left alone for most of {}: it asked for that, or sent us away",
+                words(failing)
+            ),
+            runbook: BANNED,
+            condition: Condition::Quarantined { window: failing, share },
+            hold: rest_of(failing, share),
+            quiet_after_common_cause: None,
+        },
+        Rule {
+            name: RuleName::QuarantinedLong,
+            severity: Severity::Escalate,
+            summary: format!("{{subject}} has been left alone for {}: it sent us away", words(open)),
+            runbook: BANNED,
+            condition: Condition::Quarantined {
+                window: open,
+                share: STEADY_SHARE,
+            },
+            hold: rest_of(open, STEADY_SHARE),
+            quiet_after_common_cause: None,
+        },
+        Rule {
             name: RuleName::ServingStale,
             severity: Severity::Page,
             summary: format!(
-                "Last known {{subject}} have been served for {} because nobody answers",
+                "Last known {{subject}} have been served for {}, or refused as too old, because nobody answers",
                 words(stale)
             ),
-            runbook: "The answers say so themselves, with their age, and end when the values are too old to be served. \
-                      Look at /health/scheduler for the upstreams that serve them.",
+            runbook: "The answers say so themselves, with their age; once the values are too old to be served, callers \
+                      get none. It ends when somebody answers. Look at /health/scheduler for the upstreams that serve them.",
             condition: Condition::StaleServed { window: stale },
             hold: Duration::ZERO,
             quiet_after_common_cause: None,
@@ -255,7 +298,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                 first_within: failing,
             },
             // Whatever is late by less than two looks may only have been looked at between two steps.
-            hold: millis(2 * config.every_ms),
+            hold: millis(config.every_ms.saturating_mul(2)),
             quiet_after_common_cause: None,
         },
         Rule {

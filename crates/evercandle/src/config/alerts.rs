@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::schedule::{RUN_PERIODS_MAX, WEEK_MS};
 
 /// How often a window is looked at, at the most: what is remembered of one is bounded.
 const LOOKS_MAX: u64 = 10_000;
+/// A run that is allowed to last is not stuck: it may take its periods, and begin and be seen a period late.
+const STUCK_PERIODS_MIN: u32 = RUN_PERIODS_MAX + 2;
 /// Letters of a webhook's name.
 const NAME_MAX: usize = 40;
 /// How a message may be written.
@@ -72,7 +75,7 @@ impl Default for AlertsConfig {
             circuit_open_ms: 900_000,
             stale_ms: 300_000,
             readonly_ms: 300_000,
-            stuck_periods: 3,
+            stuck_periods: STUCK_PERIODS_MIN,
             repeat_ms: 14_400_000,
             webhooks: Vec::new(),
         }
@@ -87,14 +90,19 @@ impl AlertsConfig {
         if self.every_ms == 0 {
             return refuse("every_ms", &0, "at least 1");
         }
+        if self.every_ms > WEEK_MS / 2 {
+            let expected = format!("at most {}, which is half a week", WEEK_MS / 2);
+            return refuse("every_ms", &self.every_ms, &expected);
+        }
         // Nothing fails at more than all of its calls, and at more than none of them everybody does.
         if !(0.0 < self.failure_ratio && self.failure_ratio < 1.0) {
             return refuse("failure_ratio", &self.failure_ratio, "more than 0 and less than 1");
         }
-        if self.stuck_periods == 0 {
-            return refuse("stuck_periods", &0, "at least 1");
+        if self.stuck_periods < STUCK_PERIODS_MIN {
+            let expected = format!("at least {STUCK_PERIODS_MIN}: a run may take {RUN_PERIODS_MAX} periods");
+            return refuse("stuck_periods", &self.stuck_periods, &expected);
         }
-        let (shortest, longest) = (2 * self.every_ms, LOOKS_MAX.saturating_mul(self.every_ms));
+        let (shortest, longest) = (2 * self.every_ms, LOOKS_MAX.saturating_mul(self.every_ms).min(WEEK_MS));
         for (name, window) in [
             ("failure_window_ms", self.failure_window_ms),
             ("common_cause_ms", self.common_cause_ms),
@@ -103,7 +111,7 @@ impl AlertsConfig {
             ("readonly_ms", self.readonly_ms),
         ] {
             if window < shortest || longest < window {
-                let expected = format!("{shortest} to {longest}: 2 to {LOOKS_MAX} times every_ms");
+                let expected = format!("{shortest} to {longest}: 2 to {LOOKS_MAX} times every_ms, a week at the most");
                 return refuse(name, &window, &expected);
             }
         }
@@ -186,7 +194,20 @@ mod tests {
         );
         refused(
             |c| c.stale_ms = 15_000,
-            "alerts.stale_ms = 15000: expected 30000 to 150000000: 2 to 10000 times every_ms",
+            "alerts.stale_ms = 15000: expected 30000 to 150000000: 2 to 10000 times every_ms, a week at the most",
+        );
+        refused(
+            |c| c.every_ms = u64::MAX,
+            "alerts.every_ms = 18446744073709551615: expected at most 302400000, which is half a week",
+        );
+        refused(
+            |c| (c.every_ms, c.readonly_ms) = (60_000, u64::MAX),
+            "alerts.readonly_ms = 18446744073709551615: expected 120000 to 600000000: 2 to 10000 times every_ms, a week at \
+             the most",
+        );
+        refused(
+            |c| c.stuck_periods = 6,
+            "alerts.stuck_periods = 6: expected at least 7: a run may take 5 periods",
         );
         refused(
             |c| c.common_cause_ms = 700_000,

@@ -17,6 +17,7 @@ mod server;
 mod alerts;
 
 pub use alerts::{AlertsConfig, WebhookConfig};
+pub(crate) use schedule::RUN_PERIODS_MAX;
 pub use schedule::{KlineWatch, PriceWatch, ScheduleConfig};
 pub use server::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE, ServerConfig};
 

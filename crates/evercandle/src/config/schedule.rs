@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
+/// Periods that a run may take; what it has not reached by then is left to the next, which begins there. A first fill of
+/// many series takes several minutes' quota, while a run that only waits would hide that nothing comes.
+pub(crate) const RUN_PERIODS_MAX: u32 = 5;
+/// Whoever wants to hear of it more seldom than every week wants something else; and clocks end somewhere.
+pub(super) const WEEK_MS: u64 = 7 * 24 * 3_600_000;
 /// Beyond it, runs would come at no pace at all.
 const JITTER_MAX: u32 = 50;
 
@@ -108,6 +113,18 @@ impl ScheduleConfig {
                 return Err(ConfigError(format!("schedule.{name} = 0: expected at least 1")));
             }
         }
+        for (name, value) in [
+            ("klines_ms", self.klines_ms),
+            ("prices_ms", self.prices_ms),
+            ("sentiment_ms", self.sentiment_ms),
+            ("backoff_ms", self.backoff_ms),
+            ("backoff_max_ms", self.backoff_max_ms),
+        ] {
+            if value > WEEK_MS {
+                let message = format!("schedule.{name} = {value}: expected at most {WEEK_MS}, which is a week");
+                return Err(ConfigError(message));
+            }
+        }
         for (index, watch) in self.klines.iter().enumerate() {
             if watch.rows == 0 {
                 let at = format!("schedule.klines[{index}].rows");
@@ -141,6 +158,8 @@ mod tests {
         for (text, name) in [
             ("klines_ms = 0".to_owned(), "schedule.klines_ms"),
             ("concurrency = 0".to_owned(), "schedule.concurrency"),
+            ("klines_ms = 9000000000000000000".to_owned(), "schedule.klines_ms"),
+            ("backoff_max_ms = 604800001".to_owned(), "schedule.backoff_max_ms"),
             ("jitter_percent = 51".to_owned(), "schedule.jitter_percent"),
             ("backoff_max_ms = 59999".to_owned(), "schedule.backoff_max_ms"),
             (

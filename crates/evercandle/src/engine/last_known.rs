@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::ProviderName;
 use crate::clock::Clock;
+use crate::health::LatestHealth;
 use crate::model::range::{DAY, MINUTE, Timestamp};
 use crate::model::series::Market;
 use crate::model::symbol::Symbol;
@@ -96,8 +97,15 @@ pub(crate) struct LastKnown {
     /// One writer at a time, so that an older state cannot replace a newer one.
     saving: Arc<Mutex<()>>,
     writing: TaskTracker,
-    /// How often one of each was served because nobody answered.
-    served: Arc<[AtomicU64; 2]>,
+    /// How callers were answered, of each kind.
+    answered: Arc<[Answered; 2]>,
+}
+
+#[derive(Default)]
+struct Answered {
+    stale: AtomicU64,
+    refused: AtomicU64,
+    not_fresh: AtomicBool,
 }
 
 /// What is known last.
@@ -126,20 +134,46 @@ impl LastKnown {
             readings: Arc::default(),
             saving: Arc::default(),
             writing: TaskTracker::new(),
-            served: Arc::default(),
+            answered: Arc::default(),
         }
     }
 
     /// One was served because nobody answered.
     pub(crate) fn was_served(&self, kind: Kind) {
-        self.served[kind as usize].fetch_add(1, Ordering::Relaxed);
+        let answered = &self.answered[kind as usize];
+        answered.stale.fetch_add(1, Ordering::Relaxed);
+        answered.not_fresh.store(true, Ordering::Relaxed);
         telemetry::latest_read(kind.as_str(), "stale");
+        telemetry::latest_not_fresh(kind.as_str(), true);
     }
 
-    /// How often that happened.
-    pub(crate) fn served(&self) -> Vec<(&'static str, u64)> {
-        let count = |kind: Kind| (kind.as_str(), self.served[kind as usize].load(Ordering::Relaxed));
-        Kind::ALL.map(count).to_vec()
+    /// Nobody answered, and nothing that is young enough was known.
+    pub(crate) fn was_refused(&self, kind: Kind) {
+        let answered = &self.answered[kind as usize];
+        answered.refused.fetch_add(1, Ordering::Relaxed);
+        answered.not_fresh.store(true, Ordering::Relaxed);
+        telemetry::latest_refused(kind.as_str());
+        telemetry::latest_not_fresh(kind.as_str(), true);
+    }
+
+    /// Somebody answered.
+    pub(crate) fn was_answered(&self, kind: Kind) {
+        self.answered[kind as usize].not_fresh.store(false, Ordering::Relaxed);
+        telemetry::latest_not_fresh(kind.as_str(), false);
+    }
+
+    /// How often each happened, and which last.
+    pub(crate) fn answered(&self) -> Vec<LatestHealth> {
+        let health = |kind: Kind| {
+            let answered = &self.answered[kind as usize];
+            LatestHealth {
+                cache_name: kind.as_str(),
+                stale_served: answered.stale.load(Ordering::Relaxed),
+                stale_refused: answered.refused.load(Ordering::Relaxed),
+                not_fresh: answered.not_fresh.load(Ordering::Relaxed),
+            }
+        };
+        Kind::ALL.map(health).to_vec()
     }
 
     /// The last price, of the exchange itself or of a substitute.

@@ -369,6 +369,7 @@ impl Engine {
         let market = request.market;
         let found = asked.found.get(symbol);
         if let Some(price) = found.and_then(|(known, via)| self.price(market, known, *via)) {
+            self.last_known.was_answered(Kind::Prices);
             return Ok(price);
         }
         let mut reasons = asked.reasons.get(symbol).cloned().unwrap_or_default();
@@ -400,6 +401,10 @@ impl Engine {
                 engine,
                 "nobody answered within the deadline, and nothing was known before".into(),
             ));
+        }
+        // What nobody lists was answered: there is no such thing.
+        if !unknown {
+            self.last_known.was_refused(Kind::Prices);
         }
         Err(MissingPrice {
             symbol: symbol.clone(),
@@ -464,6 +469,7 @@ impl Engine {
             if !measure.is_primary() {
                 telemetry::substitute_served(&known.provider);
             }
+            self.last_known.was_answered(Kind::Sentiment);
             return Ok(SentimentAnswer { sentiment, trail });
         }
         let mut reasons = read.reasons.clone();
@@ -484,6 +490,7 @@ impl Engine {
                 None => reasons.push(from_the_future()),
             }
         }
+        self.last_known.was_refused(Kind::Sentiment);
         Err(Error::NoUpstream {
             what: "sentiment".to_owned(),
             reasons,

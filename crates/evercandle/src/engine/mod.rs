@@ -452,7 +452,7 @@ impl Engine {
                 .collect(),
             common_cause_since: self.probes.suspected().map(|since| wall(since, &self.clock)),
             cache_readonly: self.store.readonly(),
-            stale_served: self.last_known.served(),
+            latest: self.last_known.answered(),
         }
     }
 

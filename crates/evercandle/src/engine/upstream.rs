@@ -437,9 +437,14 @@ impl Upstream {
             }
             Phase::Closed => Status::Ok,
         };
-        self.condition
-            .lock()
-            .becomes(status, ban.as_ref().map(|(until, _)| *until), now);
+        {
+            let mut condition = self.condition.lock();
+            let was_alone = condition.status == Status::Quarantined;
+            condition.becomes(status, ban.as_ref().map(|(until, _)| *until), now);
+            if was_alone != ban.is_some() {
+                telemetry::left_alone(&self.name, ban.is_some());
+            }
+        }
         Look {
             breaker,
             ban,

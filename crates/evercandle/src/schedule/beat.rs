@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Clocks end somewhere; no pause is longer than ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
 /// How often, and how exactly.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beat {
@@ -26,7 +29,10 @@ pub(super) struct Next {
 impl Beat {
     /// The tick after the one at `last`; `roll` is from 0 to 1.
     pub(super) fn after(self, last: Instant, now: Instant, roll: f64) -> Next {
-        let pause = self.every.mul_f64((1.0 + self.jitter * (2.0 * roll - 1.0)).max(0.0));
+        let pause = self
+            .every
+            .min(LONGEST)
+            .mul_f64((1.0 + self.jitter * (2.0 * roll - 1.0)).max(0.0));
         let due = last + pause;
         if due > now {
             return Next { due, missed: 0 };
@@ -78,5 +84,14 @@ mod tests {
             jitter: 9.0,
         };
         assert!(beat.after(start, start, 0.0).due >= start);
+    }
+
+    #[test]
+    fn a_pause_beyond_the_end_of_clocks_is_a_long_one() {
+        let start = Instant::now();
+        for every in [Duration::from_millis(u64::MAX), Duration::MAX] {
+            let beat = Beat { every, jitter: 0.1 };
+            assert!(beat.after(start, start, 1.0).due > start + Duration::from_secs(365 * 24 * 3_600));
+        }
     }
 }

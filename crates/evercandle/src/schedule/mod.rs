@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::config::ScheduleConfig;
+use crate::config::{RUN_PERIODS_MAX, ScheduleConfig};
 use crate::error::Error;
 use crate::health::Health;
 use crate::model::range::Timestamp;
@@ -47,10 +47,6 @@ use refresh::Question;
 use rest::{Lengths, Rests};
 use tally::{Came, Reply, Tally};
 use watch::Watch;
-
-/// Periods that a run may take; what it has not reached by then is left to the next, which begins there. A first fill of
-/// many series takes several minutes' quota, while a run that only waits would hide that nothing comes.
-const RUN_PERIODS_MAX: u32 = 5;
 
 /// Runs that a subscriber may fall behind before it misses one.
 const RUNS_KEPT: usize = 64;
@@ -131,7 +127,12 @@ impl Scheduler {
             .collect();
         telemetry::scheduler_running(false);
         for job in &jobs {
-            telemetry::scheduler_job(job.kind.as_str(), job.beat.every, job.watches.len());
+            telemetry::scheduler_job(
+                job.kind.as_str(),
+                job.beat.every,
+                job.watches.len(),
+                client.clock().now(),
+            );
         }
         Ok(Scheduler(Arc::new(Inner {
             watches,
@@ -262,13 +263,17 @@ impl Inner {
     /// Asks for everything that does not rest, so many at once.
     async fn ask_all(&self, job: &Job, by_hand: bool, tally: &mut Tally) {
         let due = self.due(job, by_hand, tally);
-        let until = self.clock().instant() + job.beat.every * RUN_PERIODS_MAX;
+        // So long that the clock does not reach it: never.
+        let until = self
+            .clock()
+            .instant()
+            .checked_add(job.beat.every.saturating_mul(RUN_PERIODS_MAX));
         let mut running = futures::stream::iter(Question::of(due, &self.watches))
             .map(|question| {
                 let (client, watches) = (self.client.clone(), question.watches());
                 // A task of its own: a panic ends this question only, and the answers' work is spread over threads.
                 let ask = || AbortOnDropHandle::new(tokio::spawn(async move { question.ask(&client).await }));
-                let asked = (self.clock().instant() < until).then(ask);
+                let asked = until.is_none_or(|until| self.clock().instant() < until).then(ask);
                 async move {
                     match asked {
                         Some(asked) => asked.await.unwrap_or_else(|_| Reply::broken(watches)),

@@ -177,4 +177,8 @@ async fn f38_with_everybody_down_the_last_known_is_labelled_and_the_rest_is_refu
     let counted = counters.look();
     assert_eq!(counted["qt_stale_served_total{cache_name=prices}"], 2.0);
     assert_eq!(counted["qt_stale_served_total{cache_name=sentiment}"], 1.0);
+    // What may not be served any more is counted too: it is worse, not over.
+    assert_eq!(counted["qt_stale_refused_total{cache_name=prices}"], 4.0);
+    assert_eq!(counted["qt_stale_refused_total{cache_name=sentiment}"], 1.0);
+    assert_eq!(counted["qt_latest_not_fresh{cache_name=prices}"], 1.0);
 }

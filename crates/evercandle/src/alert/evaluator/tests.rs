@@ -16,6 +16,9 @@ struct Now {
     common_cause: bool,
     readonly: bool,
     stale: u64,
+    refused: u64,
+    not_fresh: bool,
+    quarantined: bool,
     runs: u64,
 }
 
@@ -68,22 +71,32 @@ impl Watch {
     }
 
     fn sample(&self, now: Now) -> Sample {
-        let upstream = |name: &str, failures, successes, circuit_open| UpstreamSample {
+        let upstream = |name: &str, failures, successes, circuit_open, quarantined| UpstreamSample {
             provider: ProviderName::new(name),
             failures,
             successes,
             circuit_open,
+            quarantined,
+        };
+        let latest = |cache_name, stale_served, stale_refused, not_fresh| LatestHealth {
+            cache_name,
+            stale_served,
+            stale_refused,
+            not_fresh,
         };
         Sample {
             instant: self.instant,
             at: Timestamp::EPOCH.plus((self.seconds as i64 + self.wall_ahead) * 1_000_000),
             upstreams: vec![
-                upstream("binance", now.failures, now.successes, now.open),
-                upstream("coingecko", 0, 0, now.other_open),
+                upstream("binance", now.failures, now.successes, now.open, now.quarantined),
+                upstream("coingecko", 0, 0, now.other_open, false),
             ],
             common_cause: now.common_cause,
             cache_readonly: now.readonly,
-            stale_served: vec![("prices", now.stale), ("sentiment", 0)],
+            latest: vec![
+                latest("prices", now.stale, now.refused, now.not_fresh),
+                latest("sentiment", 0, 0, false),
+            ],
             jobs: vec![(JobKind::Klines, Duration::from_secs(180), now.runs)],
         }
     }
@@ -292,6 +305,52 @@ fn stale_values_are_told_when_they_go_on() {
     ]);
 }
 
+/// Goal: what gets worse has not ended. Method: last known prices for half an hour, then none that may be served, each
+/// asked for every seven minutes; then an answer.
+#[test]
+fn stale_values_that_become_too_old_and_are_asked_for_seldom_go_on_until_somebody_answers() {
+    let asked = |second: u64, start: u64, end: u64| second.clamp(start * MINUTE, end * MINUTE).div_ceil(7 * MINUTE);
+    let mut watch = Watch::new();
+    watch.until(120 * MINUTE, |second| Now {
+        stale: asked(second, 20, 50),
+        refused: asked(second, 50, 98),
+        not_fresh: (21 * MINUTE..101 * MINUTE).contains(&second),
+        ..well(second)
+    });
+    watch.said(&[
+        (28 * MINUTE + 15, "ServingStale prices fires"),
+        (103 * MINUTE + 15, "ServingStale prices resolved"),
+    ]);
+}
+
+#[test]
+fn values_that_were_never_known_and_are_refused_are_told_as_well() {
+    let mut watch = Watch::new();
+    watch.until(40 * MINUTE, |second| Now {
+        refused: second / 180,
+        not_fresh: true,
+        ..well(second)
+    });
+    watch.said(&[(8 * MINUTE, "ServingStale prices fires")]);
+}
+
+#[test]
+fn an_upstream_that_sent_us_away_is_told_and_escalated() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(60 * MINUTE, |second| Now {
+        quarantined: true,
+        ..well(second)
+    });
+    watch.until(80 * MINUTE, well);
+    watch.said(&[
+        (30 * MINUTE, "Quarantined binance fires"),
+        (35 * MINUTE, "QuarantinedLong binance fires"),
+        (61 * MINUTE + 30, "QuarantinedLong binance resolved"),
+        (62 * MINUTE, "Quarantined binance resolved"),
+    ]);
+}
+
 #[test]
 fn a_cache_that_is_tried_now_and_then_is_still_read_only() {
     let mut watch = Watch::new();
@@ -312,10 +371,10 @@ fn a_scheduler_that_completes_nothing_is_told_by_its_own_period() {
     let mut watch = Watch::new();
     watch.until(60 * MINUTE, |second| well(second.min(20 * MINUTE)));
     // The last run was seen complete at 18:00.
-    watch.said(&[(27 * MINUTE + 45, "SchedulerStuck klines fires")]);
+    watch.said(&[(39 * MINUTE + 45, "SchedulerStuck klines fires")]);
     let mut watch = Watch::new();
-    watch.until(20 * MINUTE, |_| Now::default());
-    watch.said(&[(10 * MINUTE + 30, "SchedulerStuck klines fires")]);
+    watch.until(30 * MINUTE, |_| Now::default());
+    watch.said(&[(21 * MINUTE + 30, "SchedulerStuck klines fires")]);
 }
 
 #[test]
@@ -384,6 +443,9 @@ proptest! {
                 common_cause: open && other_open,
                 readonly: odd,
                 stale: now.stale + u64::from(odd),
+                refused: now.refused + u64::from(open),
+                not_fresh: odd,
+                quarantined: other_open,
                 runs: now.runs + u64::from(!odd),
             };
             let sample = watch.sample(now.clone());
