@@ -50,6 +50,8 @@ mod cache_figures;
 
 mod recheck;
 
+mod supervision;
+
 mod metrics;
 
 pub use metrics::install_recorder;

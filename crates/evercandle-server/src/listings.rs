@@ -1,13 +1,14 @@
 //! What the markets list, remembered.
 //!
 //! A listing is megabytes at the exchange and changes by a symbol a day, so one is asked for at most every ten minutes,
-//! whoever asks how often; and when nobody can tell, the last one is served, with its age.
+//! whoever asks how often; and when nobody can tell, the last one is served, with its age. That nobody can tell is remembered
+//! too, or a crowd that waits would find it out one after another.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use evercandle::provider::Instrument;
-use evercandle::{Client, Error, Market, Timestamp, Via};
+use evercandle::{Client, Error, Market, ProviderName, Timestamp, Via};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// What every market lists.
 #[derive(Default)]
-pub(crate) struct Listings([Mutex<Option<Kept>>; Market::ALL.len()]);
+pub(crate) struct Listings([Mutex<Kept>; Market::ALL.len()]);
 
 /// What a market lists.
 #[derive(Clone)]
@@ -30,11 +31,17 @@ pub(crate) struct Listing {
     pub(crate) is_last_known: bool,
 }
 
-struct Kept {
-    listing: Listing,
-    /// Until when nobody is asked.
-    until: Instant,
+/// What came of asking, and until when nobody is asked again.
+#[derive(Default)]
+enum Kept {
+    #[default]
+    Nothing,
+    Listing(Listing, Instant),
+    Nobody(Reasons, Instant),
 }
+
+/// What each upstream said.
+type Reasons = Vec<(ProviderName, String)>;
 
 impl Listings {
     /// The listing of a market: the young one, else a new one, else the last one.
@@ -43,11 +50,19 @@ impl Listings {
         // Held while somebody is asked: whoever comes meanwhile wants the same answer, and the engine bounds the wait.
         let mut kept = self.0[place].lock().await;
         let now = client.clock().instant();
-        if let Some(kept) = kept.as_ref().filter(|kept| now < kept.until) {
-            return Ok(kept.listing.clone());
+        match &*kept {
+            Kept::Listing(listing, until) if now < *until => return Ok(listing.clone()),
+            Kept::Nobody(reasons, until) if now < *until => {
+                return Err(Error::NoUpstream {
+                    what: format!("instruments of market {market}"),
+                    reasons: reasons.clone(),
+                    retry_after: Some(until.saturating_duration_since(now)),
+                });
+            }
+            Kept::Nothing | Kept::Listing(..) | Kept::Nobody(..) => {}
         }
-        match (client.instruments(market).await, kept.as_mut()) {
-            (Ok(instruments), _) => {
+        match (client.instruments(market).await, &mut *kept) {
+            (Ok(instruments), kept) => {
                 let listing = Listing {
                     instruments: Arc::new(instruments),
                     fetched_at: client.clock().now(),
@@ -58,18 +73,21 @@ impl Listings {
                     via: Via::Cache,
                     ..listing.clone()
                 };
-                *kept = Some(Kept {
-                    listing: remembered,
-                    until: now + YOUNG,
-                });
+                *kept = Kept::Listing(remembered, now + YOUNG);
                 Ok(listing)
             }
-            (Err(_), Some(kept)) => {
-                kept.listing.is_last_known = true;
-                kept.until = now + REST;
-                Ok(kept.listing.clone())
+            (Err(_), Kept::Listing(listing, until)) => {
+                listing.is_last_known = true;
+                *until = now + REST;
+                Ok(listing.clone())
             }
-            (Err(error), None) => Err(error),
+            (Err(error), kept) => {
+                if let Error::NoUpstream { reasons, .. } = &error {
+                    // From when they gave up: that may take as long as the rest.
+                    *kept = Kept::Nobody(reasons.clone(), client.clock().instant() + REST);
+                }
+                Err(error)
+            }
         }
     }
 }

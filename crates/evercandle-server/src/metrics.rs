@@ -22,6 +22,7 @@ const IN_FLIGHT: &str = "qt_http_requests_in_flight";
 const SHED: &str = "qt_http_shed_total";
 const CONNECTIONS: &str = "qt_http_connections";
 const STREAMS: &str = "qt_http_streams";
+const RESTARTS: &str = "qt_task_restarts_total";
 const BUILD: &str = "qt_build_info";
 const STARTED: &str = "process_start_time_seconds";
 const RESIDENT: &str = "process_resident_memory_bytes";
@@ -86,6 +87,11 @@ fn describe() {
     counter!(SHED, Unit::Count, "Requests and connections turned away, by reason.");
     gauge!(CONNECTIONS, Unit::Count, "Connections that are open.");
     gauge!(STREAMS, Unit::Count, "Event streams that are open.");
+    counter!(
+        RESTARTS,
+        Unit::Count,
+        "Tasks of the daemon that broke and began again, by task."
+    );
     gauge!(BUILD, Unit::Count, "1, labelled with the version that runs.");
     gauge!(STARTED, Unit::Seconds, "When the process began, in Unix time.");
     gauge!(
@@ -147,6 +153,16 @@ pub(crate) fn stream() -> Level {
 /// A request or connection was turned away.
 pub(crate) fn shed(reason: &'static str) {
     ::metrics::counter!(SHED, "reason" => reason).increment(1);
+}
+
+/// A task is watched; it has not broken yet.
+pub(crate) fn supervised(task: &'static str) {
+    ::metrics::counter!(RESTARTS, "task" => task).increment(0);
+}
+
+/// A task broke and begins again.
+pub(crate) fn task_restarted(task: &'static str) {
+    ::metrics::counter!(RESTARTS, "task" => task).increment(1);
 }
 
 /// One more of something, until it goes.

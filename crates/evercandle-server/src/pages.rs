@@ -223,6 +223,8 @@ impl Pages {
             writing.sink.end(&story)?;
             io::Result::Ok(writing.taken())
         };
+        // A columnar writer writes its last group, the largest, only now.
+        let _turn = self.turns.take().await;
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 

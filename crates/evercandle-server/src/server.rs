@@ -2,18 +2,20 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evercandle::Client;
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
-use evercandle::schedule::Scheduler;
+use evercandle::schedule::{Run, Scheduler};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
+use crate::feed::Feed;
 use crate::notify::{self, Webhooks};
-use crate::{access, listener, routes};
+use crate::{access, listener, routes, supervision};
 
 /// How long the end waits for the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -119,29 +121,27 @@ impl Server {
         let app = self.app;
         let stopping = app.stopping().clone();
         // Each ends with what it was spawned for, however that ends.
-        let _watch = AbortOnDropHandle::new(tokio::spawn(notify::watch(
-            app.clone(),
-            app.board().clone(),
-            self.webhooks,
-        )));
-        let _recheck = AbortOnDropHandle::new(tokio::spawn(crate::recheck::run(app.client().clone())));
-        let _upkeep = AbortOnDropHandle::new(tokio::spawn(crate::metrics::upkeep()));
+        let (watched, webhooks) = (app.clone(), self.webhooks);
+        let _watch = supervision::spawn("alerts", move || {
+            notify::watch(watched.clone(), watched.board().clone(), webhooks.clone())
+        });
+        let client = app.client().clone();
+        let _recheck = supervision::spawn("recheck", move || crate::recheck::run(client.clone()));
+        let _upkeep = supervision::spawn("upkeep", crate::metrics::upkeep);
+        let feed = app.feed().clone();
+        let _feed = supervision::spawn("feed", move || {
+            let feed = feed.clone();
+            async move { feed.run().await }
+        });
         let (feed, scheduler) = (app.feed().clone(), app.scheduler().clone());
-        let _feed = AbortOnDropHandle::new(tokio::spawn(async move { feed.run().await }));
-        let (feed, mut runs) = (app.feed().clone(), scheduler.subscribe());
-        let _runs = AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                match runs.recv().await {
-                    Ok(run) => feed.tell_run(&run),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
-                }
+        let _runs = supervision::spawn("runs", move || tell_runs(feed.clone(), scheduler.subscribe()));
+        let (told, scheduler) = (stopping.clone(), app.scheduler().clone());
+        let _schedule = supervision::spawn("schedule", move || {
+            let (told, scheduler) = (told.clone(), scheduler.clone());
+            async move {
+                told.run_until_cancelled(scheduler.run()).await;
             }
-        }));
-        let told = stopping.clone();
-        let _schedule = AbortOnDropHandle::new(tokio::spawn(async move {
-            told.run_until_cancelled(scheduler.run()).await;
-        }));
+        });
         tracing::info!(address = %self.address, version = env!("CARGO_PKG_VERSION"), "serving");
         let serve = listener::serve(self.listener, routes::all(app.clone()), app.config(), stopping.clone());
         let told = async {
@@ -158,6 +158,17 @@ impl Server {
             connections => tracing::warn!(connections, "stopped: some answers took too long and were cut off"),
         }
         Ok(())
+    }
+}
+
+/// Tells event streams what came of refreshing, until nothing is refreshed any more.
+async fn tell_runs(feed: Feed, mut runs: Receiver<Arc<Run>>) {
+    loop {
+        match runs.recv().await {
+            Ok(run) => feed.tell_run(&run),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! than one question can make up for, because a feed is about now, and history has its own door.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use evercandle::{Answer, Completeness, Error, Grid, Request, Series, TimeRange, Timestamp};
@@ -26,15 +27,33 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often a slot may be found missing between candles that came before it is given up.
 const DOUBTS: u32 = 5;
 
-/// Tells of a series, for ever; from the candle that is open now on, however late the telling begins.
-pub(super) fn follow(inner: Arc<Inner>, series: Series) -> impl Future<Output = ()> + Send + 'static {
-    let settle = inner.client.config().engine.settle_ms.saturating_mul(1_000);
-    let settle = i64::try_from(settle).unwrap_or(i64::MAX);
-    let teller = Teller::new(&series, inner.client.clock().now().plus(-settle));
-    tell(inner, series, teller, settle)
+/// How far a series was told, for whoever takes over when the telling breaks off.
+pub(super) type Progress = Arc<AtomicI64>;
+
+/// Nothing was told yet: it begins with the candle that is open now, however late the telling does.
+pub(super) fn begin(inner: &Inner, series: &Series) -> Progress {
+    let teller = Teller::new(series, inner.client.clock().now().plus(-settle(inner)));
+    Arc::new(AtomicI64::new(teller.next.as_micros()))
 }
 
-async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64) {
+/// Tells of a series, for ever, from where it was left.
+pub(super) fn follow(
+    inner: Arc<Inner>,
+    series: Series,
+    progress: Progress,
+) -> impl Future<Output = ()> + Send + 'static {
+    let settle = settle(&inner);
+    let teller = Teller::new(&series, Timestamp::from_micros(progress.load(Ordering::Acquire)));
+    tell(inner, series, teller, settle, progress)
+}
+
+/// How long values may change after their candle has closed, in microseconds.
+fn settle(inner: &Inner) -> i64 {
+    let settle = inner.client.config().engine.settle_ms.saturating_mul(1_000);
+    i64::try_from(settle).unwrap_or(i64::MAX)
+}
+
+async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64, progress: Progress) {
     let (client, clock) = (inner.client.clone(), inner.client.clock().clone());
     let settled = || clock.now().plus(-settle);
     let mut pause = PAUSE;
@@ -68,6 +87,7 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
                         Told::Gap(gap) => inner.publish(topic(&series), "gap", &event::gap(answer, &answer.gaps[gap])),
                     }
                 }
+                progress.store(teller.next.as_micros(), Ordering::Release);
                 teller.next < until
             }
             Err(error) => {

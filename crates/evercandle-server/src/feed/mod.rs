@@ -31,6 +31,7 @@ pub(crate) use hub::{Event, EventId, Joined, Lost, Place, Topic};
 use hub::Hub;
 
 use crate::metrics::{self, Level};
+use crate::supervision;
 
 /// Events that wait for one listener, at the least…
 const QUEUE: usize = 256;
@@ -50,6 +51,8 @@ struct Inner {
     open: AtomicUsize,
     /// Told when somebody wants prices of a market that nobody wanted before.
     wanted: HashMap<Market, Notify>,
+    /// What followed prices took of the upstreams' limits.
+    ledger: prices::Ledger,
     /// Told when an upstream is back, so that whoever waits for better times tries at once.
     recovered: Notify,
     stopping: CancellationToken,
@@ -99,6 +102,7 @@ impl Feed {
             followed: Mutex::default(),
             open: AtomicUsize::new(0),
             wanted: Market::ALL.into_iter().map(|market| (market, Notify::new())).collect(),
+            ledger: prices::Ledger::default(),
             recovered: Notify::new(),
             stopping,
             client,
@@ -226,10 +230,11 @@ impl Inner {
             let since = match topic {
                 Topic::Candles(series) => {
                     let pump = || {
-                        Some(AbortOnDropHandle::new(tokio::spawn(candles::follow(
-                            self.clone(),
-                            series.clone(),
-                        ))))
+                        let progress = candles::begin(self, series);
+                        let (inner, series) = (self.clone(), series.clone());
+                        Some(supervision::spawn("candles", move || {
+                            candles::follow(inner.clone(), series.clone(), progress.clone())
+                        }))
                     };
                     one_more(&mut followed.series, series.clone(), max, here, pump)?
                 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use evercandle::alert::{Alert, AlertState, Change, Evaluator, RuleName, Sample};
 use parking_lot::Mutex;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
+use crate::supervision;
 
 mod letters;
 
@@ -61,7 +61,9 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
         .into_iter()
         .map(|webhook| {
             let queue = webhook.queue();
-            let delivery = AbortOnDropHandle::new(tokio::spawn(webhook.deliver(clock.clone(), board.clone())));
+            let (clock, board) = (clock.clone(), board.clone());
+            let delivery =
+                supervision::spawn("webhook", move || webhook.clone().deliver(clock.clone(), board.clone()));
             (queue, delivery)
         })
         .collect();

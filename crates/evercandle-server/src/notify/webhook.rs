@@ -50,7 +50,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 const SPACING: Duration = Duration::from_secs(1);
 
 /// Everybody who is told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Webhooks(Vec<Webhook>);
 
 /// Why a webhook cannot be told anything.
@@ -139,6 +139,7 @@ fn client(http: &HttpConfig) -> Result<reqwest::Client, ()> {
 }
 
 /// Somebody to be told. Not to be printed: its address is a secret.
+#[derive(Clone)]
 pub(super) struct Webhook {
     name: String,
     url: Url,

@@ -5,7 +5,7 @@
 //! people, and for what draws pictures for people.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
@@ -16,6 +16,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::cache_figures::Figures;
+use crate::parameters::Parameters;
+use crate::problem::{Problem, ProblemBody};
 use crate::wire::alert;
 use crate::wire::health::{self, CacheBody, HealthBody, ReadyBody, Word};
 use crate::wire::schedule::{self, ScheduleBody, Short};
@@ -59,23 +61,31 @@ async fn readiness(State(app): State<App>) -> impl IntoResponse {
 /// How everything is: in one word, in sentences, and in figures.
 #[utoipa::path(
     get, path = "/health", tag = "health",
-    responses((status = 200, description = "how everything is", body = HealthBody))
+    responses(
+        (status = 200, description = "how everything is", body = HealthBody),
+        (status = 400, description = "it takes no parameters", body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
-async fn everything(State(app): State<App>) -> impl IntoResponse {
+async fn everything(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
+    Parameters::read(query.as_deref(), &[])?;
     let figures = app.figures().look().await;
-    ([(CACHE_CONTROL, "no-store")], Json(body(&app, figures)))
+    Ok(([(CACHE_CONTROL, "no-store")], Json(body(&app, figures))))
 }
 
 /// The scheduler: its settings, what it does next, what came of its last runs, and how every upstream is.
 #[utoipa::path(
     get, path = "/health/scheduler", tag = "health",
-    responses((status = 200, description = "the scheduler and the upstreams", body = ScheduleBody))
+    responses(
+        (status = 200, description = "the scheduler and the upstreams", body = ScheduleBody),
+        (status = 400, description = "it takes no parameters", body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
-async fn scheduler(State(app): State<App>) -> impl IntoResponse {
+async fn scheduler(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
+    Parameters::read(query.as_deref(), &[])?;
     let client = app.client();
     let providers = health::providers(&client.health());
     let body = schedule::schedule(&app.schedule(), &client.config().schedule, providers);
-    ([(CACHE_CONTROL, "no-store")], Json(body))
+    Ok(([(CACHE_CONTROL, "no-store")], Json(body)))
 }
 
 fn body(app: &App, figures: Option<Figures>) -> HealthBody {

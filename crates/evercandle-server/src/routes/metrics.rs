@@ -1,5 +1,6 @@
 //! `/metrics`: everything that is counted, for Prometheus.
 
+use axum::extract::RawQuery;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +9,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::metrics::{self, Exposition};
+use crate::parameters::Parameters;
+use crate::problem::ProblemBody;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(exposition))
@@ -22,10 +25,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
             (String = "text/plain; version=0.0.4; charset=utf-8"),
             (String = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
         )),
+        (status = 400, description = "it takes no parameters", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "nobody counts in this process", body = String, content_type = "text/plain"),
     )
 )]
-async fn exposition(headers: HeaderMap) -> Response {
+async fn exposition(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    if let Err(problem) = Parameters::read(query.as_deref(), &[]) {
+        return problem.into_response();
+    }
     let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let form = Exposition::wanted(accept);
     match metrics::render(form) {

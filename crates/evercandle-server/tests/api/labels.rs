@@ -240,3 +240,20 @@ async fn a_listing_is_remembered_and_served_through_an_outage() {
         (503, "urn:evercandle:problem:unavailable".into())
     );
 }
+
+/// Goal: a crowd that waits for a listing which nobody can tell does not ask for it one after another.
+#[tokio::test]
+async fn that_nobody_can_tell_a_listing_is_remembered_for_a_while() {
+    let world = World::new().await;
+    let ask = async || world.get("/v1/symbols?search=btc-u&limit=1").await;
+    let down = world.down("");
+    assert_eq!(ask().await.status, 503);
+    world.sim.faults().clear(down);
+    let asked = world.sim.journal().requests().len();
+    let again = ask().await;
+    assert_eq!(again.status, 503);
+    assert_eq!(again.problem()["retry_after_seconds"], 30);
+    assert_eq!(world.sim.journal().requests().len(), asked);
+    world.pass(Duration::from_secs(31));
+    assert_eq!(ask().await.status, 200);
+}

@@ -240,3 +240,20 @@ async fn an_outage_and_its_end_are_told_within_seconds() {
         .await;
     assert_ne!(back["previous_status"], "ok");
 }
+
+/// Goal: whoever follows prices leaves the exchange's allowance to those who ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followed_prices_take_a_small_share_of_what_the_exchange_allows() {
+    let world = World::new().await;
+    let daemon = world.serve().await;
+    let mut listener = daemon.listen("symbols=BTCUSDT,ETHUSDT&market=um&events=price").await;
+    listener.event("price").await;
+    for _ in 0..100 {
+        world.pass(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let peaks = world.sim.peak_weights();
+    let futures: Vec<_> = peaks.iter().filter(|peak| peak.pool == "binance-futures").collect();
+    assert!(futures.iter().any(|peak| 2 * 40 <= peak.used), "asked again: {peaks:?}");
+    assert!(futures.iter().all(|peak| peak.share() <= 0.12), "{peaks:?}");
+}
