@@ -135,8 +135,7 @@ impl Client {
         }
         if latest_end().is_some_and(|latest| latest < request.range.end()) {
             return Err(Error::BadRequest(format!(
-                "the range ends at {}: expected an end before the year {YEAR_MAX}; an end that is open is now",
-                request.range.end()
+                "the range ends beyond all calendars: expected an end before the year {YEAR_MAX}"
             )));
         }
         self.engine.answer(&request).await

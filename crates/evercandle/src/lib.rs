@@ -79,7 +79,7 @@ pub use clock::Clock;
 pub use config::{Config, ConfigError};
 pub use error::Error;
 pub use health::{
-    CircuitState, Control, Health, LatestHealth, Latency, Probe, QuotaUse, Status, UpstreamHealth, Weight,
+    CircuitState, Control, Health, Latency, LatestHealth, Probe, QuotaUse, Status, UpstreamHealth, Weight,
 };
 pub use model::batch::{Batch, Oddity, OddityKind};
 pub use model::interval::{Grid, Interval};

@@ -62,8 +62,7 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
         .map(|webhook| {
             let queue = webhook.queue();
             let (clock, board) = (clock.clone(), board.clone());
-            let delivery =
-                supervision::spawn("webhook", move || webhook.clone().deliver(clock.clone(), board.clone()));
+            let delivery = supervision::spawn("webhook", move || webhook.clone().deliver(clock.clone(), board.clone()));
             (queue, delivery)
         })
         .collect();

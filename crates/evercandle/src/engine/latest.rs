@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::answer::{Attempt, ProviderName, Via};
 use crate::engine::Engine;
@@ -39,10 +37,6 @@ const READINGS_MAX: u32 = 10_000;
 /// Times the questions of one caller are halved to find the symbols that make them fail. Every try costs the exchange's
 /// limit, which is everybody's.
 const SPLITS_MAX: usize = 64;
-/// How long a symbol that the exchange does not know is not asked for again: new ones are listed every few days.
-const UNKNOWN_RESTS: Duration = Duration::from_secs(600);
-/// Unknown symbols remembered; more are a sign of guessing.
-const UNKNOWN_MAX: usize = 20_000;
 /// Pages read to find the symbols an upstream does not know yet.
 const RESOLVE_MAX: usize = 40;
 /// How long to wait for a quota, or for a call that is finding out whether an upstream works, before asking the next.
@@ -84,39 +78,6 @@ pub(crate) struct Read {
     found: Option<(Measure, Known<Vec<Reading>>, Via)>,
     reasons: Vec<(ProviderName, String)>,
     trail: Vec<Attempt>,
-}
-
-/// Symbols that the exchange said it does not know.
-#[derive(Default)]
-pub(crate) struct Strangers(Mutex<HashMap<(Market, Symbol), Stranger>>);
-
-/// One of them: until when it is not asked for again, who said so, and what.
-struct Stranger {
-    until: Instant,
-    name: ProviderName,
-    why: String,
-}
-
-impl Strangers {
-    fn meet(&self, market: Market, symbol: &Symbol, name: &ProviderName, why: &str, now: Instant) {
-        let mut met = self.0.lock();
-        if UNKNOWN_MAX <= met.len() {
-            met.clear();
-        }
-        let stranger = Stranger {
-            until: now + UNKNOWN_RESTS,
-            name: name.clone(),
-            why: why.to_owned(),
-        };
-        met.insert((market, symbol.clone()), stranger);
-    }
-
-    /// Who said so, and what, if that was lately.
-    fn why(&self, market: Market, symbol: &Symbol, now: Instant) -> Option<(ProviderName, String)> {
-        let met = self.0.lock();
-        let stranger = met.get(&(market, symbol.clone()))?;
-        (now < stranger.until).then(|| (stranger.name.clone(), stranger.why.clone()))
-    }
 }
 
 impl Engine {

@@ -55,6 +55,8 @@ mod probe;
 
 mod last_known;
 
+mod strangers;
+
 mod latest;
 
 pub(crate) mod in_flight;
@@ -70,6 +72,7 @@ use plan::{Question, Step, Tried, View, plan};
 use probe::Probes;
 use quotas::Quotas;
 use slice::{HOLE_SETTLES, Settled};
+use strangers::Strangers;
 use upstream::{Refusal, Upstream, wall};
 
 /// Rounds of planning per answer: month, days, pages, a page cut short by rows nobody foresaw, and one to spare for
@@ -92,7 +95,7 @@ pub(crate) struct Engine {
     probes: Arc<Probes>,
     latest_config: LatestConfig,
     last_known: LastKnown,
-    strangers: latest::Strangers,
+    strangers: Strangers,
     /// By class too: who waits must not join what waits for its share of a quota.
     in_flight: InFlight<(Slice, Class), Arc<Settled>>,
     latest_in_flight: InFlight<latest::Wanted, latest::Shared>,
@@ -111,7 +114,7 @@ impl Engine {
         Engine {
             probes: Probes::new(clock.clone(), quotas.clone(), &upstreams, permit),
             last_known: LastKnown::new(store.clone()),
-            strangers: latest::Strangers::default(),
+            strangers: Strangers::default(),
             config,
             latest_config,
             clock,

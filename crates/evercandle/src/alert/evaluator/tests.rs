@@ -319,7 +319,7 @@ fn stale_values_that_become_too_old_and_are_asked_for_seldom_go_on_until_somebod
     });
     watch.said(&[
         (28 * MINUTE + 15, "ServingStale prices fires"),
-        (103 * MINUTE + 15, "ServingStale prices resolved"),
+        (101 * MINUTE, "ServingStale prices resolved"),
     ]);
 }
 
