@@ -122,7 +122,8 @@ impl Parameters {
         let market = self.market()?;
         let (mut symbols, mut known) = (Vec::new(), HashSet::new());
         for word in self.list("symbols") {
-            let one = symbol(word, market)?;
+            let one = Symbol::parse(word, market)
+                .map_err(|error| Problem::parameter("symbols", Error::from(error).to_string()))?;
             if known.insert(one.clone()) {
                 symbols.push(one);
             }

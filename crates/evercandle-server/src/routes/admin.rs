@@ -183,6 +183,10 @@ async fn verified(State(app): State<App>) -> Json<VerifyBody> {
 )]
 async fn evict(State(app): State<App>, Order(order): Order<EvictOrder>) -> Result<Json<EvictBody>, Problem> {
     let what = match (order.to_bytes, &order.series) {
+        // JSON's integers are signed where its documents are read, and no disk is larger.
+        (Some(bytes), None) if i64::try_from(bytes).is_err() => {
+            return Err(Problem::bad_request(format!("to_bytes: expected 0 to {}", i64::MAX)));
+        }
         (Some(bytes), None) => Eviction::ToSize(bytes),
         (None, Some(order)) => Eviction::Series(series(order)?),
         _ => {

@@ -326,7 +326,7 @@ mod tests {
             (at(-10).to_string(), at(5).to_string())
         );
         assert_eq!((last.symbols, last.successful_symbols, last.errors.len()), (6, 4, 2));
-        assert_eq!((last.duration_seconds, last.runs.len()), (17.0, 2));
+        assert_eq!((last.duration_seconds, last.runs.len()), (12.0, 2));
         let reason = &last.errors[0].reasons[0];
         assert_eq!((&*reason.provider, &*reason.what), ("binance", "connection refused"));
         assert_eq!(short(&status).next_run_at, Some(at(170).to_string()));
