@@ -11,10 +11,10 @@ use evercandle::schedule::{ScheduleStatus, Scheduler};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
 use crate::cache_figures::CacheFigures;
+use crate::door::access::Access;
+use crate::door::limits::Limits;
 use crate::feed::Feed;
-use crate::limits::Limits;
 use crate::listings::Listings;
 use crate::notify::Board;
 use crate::routes::admin::CacheVerification;

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::negotiation;
+use crate::klines::negotiation;
 
 const REQUESTS: &str = "qt_http_requests_total";
 const DURATION: &str = "qt_http_request_duration_seconds";

@@ -13,9 +13,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::App;
+use crate::door::{access, listener};
 use crate::feed::Feed;
 use crate::notify::{self, Webhooks};
-use crate::{access, listener, routes, supervision};
+use crate::{routes, supervision};
 
 /// How long the end waits for the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(1);

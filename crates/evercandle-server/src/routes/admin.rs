@@ -1,7 +1,7 @@
 //! `/admin/…`: refresh now, circuits by hand, the cache verified and emptied.
 //!
 //! Behind a token in a header, never a cookie, so that no page of another site can have a browser do any of this. Without
-//! a token there is none of it; see [`access`](crate::access). Every action is one event in the log, done or refused.
+//! a token there is none of it; see [`access`](crate::door::access). Every action is one event in the log, done or refused.
 
 use axum::Json;
 use axum::extract::{FromRequest, Path, Query, Request, State};

@@ -12,7 +12,7 @@ use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::app::App;
-use crate::seal;
+use crate::klines::seal;
 
 #[derive(RustEmbed)]
 #[folder = "dashboard/"]

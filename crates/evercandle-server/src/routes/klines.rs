@@ -23,14 +23,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::door::limits::Turns;
 use crate::freshness::{self, CACHE_STATUS, COMPLETE, GAPS, ROWS, SEGMENTS};
-use crate::limits::Turns;
-use crate::negotiation::{self, Served};
-use crate::pages::{self, Known, Rows};
+use crate::klines::negotiation::{self, Served};
+use crate::klines::pages::{self, Known, Rows};
+use crate::klines::question::{NAMES, Question, Wanted};
+use crate::klines::seal;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
-use crate::question::{NAMES, Question, Wanted};
-use crate::seal;
 use crate::wire::klines::KlinesBody;
 
 /// Slots that are gathered before the status is sent: a month of minutes and a bit, about 5 MB.

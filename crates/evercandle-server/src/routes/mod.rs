@@ -8,7 +8,8 @@ use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::{access, compression, freshness, gate};
+use crate::door::{access, gate};
+use crate::{compression, freshness};
 
 pub(crate) mod admin;
 mod dashboard;

@@ -18,9 +18,9 @@ use utoipa::{OpenApi as _, PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
+use crate::klines::seal;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
-use crate::seal;
 use crate::wire::klines::{CompletenessWord, DecimalWord, FormatWord, IntervalWord, TimeWord};
 use crate::wire::market::{Allowance, MarketWord};
 

@@ -14,10 +14,10 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
-use crate::access::Door;
 use crate::app::App;
-use crate::limits::{self, Limits, Permit};
-use crate::listener::Crowded;
+use crate::door::access::Door;
+use crate::door::limits::{self, Limits, Permit};
+use crate::door::listener::Crowded;
 use crate::metrics;
 use crate::problem::{self, Problem};
 

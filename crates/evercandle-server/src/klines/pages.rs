@@ -23,7 +23,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use parking_lot::Mutex;
 
-use crate::limits::Turns;
+use crate::door::limits::Turns;
 
 /// Rows made at once: a few milliseconds' work, and about a megabyte of text.
 const PAGE_ROWS: usize = 4_096;

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::listener;
+use crate::door::listener;
 use crate::server::Secrets;
 
 /// Beyond this, a test hangs.
