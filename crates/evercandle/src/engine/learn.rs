@@ -246,25 +246,19 @@ impl Engine {
         assembly: &mut Assembly,
         deadline: &Deadline,
     ) {
-        let slot = assembly.grid().slot(assembly.now());
+        let (grid, now) = (assembly.grid(), assembly.now());
+        let slot = grid.slot(now);
         if !assembly.wanted().covers(slot) {
             return;
         }
         for (upstream, _) in upstreams.iter().filter(|(_, o)| o.serves_pages()) {
             let slice = Slice {
                 series: series.clone(),
-                range: slot,
+                range: series.telling(slot, grid, now),
                 form: Form::Page,
             };
             let settled = self
-                .settled(
-                    upstream.clone(),
-                    slice,
-                    assembly.grid(),
-                    assembly.now(),
-                    deadline,
-                    Class::Interactive,
-                )
+                .settled(upstream.clone(), slice, grid, now, deadline, Class::Interactive)
                 .await;
             let Some(settled) = settled else { continue };
             assembly.trail_mut().extend(settled.trail.iter().cloned());

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::funding;
 use super::interval::{Grid, Interval};
-use super::range::{TimeRange, Timestamp};
+use super::range::{DAY, TimeRange, Timestamp};
 use super::symbol::{Symbol, SymbolError};
 
 /// An organisation that runs a market. The path by which its data reaches us is a *provider*.
@@ -261,6 +261,10 @@ impl Series {
     /// What page to ask for so that the answer shows by itself whether anything is missing from `range`.
     pub(crate) fn telling(&self, range: TimeRange, grid: Grid, now: Timestamp) -> TimeRange {
         match self.kind {
+            // Of any three days in a row one opens a kline, which shows where the grid is anchored.
+            Kind::Klines if grid.is_provisional() && range.micros() < 3 * DAY => {
+                TimeRange::clamped(range.end().plus(-3 * DAY), range.end())
+            }
             Kind::Klines => range,
             Kind::FundingRates => funding::telling(range, self.known_until(grid, now)),
         }

@@ -169,6 +169,42 @@ async fn the_beginning_of_an_archive_is_not_taken_for_a_three_day_kline() {
     assert!(!answer.is_empty());
 }
 
+/// Goal: a range in which no three-day kline opens is empty and lacks nothing, though nothing is known of the grid.
+/// Method: every two days in a row, too young for archives, of a client that knows nothing; one in three has no slot.
+#[tokio::test]
+async fn between_two_three_day_klines_nothing_is_missing() {
+    for market in Market::ALL {
+        let symbol = if market == Market::Cm { "BTCUSD_PERP" } else { "BTCUSDT" };
+        let mut empty = 0;
+        for day in 3..6 {
+            let world = World::new().await;
+            let span = range(&format!("2024-06-0{day}"), &format!("2024-06-0{}", day + 2));
+            let request = Request::new(series(symbol, "3d", market), span);
+            let answer = world.client().get_data(request).await.unwrap();
+            world.check(&answer, Upstreams::TellTheTruth);
+            assert_eq!(answer.gaps, [], "{market} {span}");
+            empty += usize::from(answer.is_empty());
+        }
+        assert_eq!(empty, 1, "{market}");
+    }
+}
+
+/// Goal: the three-day kline in progress is found on its second and third day, by a client that knows nothing.
+#[tokio::test]
+async fn a_three_day_kline_in_progress_is_found_on_each_of_its_days() {
+    for day in 10..13 {
+        let world = World::at(&format!("2024-06-{day}T10:30:20Z"), 7).await;
+        let request = Request {
+            forming: evercandle::Forming::Include,
+            ..Request::new(series("BTCUSDT", "3d", Market::Spot), range("2024-06-07", "2024-06-14"))
+        };
+        let answer = world.client().get_data(request).await.unwrap();
+        world.check(&answer, Upstreams::TellTheTruth);
+        let last = answer.segments.last().unwrap().range;
+        assert!(last.contains(world.clock.now()), "{last} on the {day}th");
+    }
+}
+
 /// Goal: whoever means "no end" by the last day there is gets a clear answer, whatever the interval.
 #[tokio::test]
 async fn an_end_beyond_all_calendars_is_refused() {
