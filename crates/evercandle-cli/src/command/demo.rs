@@ -1,4 +1,4 @@
-//! `demo`: the failover at work, in five acts, on a simulated exchange behind a real socket.
+//! `demo`: the failover at work, in six acts, on a simulated exchange behind a real socket.
 //!
 //! Seed and clock are fixed, so that everything but the timings is the same each time. The cache is temporary: the
 //! user's own is neither read nor written. Every kline of every act is compared with the simulated exchange's truth.
@@ -24,6 +24,8 @@ use crate::output::price;
 use crate::screen::{Ink, Screen, paint};
 use crate::text;
 
+mod daemon;
+
 /// What time it is on the simulated exchange. Half a day after midnight, so that the last hours are in no archive yet.
 const NOW: &str = "2024-06-14T12:00:30Z";
 /// The month that is asked for, and the one before it, which nobody asked for yet.
@@ -31,7 +33,7 @@ const MONTH: (&str, &str) = ("2024-05-14T12:00:00Z", "2024-06-14T12:00:00Z");
 const MONTH_BEFORE: (&str, &str) = ("2024-04-14T12:00:00Z", "2024-05-14T12:00:00Z");
 /// A halt of the whole exchange, so that there is something honest to say.
 const HALT: (&str, &str) = ("2024-05-28T02:00:00Z", "2024-05-28T04:10:00Z");
-/// The last act, which is about no klines.
+/// The act that is about no klines.
 const PRICE_ACT: &str = "5";
 const PRICE_TITLE: &str = "A price through an outage";
 /// Characters of a chart, at the most.
@@ -121,7 +123,8 @@ pub(crate) async fn run(args: &Demo, screen: &Screen) -> Result<Exit, Failure> {
         )
         .await?;
     handle.faults().clear_all();
-    stage.price(&second).await?;
+    stage.price(&first).await?;
+    stage.daemon(&first).await?;
     stage.closing()?;
     match stage.unequal {
         0 => Ok(Exit::Complete),
@@ -223,7 +226,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The last act: a price while the exchange, and then everybody, goes away.
+    /// A price while the exchange, and then everybody, goes away.
     async fn price(&mut self, cache: &Path) -> Result<(), Failure> {
         let scene = "one client asks three times: all is up; the exchange refuses connections; everybody does";
         self.heading(PRICE_ACT, PRICE_TITLE, scene)?;
@@ -240,6 +243,8 @@ impl Stage<'_> {
         self.handle.inject(Fault::new(Effect::Refuse));
         prices.push(client.price(Market::Spot, self.series.symbol()).await?);
         let took = text::took(begun.elapsed());
+        // For the daemon of the next act.
+        client.flush().await;
         let mut by: Vec<&str> = Vec::new();
         for price in &prices {
             let name = match price.via {
@@ -420,6 +425,10 @@ impl Stage<'_> {
             (
                 "evercandle price BTCUSDT",
                 "the newest price, and how far it can be trusted",
+            ),
+            (
+                "evercandle serve --simulate",
+                "the daemon, with its page and its health",
             ),
             ("evercandle simulate", "this exchange, to break yourself"),
         ];
