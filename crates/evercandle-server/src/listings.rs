@@ -44,11 +44,21 @@ enum Kept {
 type Reasons = Vec<(ProviderName, String)>;
 
 impl Listings {
+    /// The listing of a market, if it is known and young. Asks nobody, and waits for nobody.
+    pub(crate) fn known(&self, market: Market, client: &Client) -> Option<Listing> {
+        let kept = self.0[place(market)].try_lock().ok()?;
+        match &*kept {
+            Kept::Listing(listing, until) if client.clock().instant() < *until && !listing.is_last_known => {
+                Some(listing.clone())
+            }
+            Kept::Nothing | Kept::Listing(..) | Kept::Nobody(..) => None,
+        }
+    }
+
     /// The listing of a market: the young one, else a new one, else the last one.
     pub(crate) async fn of(&self, market: Market, client: &Client) -> Result<Listing, Error> {
-        let place = Market::ALL.iter().position(|one| *one == market).unwrap_or(0);
         // Held while somebody is asked: whoever comes meanwhile wants the same answer, and the engine bounds the wait.
-        let mut kept = self.0[place].lock().await;
+        let mut kept = self.0[place(market)].lock().await;
         let now = client.clock().instant();
         match &*kept {
             Kept::Listing(listing, until) if now < *until => return Ok(listing.clone()),
@@ -90,4 +100,8 @@ impl Listings {
             }
         }
     }
+}
+
+fn place(market: Market) -> usize {
+    Market::ALL.iter().position(|one| *one == market).unwrap_or(0)
 }

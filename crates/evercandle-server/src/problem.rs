@@ -194,6 +194,11 @@ impl Problem {
         self.0.headers.insert(name, value);
         self
     }
+
+    /// As JSON in one line; `instance` is the path that was asked for.
+    pub(crate) fn body(&self, instance: &str) -> String {
+        self.0.render(instance)
+    }
 }
 
 impl Words {

@@ -4,6 +4,9 @@
 //! slot that is missing but may still come. There it waits: a candle that was told too early could not be told before the
 //! one it came after. Slots that the exchange has nothing for are told as gaps; so are those that were missed for longer
 //! than one question can make up for, because a feed is about now, and history has its own door.
+//!
+//! A series whose symbol the exchange does not know is refused, which is told once. It may be listed later, so it is asked
+//! for again, but seldom.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,6 +15,7 @@ use std::time::Duration;
 use evercandle::{Answer, Completeness, Error, Grid, Request, Series, TimeRange, Timestamp};
 
 use super::{Inner, Topic};
+use crate::problem::Problem;
 use crate::wire::event;
 
 /// Slots that are made up for after an absence: what one question to REST fetches.
@@ -24,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// The wall clock may be set while we wait, so it is looked at this often.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a symbol that the exchange does not know is not asked for again: new ones are listed every few days.
+const UNKNOWN_RESTS: Duration = Duration::from_secs(600);
 /// How often a slot may be found missing between candles that came before it is given up.
 const DOUBTS: u32 = 5;
 
@@ -56,13 +62,15 @@ fn settle(inner: &Inner) -> i64 {
 async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64, progress: Progress) {
     let (client, clock) = (inner.client.clone(), inner.client.clock().clone());
     let settled = || clock.now().plus(-settle);
-    let mut pause = PAUSE;
+    let (mut pause, mut refused) = (PAUSE, false);
     loop {
         while let wait @ 1.. = teller.due().since(settled()) {
             clock.sleep(Duration::from_micros(wait.unsigned_abs()).min(LOOK)).await;
         }
         let until = teller.grid.floor(settled());
-        if let Some(skipped) = teller.skip_to_the_last(until) {
+        if let Some(skipped) = teller.skip_to_the_last(until)
+            && !refused
+        {
             inner.publish(topic(&series), "gap", &event::skipped(&series, skipped, CATCH_UP));
         }
         let wanted = TimeRange::clamped(teller.next, until);
@@ -74,11 +82,21 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
         let answer = match client.get_data(request).await {
             Ok(answer) => Ok(answer),
             Err(Error::Incomplete(answer) | Error::Unavailable(answer)) => Ok(*answer),
+            Err(error @ Error::UnknownSymbol { .. }) => {
+                if !refused {
+                    let problem = Problem::from(error).retry_after(UNKNOWN_RESTS);
+                    inner.publish_latest(topic(&series), "refused", event::refused(&series, &problem));
+                }
+                refused = true;
+                clock.sleep(UNKNOWN_RESTS).await;
+                continue;
+            }
             Err(error) => Err(error),
         };
         let before = teller.next;
         let stuck = match &answer {
             Ok(answer) => {
+                refused = false;
                 for told in teller.tell(answer, until) {
                     match told {
                         Told::Candle(at) => {

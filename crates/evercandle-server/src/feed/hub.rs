@@ -83,7 +83,7 @@ const BOOT_DIGITS: usize = 8;
 pub(crate) struct Event {
     pub(crate) place: Place,
     pub(crate) topic: Topic,
-    /// `candle`, `gap`, `price`, `provider`, `run`.
+    /// `candle`, `gap`, `refused`, `price`, `provider`, `run`.
     pub(crate) kind: &'static str,
     /// JSON, in one line.
     pub(crate) data: Arc<str>,

@@ -70,8 +70,8 @@ struct Follow {
     since: Place,
     /// Since when nobody listens.
     idle_since: Option<Instant>,
-    /// What was told last.
-    latest: Option<String>,
+    /// What was told last, and as what.
+    latest: Option<(&'static str, String)>,
     /// Who looks, where that is somebody of its own; ends with this.
     _pump: Option<AbortOnDropHandle<()>>,
 }
@@ -165,21 +165,19 @@ impl Listening {
         self.feed.0.hub.id(place)
     }
 
-    /// What was told last of what this stream is about: candles, then prices.
-    pub(crate) fn latest(&self) -> (Vec<String>, Vec<String>) {
+    /// What was told last of what this stream is about, as this kind of event.
+    pub(crate) fn latest(&self, kind: &str) -> Vec<String> {
         let followed = self.feed.0.followed.lock();
-        let (mut candles, mut prices) = (Vec::new(), Vec::new());
-        for topic in &self.topics {
-            match topic {
-                Topic::Candles(series) => candles.extend(followed.series.get(series).and_then(|f| f.latest.clone())),
-                Topic::Price(market, symbol) => {
-                    let follow = followed.prices.get(&(*market, symbol.clone()));
-                    prices.extend(follow.and_then(|f| f.latest.clone()));
-                }
-                Topic::Providers | Topic::Runs => {}
-            }
-        }
-        (candles, prices)
+        let follows = self.topics.iter().filter_map(|topic| match topic {
+            Topic::Candles(series) => followed.series.get(series),
+            Topic::Price(market, symbol) => followed.prices.get(&(*market, symbol.clone())),
+            Topic::Providers | Topic::Runs => None,
+        });
+        let latest = follows.filter_map(|follow| follow.latest.as_ref());
+        latest
+            .filter(|(of, _)| *of == kind)
+            .map(|(_, data)| data.clone())
+            .collect()
     }
 
     /// Whether it hears of this.
@@ -210,7 +208,7 @@ impl Inner {
         };
         self.publish(topic, kind, &data);
         if let Some(follow) = follow {
-            follow.latest = Some(data);
+            follow.latest = Some((kind, data));
         }
     }
 

@@ -5,7 +5,7 @@
 //! since when something may be missing and where to ask for it, and a new snapshot follows. A stream never fills up: a
 //! listener that does not keep up is told so by an `end`, and may come back. An `end` also comes when the daemon stops.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -63,20 +63,24 @@ struct Wanted {
 
 /// What happens, as it happens: closed candles, prices, changes of upstreams, refreshes.
 ///
-/// Events: `snapshot` (what is known now: `providers`, `prices`, `candles`, `runs`), `candle`, `gap` (slots without
-/// a candle), `price`, `provider`, `run`, `reset` (something may have been missed), `end` (come back with the last id).
+/// Events: `snapshot` (what is known now: `providers`, `prices`, `candles`, `refused`, `runs`), `candle`, `gap` (slots
+/// without a candle), `refused` (a series of a symbol that the exchange does not know: it is asked for again every ten
+/// minutes, and its candles follow should it be listed), `price`, `provider`, `run`, `reset` (something may have been
+/// missed), `end` (come back with the last id).
 #[utoipa::path(
     get, path = "/v1/stream", tag = "data",
     params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "the last event seen")),
     responses(
         (status = 200, description = "events, without end", body = String, content_type = "text/event-stream"),
         (status = 400, description = "the question makes no sense", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "the exchange is known to list none of the symbols, and nothing else is asked for", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "too many streams are open", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn stream(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
     let parameters = Parameters::read(query.as_deref(), NAMES)?;
     let topics = topics(&parameters, app.config().symbols_max)?;
+    listed(&app, &topics)?;
     let shown = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     // What a browser shows by itself is newer than what the page was loaded with.
     let shown = shown.or(parameters.text("last_event_id")).filter(|id| !id.is_empty());
@@ -160,6 +164,30 @@ fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>,
     Ok(topics)
 }
 
+/// A stream about nothing but symbols that the exchange is known not to list would be silent for ever.
+fn listed(app: &App, topics: &HashSet<Topic>) -> Result<(), Problem> {
+    let mut strangers = BTreeSet::new();
+    for topic in topics {
+        let (market, symbol) = match topic {
+            Topic::Candles(series) => (series.market(), series.symbol()),
+            Topic::Price(market, symbol) => (*market, symbol),
+            Topic::Providers | Topic::Runs => return Ok(()),
+        };
+        match app.listings().known(market, app.client()) {
+            Some(listing) if listing.instruments.iter().all(|one| one.symbol != symbol.as_str()) => {
+                strangers.insert(format!("{market} {symbol}"));
+            }
+            _ => return Ok(()),
+        }
+    }
+    let strangers: Vec<String> = strangers.into_iter().take(10).collect();
+    Err(Problem::unknown_symbol(format!(
+        "the exchange lists none of these symbols: {}",
+        strangers.join(", ")
+    ))
+    .hint("/v1/symbols lists what there is"))
+}
+
 /// How a stream begins: what was missed, or what is known now.
 fn beginning(app: &App, listening: &Listening, id: Option<&Option<EventId>>) -> String {
     let mut text = format!("retry: {}\n\n", RETRY.as_millis());
@@ -207,7 +235,6 @@ fn beginning(app: &App, listening: &Listening, id: Option<&Option<EventId>>) -> 
 /// What is known now of what a stream is about.
 fn snapshot(app: &App, listening: &Listening) -> String {
     let list = |items: Vec<String>| format!("[{}]", items.join(","));
-    let (candles, prices) = listening.latest();
     let health = app.client().health();
     let providers = match listening.hears(&Topic::Providers) {
         true => health
@@ -224,11 +251,12 @@ fn snapshot(app: &App, listening: &Listening) -> String {
     let runs = runs.iter().filter_map(|job| job.last_run.as_deref());
     let runs = runs.map(|run| event::line(&schedule::run(run))).collect();
     format!(
-        "{{\"at\":\"{}\",\"providers\":{},\"prices\":{},\"candles\":{},\"runs\":{}}}",
+        "{{\"at\":\"{}\",\"providers\":{},\"prices\":{},\"candles\":{},\"refused\":{},\"runs\":{}}}",
         health.at,
         list(providers),
-        list(prices),
-        list(candles),
+        list(listening.latest("price")),
+        list(listening.latest("candle")),
+        list(listening.latest("refused")),
         list(runs)
     )
 }

@@ -6,6 +6,7 @@ use evercandle_formats::{DecimalFormat, Dialect, Style, TimeFormat, json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::problem::Problem;
 use crate::wire::health::{self, ProviderBody};
 use crate::wire::price::{MissingBody, PriceBody};
 
@@ -75,6 +76,15 @@ pub(crate) fn skipped(series: &Series, range: TimeRange, most: u32) -> String {
         "what": format!("a stream makes up for {most} candles at the most; ask /v1/klines for these"),
     });
     format!("{{\"series\":{},\"gap\":{gap}}}", json::series(series))
+}
+
+/// A series that there is not, and why.
+pub(crate) fn refused(series: &Series, problem: &Problem) -> String {
+    format!(
+        "{{\"series\":{},\"problem\":{}}}",
+        json::series(series),
+        problem.body("/v1/stream")
+    )
 }
 
 fn style() -> Style {

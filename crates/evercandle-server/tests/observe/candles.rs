@@ -5,7 +5,7 @@ use std::time::Duration;
 use evercandle_simulator as sim;
 use serde_json::Value;
 
-use super::support::{Listener, World, time, until};
+use super::support::{Heard, Listener, World, time, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -78,7 +78,7 @@ async fn no_candle_is_told_before_its_values_are_final() {
     // Closed four seconds ago; it settles for five.
     world.pass(Duration::from_secs(44));
     for _ in 0..3 {
-        assert_eq!(listener.next().await, super::support::Heard::Comment);
+        assert_eq!(listener.next().await, Heard::Comment);
     }
     assert_eq!(world.sim.journal().count("klines"), 0);
     world.pass(Duration::from_secs(1));
@@ -134,4 +134,51 @@ async fn a_long_absence_is_told_as_a_gap_that_says_where_to_ask() {
     assert!(skipped["gap"]["what"].as_str().unwrap().contains("/v1/klines"));
     let (_, candle) = listener.event("candle").await;
     check(&world, &candle, "2024-06-12T12:10:00Z");
+}
+
+/// Goal: a symbol that there is not is no silence, and costs the exchange next to nothing. Method: let twenty minutes
+/// pass; it is asked for three times, and told once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_symbol_is_refused_once_and_seldom_asked_for_again() {
+    let mut world = World::new().await;
+    world.config.server.stream_heartbeat_ms = 50;
+    let daemon = world.serve().await;
+    let query = "symbols=NOSUCHUSDT&interval=1m&events=candle";
+    let mut listener = daemon.listen(query).await;
+    listener.event("snapshot").await;
+    world.pass(MINUTE);
+    let (id, refused) = listener.event("refused").await;
+    assert!(id.is_some());
+    assert_eq!(refused["series"]["symbol"], "NOSUCHUSDT");
+    let problem = &refused["problem"];
+    assert_eq!(
+        (&problem["type"], &problem["status"], &problem["retry_after_seconds"]),
+        (
+            &"urn:evercandle:problem:unknown-symbol".into(),
+            &404.into(),
+            &600.into()
+        )
+    );
+    let asked = || world.sim.journal().requests().len();
+    let once = asked();
+    for _ in 0..9 {
+        world.pass(MINUTE);
+        assert_eq!(listener.next().await, Heard::Comment);
+    }
+    assert_eq!(asked(), once, "it rests");
+    world.pass(MINUTE * 2);
+    until("another question", async || once < asked()).await;
+    for _ in 0..5 {
+        assert_eq!(listener.next().await, Heard::Comment, "told once");
+    }
+    // Whoever comes later hears of it at once, and with the listing known there is no stream to wait at.
+    let (_, snapshot) = daemon.listen(query).await.event("snapshot").await;
+    assert_eq!(snapshot["refused"][0]["series"]["symbol"], "NOSUCHUSDT");
+    daemon.json("/v1/symbols?limit=1").await;
+    let reply = daemon.get(&format!("/v1/stream?{query},price")).await;
+    assert_eq!(reply.status, 404, "{reply:?}");
+    assert!(reply.body.contains("spot NOSUCHUSDT"), "{reply:?}");
+    for more in [&format!("{query},run"), "symbols=NOSUCHUSDT,BTCUSDT&events=candle"] {
+        daemon.listen(more).await.event("snapshot").await;
+    }
 }
