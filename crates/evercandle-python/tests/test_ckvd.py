@@ -470,7 +470,7 @@ def test_updates_are_read_from_messages_and_rows(spot: CryptoKlineVisionData) ->
     message: dict[str, Any] = {"e": "kline", "k": {**kline, "o": "1.5", "h": "2", "l": "1", "c": "1.75", "v": "10"}}
     update = KlineUpdate.from_binance_ws(message)
     assert (update.open_time, update.open, update.is_closed) == (at("2024-04-01"), 1.5, False)
-    assert update.dedup_key() == ("BTCUSDT", "1m", 1711929600000) and update.data_source == "STREAMING"
+    assert update.dedup_key() == ("BTCUSDT", "1m", at("2024-04-01")) and update.data_source == "STREAMING"
     assert KlineUpdate.from_binance_ws({"data": message}) == update
     assert pickle.loads(pickle.dumps(update)) == update
     with pytest.raises(KeyError):
@@ -489,9 +489,15 @@ def test_programs_can_look_before_they_call() -> None:
 
     told = probe.discover_api()
     assert set(told) == {"metadata", "classes", "functions", "enums", "exceptions"}
-    assert "get_data" in told["classes"]["CryptoKlineVisionData"]["methods"]
-    assert told["enums"]["DataSource"]["CACHE"] == 4 and "RateLimitError" in told["exceptions"]
+    assert set(told["classes"]) | set(told["functions"]) | set(told["enums"]) == NAMES
+    get_data = told["classes"]["CryptoKlineVisionData"]["methods"]["get_data"]
+    assert get_data["parameters"][:3] == ["symbol", "start_time", "end_time"] and get_data["docstring"]
+    assert told["functions"]["fetch_market_data"]["parameters"][-1] == "return_polars"
+    assert told["enums"]["DataSource"]["members"] == ["AUTO", "REST", "VISION", "CACHE", "STREAMING"]
+    assert told["exceptions"]["RateLimitError"]["bases"] == ["RestAPIError", "Exception", "BaseException"]
     can = probe.get_capabilities()
+    assert can["providers"] == ["BINANCE"] and can["data_sources"] == ["CACHE", "VISION", "REST"]
+    assert can["market_types"] == list(can["markets"]) and can["intervals"][-1] == "1M"
     assert "1s" in can["markets"]["SPOT"] and "1s" not in can["markets"]["FUTURES_USDT"]
     assert "OKX" in can["not_offered"] and "FUNDING_RATE" not in can["not_offered"]
     assert can["chart_types"]["FUNDING_RATE"] == ["FUTURES_USDT", "FUTURES", "FUTURES_COIN"]

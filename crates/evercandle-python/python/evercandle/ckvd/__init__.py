@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._native import VERSION
+from .absent import watch_imports
 
 if TYPE_CHECKING:
     from .config import CKVDConfig
@@ -53,6 +54,8 @@ _HOMES = {
     "StreamConfig": "streaming",
     "fetch_market_data": "fetch",
 }
+
+watch_imports()
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .enums import ChartType, DataProvider, DataSource, FileType, MarketType
+from .enums import ChartType, DataProvider, DataSource, FileType, MarketType, member_of
+from .errors import WrongKindError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +21,13 @@ OUTPUT_DTYPES: dict[str, str] = {
     "low": "float64",
     "close": "float64",
     "volume": "float64",
-    "close_time": "datetime64[ns]",
+    "close_time": "datetime64[ns, UTC]",
     "quote_asset_volume": "float64",
     "count": "int64",
     "taker_buy_volume": "float64",
     "taker_buy_quote_volume": "float64",
 }
-"""Columns of klines, in order, beside the index ``open_time``; times are in UTC."""
+"""Columns of klines, in order, beside the index ``open_time``, which is as ``close_time``."""
 
 FUNDING_RATE_DTYPES: dict[str, str] = {
     "contracts": "string",
@@ -55,10 +56,12 @@ def cache_dir_of(wanted: Path | str | None) -> Path | None:
 
 def log_level_of(level: str) -> str:
     """The level in capitals; raises ``ValueError`` for what is none."""
-    name = level.upper() if isinstance(level, str) else level  # pyright: ignore[reportUnnecessaryIsInstance]
-    if name not in LOG_LEVELS:
-        raise ValueError(f"log_level {level!r}: expected one of {', '.join(LOG_LEVELS)}")
-    return name
+    expected = f"one of {', '.join(LOG_LEVELS)}"
+    if not isinstance(level, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise WrongKindError("log_level", level, expected)
+    if level.upper() not in LOG_LEVELS:
+        raise ValueError(f"log_level {level!r}: expected {expected}")
+    return level.upper()
 
 
 def source_of(source: DataSource | str, name: str) -> DataSource:
@@ -74,6 +77,8 @@ def source_of(source: DataSource | str, name: str) -> DataSource:
 
 def priority_of(sources: Sequence[DataSource | str]) -> tuple[DataSource, ...]:
     """Sources in the order in which they are asked."""
+    if isinstance(sources, str) or not hasattr(sources, "__iter__"):
+        raise WrongKindError("fcp_priority", sources, "a list, such as [DataSource.CACHE, DataSource.REST]")
     told = tuple(source_of(source, "fcp_priority") for source in sources)
     if not told or len(set(told)) != len(told) or not set(told) <= set(ALL_SOURCES):
         raise ValueError(f"fcp_priority {list(sources)!r}: expected some of CACHE, VISION and REST, each at most once")
@@ -86,7 +91,8 @@ def _all_sources() -> list[DataSource]:
 
 @dataclass(frozen=True, slots=True)
 class CKVDConfig:
-    """How a manager works. Immutable; raises ``ValueError`` for values that make no sense.
+    """How a manager works. Immutable; raises ``ValueError`` for values that make no sense, and :class:`WrongKindError`, also
+    a ``TypeError``, for those of another kind.
 
     ``retry_count``: tries per call and source. ``http_timeout``: seconds for connecting and for every silence.
     ``vision_enabled``: whether archives are asked. ``fcp_priority``: sources in the order in which they are asked.
@@ -107,8 +113,12 @@ class CKVDConfig:
 
     def __post_init__(self) -> None:
         for name, kind in (("market_type", MarketType), ("provider", DataProvider), ("chart_type", ChartType)):
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} {getattr(self, name)!r}: expected a {kind.__name__}")
+            self._set(name, member_of(getattr(self, name), kind, name))
+        for name in ("use_cache", "suppress_http_debug", "quiet_mode", "vision_enabled"):
+            self._check(name, (bool,), "True or False")
+        self._check("retry_count", (int,), "a whole number")
+        self._check("http_timeout", (int, float), "seconds")
+        self._check("cache_dir", (Path, str, type(None)), "a path")
         if self.retry_count < 0:
             raise ValueError(f"retry_count {self.retry_count}: expected 0 or more")
         if not 0 < self.http_timeout < float("inf"):
@@ -117,6 +127,10 @@ class CKVDConfig:
         self._set("use_cache", cache_is_enabled(self.use_cache))
         self._set("log_level", log_level_of(self.log_level))
         self._set("fcp_priority", list(priority_of(self.fcp_priority)))
+
+    def _check(self, name: str, kinds: tuple[type, ...], expected: str) -> None:
+        if not isinstance(getattr(self, name), kinds):
+            raise WrongKindError(name, getattr(self, name), expected)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TypeVar
 
+from .errors import WrongKindError
+
 _Member = TypeVar("_Member", bound=Enum)
+
+
+def member_of(value: object, kind: type[_Member], parameter: str) -> _Member:
+    """The member. Those of a class that was loaded twice, or that is the other package's, are known by their names."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, Enum) and type(value).__name__ == kind.__name__ and value.name in kind.__members__:
+        return kind[value.name]
+    raise WrongKindError(parameter, value, f"a {kind.__name__}, such as {next(iter(kind))!s}")
 
 
 def _named(kind: str, text: str, known: dict[str, _Member]) -> _Member:
@@ -95,8 +106,11 @@ class ChartType(Enum):
     @property
     def supported_markets(self) -> list[MarketType]:
         """Where there is such data."""
-        futures = [MarketType.FUTURES_USDT, MarketType.FUTURES_COIN, MarketType.FUTURES]
-        return futures if self is ChartType.FUNDING_RATE else [MarketType.SPOT, *futures]
+        if self is ChartType.KLINES:
+            return list(MarketType)
+        if self is ChartType.FUNDING_RATE:
+            return [one for one in MarketType if one.is_futures]
+        return [MarketType.SPOT, MarketType.FUTURES_USDT]
 
     @property
     def supported_providers(self) -> list[DataProvider]:
@@ -106,9 +120,10 @@ class ChartType(Enum):
 
     @classmethod
     def from_string(cls, chart_type_str: str) -> ChartType:
-        """The kind of that value or name, in any case; raises ``ValueError`` for what is none."""
+        """The kind of that value, its last part, or that name, in any case; raises ``ValueError`` for what is none."""
+        ends = {one.value.rpartition("/")[2].lower(): one for one in cls}
         values = {one.value.lower(): one for one in cls}
-        return _named("chart type", chart_type_str, {**values, **{one.name.lower(): one for one in cls}})
+        return _named("chart type", chart_type_str, {**ends, **values, **{one.name.lower(): one for one in cls}})
 
     def is_supported_by_market(self, market_type: MarketType) -> bool:
         """Whether the market has such data."""

@@ -19,6 +19,16 @@ class _Detailed(Exception):
         self.message = message
         self.details: dict[str, Any] = {} if details is None else details
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As it is, not by the constructor, whose parameters an exception does not remember: for pickles and copies.
+        return (_revived, (type(self), self.args), self.__dict__)
+
+
+def _revived(kind: type[_Detailed], told: tuple[Any, ...]) -> _Detailed:
+    error = kind.__new__(kind)
+    error.args = told
+    return error
+
 
 class RestAPIError(_Detailed):
     """The exchange's REST interface failed."""
@@ -124,22 +134,36 @@ class DataNotAvailableError(VisionAPIError):
         self.earliest_available = earliest_available
 
 
-class UnsupportedIntervalError(ValueError):
+class UnsupportedIntervalError(_Detailed, ValueError):
     """The market has no klines of that length."""
 
-    def __init__(self, message: str = "", *, details: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details: dict[str, Any] = {} if details is None else details
+
+class WrongKindError(_Detailed, TypeError, ValueError):
+    """A value of a kind that the parameter does not take. Both a ``TypeError`` and a ``ValueError``: that package documents
+    the one for its settings, the other for its questions."""
+
+    def __init__(self, parameter: str, value: object, expected: str) -> None:
+        super().__init__(f"{parameter} {value!r}: expected {expected}", details={"parameter": parameter})
 
 
-class NotOfferedError(NotImplementedError, ValueError):
+class CacheDisabledError(_Detailed, RuntimeError, ValueError):
+    """The cache alone is asked for where it is switched off; that package documents it under both names."""
+
+
+class NotOfferedError(_Detailed, NotImplementedError, ValueError):
     """crypto-kline-vision-data has it and this does not; the message says what to do instead."""
 
     def __init__(self, what: str, instead: str) -> None:
-        super().__init__(f"{what} is not offered by evercandle.ckvd: {instead}")
-        self.message = str(self)
-        self.details: dict[str, Any] = {"what": what, "instead": instead}
+        details = {"what": what, "instead": instead}
+        super().__init__(f"{what} is not offered by evercandle.ckvd: {instead}", details=details)
+
+
+class NotOfferedImportError(NotOfferedError, ImportError):
+    """The same of a module, or of a name in one."""
+
+
+class NotOfferedAttributeError(NotOfferedError, AttributeError):
+    """The same of an attribute."""
 
 
 class StreamingError(_Detailed):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from . import engine
 from .config import source_of
-from .enums import ChartType, DataProvider, Interval, MarketType
-from .grid import datetime_of, floor, following, micros_of
+from .enums import ChartType, DataProvider, Interval, MarketType, member_of
+from .errors import WrongKindError
+from .grid import DAY, datetime_of, floor, following, micros_of, told_micros
 from .manager import CryptoKlineVisionData
 from .symbols import interval_of
 
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+# Longer than all markets; what is longer leaves the calendar.
+_DAYS_MAX = 100_000
 
-def _moment(told: datetime | date | str, name: str) -> datetime:
-    from ..vocabulary import micros_of as parsed
 
-    return datetime_of(parsed(told, None, name))
+def _length_of(days: object) -> int:
+    if not isinstance(days, SupportsFloat):
+        raise WrongKindError("days", days, "a number")
+    if not 0 < float(days) <= _DAYS_MAX:
+        raise ValueError(f"days {days}: expected more than 0 and at most {_DAYS_MAX}")
+    return int(float(days) * DAY)
 
 
 def calculate_date_range(
@@ -32,18 +38,20 @@ def calculate_date_range(
 ) -> tuple[datetime, datetime]:
     """The range, aligned downwards to the interval: from ``start_time`` to ``end_time``; where one is missing, ``days``
     from the other; where both are, the last ``days``. Raises ``ValueError`` for what is no moment and for an empty range."""
-    length = timedelta(days=days)
+    interval = interval_of(interval, MarketType.SPOT)
     if start_time is not None and end_time is not None:
-        start, end = _moment(start_time, "start_time"), _moment(end_time, "end_time")
+        start, end = told_micros(start_time, "start_time"), told_micros(end_time, "end_time")
     elif start_time is not None:
-        start = _moment(start_time, "start_time")
-        end = start + length
+        start = told_micros(start_time, "start_time")
+        end = start + _length_of(days)
     else:
-        end = engine.now() if end_time is None else _moment(end_time, "end_time")
-        start = end - length
+        end = micros_of(engine.now()) if end_time is None else told_micros(end_time, "end_time")
+        start = end - _length_of(days)
     if start >= end:
-        raise ValueError(f"start_time {start.isoformat()} is not before end_time {end.isoformat()}: expected start < end")
-    first, last = floor(micros_of(start), interval), floor(micros_of(end), interval)
+        raise ValueError(
+            f"start_time {datetime_of(start)} is not before end_time {datetime_of(end)}: expected start < end"
+        )
+    first, last = floor(start, interval), floor(end, interval)
     return datetime_of(first), datetime_of(max(last, following(first, interval)))
 
 
@@ -68,8 +76,10 @@ def fetch_market_data(
     interval. Raises as :meth:`CryptoKlineVisionData.get_data` does.
     """
     began = time.perf_counter()
+    market_type = member_of(market_type, MarketType, "market_type")
+    chart_type = member_of(chart_type, ChartType, "chart_type")
     length = interval_of(interval, market_type)
-    step = Interval.MINUTE_1 if chart_type.name == "FUNDING_RATE" else length
+    step = Interval.MINUTE_1 if chart_type is ChartType.FUNDING_RATE else length
     start, end = calculate_date_range(start_time, end_time, days, step)
     source = source_of(enforce_source, "enforce_source")
     with CryptoKlineVisionData.create(

@@ -6,13 +6,16 @@ symbol's listing, so only the symbol's own klines tell: they are the ``phase``.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
+from ..vocabulary import micros_of as parsed
 from .enums import Interval
+from .errors import WrongKindError
 
 DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST = (datetime(9000, 1, 1, tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND
 # The first Monday since the epoch was its fifth day.
 _MONDAY = 4 * DAY
 
@@ -21,6 +24,17 @@ def micros_of(moment: datetime) -> int:
     """Microseconds since the epoch; what has no zone is UTC."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
     return (aware - _EPOCH) // _MICROSECOND
+
+
+def told_micros(moment: object, parameter: str) -> int:
+    """The same of what a program was told: also of dates, ISO 8601 strings and what NumPy has. Raises ``ValueError`` for
+    what is no moment; a number is none, as nobody said what it counts."""
+    if not isinstance(moment, (date, str)) and type(moment).__name__ != "datetime64":
+        raise WrongKindError(parameter, moment, "a datetime, such as datetime(2024, 1, 31, tzinfo=timezone.utc)")
+    micros = parsed(moment, None, parameter)
+    if not 0 <= micros < _LAST:
+        raise ValueError(f"{parameter} {moment}: expected a moment in the years 1970 to 8999")
+    return micros
 
 
 def datetime_of(micros: int) -> datetime:

@@ -21,24 +21,24 @@ from __future__ import annotations
 import logging
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, overload
 
 from ..errors import EvercandleError, RateLimitedError, UnknownSymbolError
 from . import engine, tables
+from .absent import refuse_attribute
 from .config import (
     ALL_SOURCES,
     FUNDING_RATE_DTYPES,
     OUTPUT_DTYPES,
     CKVDConfig,
     cache_dir_of,
-    cache_is_enabled,
     log_level_of,
     source_of,
 )
 from .engine import Found, Opening, Question
-from .enums import ChartType, DataProvider, DataSource, Interval, MarketType
-from .errors import DataNotAvailableError, DataRetrievalError, NotOfferedError, RateLimitError, SymbolNotFoundError
-from .grid import DAY, datetime_of, floor, following, micros_of, slots
+from .enums import ChartType, DataProvider, DataSource, Interval, MarketType, member_of
+from .errors import CacheDisabledError, DataNotAvailableError, DataRetrievalError, NotOfferedError, RateLimitError, SymbolNotFoundError
+from .grid import DAY, datetime_of, floor, following, micros_of, slots, told_micros
 from .logs import level_in_force, logger, prepare
 from .streaming import KlineStream, KlineUpdate, refuse_streaming
 from .symbols import NATIVE_MARKETS, interval_of, symbol_of
@@ -85,18 +85,19 @@ class CryptoKlineVisionData:
         suppress_http_debug: bool = True,
         quiet_mode: bool = False,
     ) -> None:
-        _check_offered(provider, market_type, chart_type)
-        if retry_count < 0:
-            raise ValueError(f"retry_count {retry_count}: expected 0 or more")
-        self.provider = provider
-        self.market_type = market_type
-        self.chart_type = chart_type
-        self.use_cache = cache_is_enabled(use_cache)
-        self.cache_dir = cache_dir_of(cache_dir)
-        self.retry_count = retry_count
-        self.log_level = log_level_of(log_level)
-        self.suppress_http_debug = suppress_http_debug
-        self.quiet_mode = quiet_mode
+        config = CKVDConfig(
+            market_type, provider, chart_type, cache_dir, use_cache, retry_count, log_level, suppress_http_debug, quiet_mode
+        )
+        _check_offered(config.provider, config.market_type, config.chart_type)
+        self.provider = config.provider
+        self.market_type = config.market_type
+        self.chart_type = config.chart_type
+        self.use_cache = config.use_cache
+        self.cache_dir = cache_dir_of(config.cache_dir)
+        self.retry_count = config.retry_count
+        self.log_level = config.log_level
+        self.suppress_http_debug = config.suppress_http_debug
+        self.quiet_mode = config.quiet_mode
         self._timeout: float | None = None
         self._order: tuple[DataSource, ...] = ALL_SOURCES
         prepare()
@@ -109,7 +110,6 @@ class CryptoKlineVisionData:
         if provider is None:
             raise ValueError("Data provider must be specified, such as DataProvider.BINANCE")
         market = cls.DEFAULT_MARKET_TYPE if market_type is None else market_type
-        _check_offered(provider, market, kwargs.get("chart_type", ChartType.KLINES))
         config = CKVDConfig.create(provider, market, **kwargs)
         manager = cls(
             provider=config.provider,
@@ -206,11 +206,11 @@ class CryptoKlineVisionData:
         begins before the symbol was listed, :class:`RateLimitError` with ``retry_after`` when every source wants to be left
         alone, and :class:`DataRetrievalError`, a ``RuntimeError``, when nothing could be had otherwise.
         """
-        chart = self.chart_type if chart_type is None else chart_type
+        chart = self.chart_type if chart_type is None else member_of(chart_type, ChartType, "chart_type")
         _check_offered(self.provider, self.market_type, chart)
         name = symbol_of(symbol, self.market_type)
         market = NATIVE_MARKETS[self.market_type]
-        start, end = micros_of(start_time), micros_of(end_time)
+        start, end = told_micros(start_time, "start_time"), told_micros(end_time, "end_time")
         if start >= end:
             raise ValueError(f"start_time {start_time} is not before end_time {end_time}: expected start < end")
         source = source_of(enforce_source, "enforce_source")
@@ -295,6 +295,11 @@ class CryptoKlineVisionData:
     ) -> None:
         self.close()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(type(self).__name__, name)
+
     def __repr__(self) -> str:
         return f"<CryptoKlineVisionData {self.provider.name} {self.market_type.name}>"
 
@@ -306,7 +311,7 @@ class CryptoKlineVisionData:
         if source is DataSource.AUTO:
             order = tuple(one for one in self._order if self.use_cache or one is not DataSource.CACHE)
         elif source is DataSource.CACHE and not self.use_cache:
-            raise ValueError("enforce_source=CACHE while the cache is switched off: expected use_cache=True")
+            raise CacheDisabledError("enforce_source=CACHE while the cache is switched off: expected use_cache=True")
         else:
             order = (source,)
         if not order:
@@ -353,7 +358,7 @@ class CryptoKlineVisionData:
                     question.symbol, self.market_type, datetime_of(question.start), datetime_of(listed)
                 )
         if not found.parts or (open_gaps and not found.rows):
-            raise _failure(question, found) from found.failure
+            raise _failure(question, found, order) from found.failure
         if open_gaps:
             slots_missing = sum(gap.slots for gap in open_gaps)
             self._warn(
@@ -363,7 +368,7 @@ class CryptoKlineVisionData:
                 slots_missing,
                 "hours" if question.wants_rates else "klines",
                 open_gaps[0].start.isoformat(),
-                "; ".join(f"{reason.provider}: {reason.what}" for reason in open_gaps[0].tried),
+                _said(open_gaps[:1], order),
             )
 
     def _warn(self, message: str, *facts: object) -> None:
@@ -372,9 +377,6 @@ class CryptoKlineVisionData:
 
 
 def _check_offered(provider: DataProvider, market_type: MarketType, chart_type: ChartType) -> None:
-    for value, kind in ((provider, DataProvider), (market_type, MarketType), (chart_type, ChartType)):
-        if not isinstance(value, kind):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"{value!r}: expected a {kind.__name__}")
     if provider is not DataProvider.BINANCE:
         raise NotOfferedError(f"provider {provider.name}", "expected one of ['BINANCE']; use DataProvider.BINANCE")
     if market_type not in NATIVE_MARKETS:
@@ -433,7 +435,14 @@ def _was_limited(gaps: list[Gap]) -> bool:
     return bool(told) and all(_is_limit(what) for what in told)
 
 
-def _failure(question: Question, found: Found) -> Exception:
+def _said(gaps: list[Gap], order: tuple[DataSource, ...]) -> str:
+    """What each source said of the gaps."""
+    said = dict.fromkeys(f"{one.provider}: {one.what}" for gap in gaps for one in gap.tried)
+    names = ", ".join(source.name for source in order)
+    return "; ".join(said) or f"no source that may be asked has them yet ({names})"
+
+
+def _failure(question: Question, found: Found, order: tuple[DataSource, ...]) -> Exception:
     error = found.failure
     open_gaps = [gap for gap in found.gaps if not gap.final]
     details: dict[str, Any] = dict(error.details) if isinstance(error, EvercandleError) else {}
@@ -443,8 +452,8 @@ def _failure(question: Question, found: Found) -> Exception:
     if isinstance(error, RateLimitedError) or _was_limited(open_gaps):
         seconds = None if after is None else math.ceil(after)
         return RateLimitError(seconds, f"every source wants to be left alone: {error}", details=details)
-    said = dict.fromkeys(f"{one.provider}: {one.what}" for gap in open_gaps for one in gap.tried)
-    return DataRetrievalError(f"All data sources failed. {'; '.join(said) or error}", details=details)
+    said = _said(open_gaps, order) if open_gaps else str(error)
+    return DataRetrievalError(f"All data sources failed. {said}", details=details)
 
 
 def _told(gaps: list[Gap]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .config import log_level_of
-from .enums import DataProvider, MarketType
-from .errors import NotOfferedError
+from .enums import DataProvider, MarketType, member_of
+from .errors import NotOfferedError, WrongKindError
 from .grid import datetime_of, micros_of
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class KlineUpdate:
     data_source: str = "STREAMING"
     open_time_ms: int = 0
 
-    def dedup_key(self) -> tuple[str, str, int]:
-        """What two tellings of the same kline have in common: symbol, interval, open time in milliseconds."""
-        return (self.symbol, self.interval, self.open_time_ms or micros_of(self.open_time) // 1_000)
+    def dedup_key(self) -> tuple[str, str, datetime]:
+        """What two tellings of the same kline have in common: symbol, interval, open time."""
+        return (self.symbol, self.interval, self.open_time)
 
     @classmethod
     def from_binance_ws(cls, raw: Mapping[str, Any]) -> KlineUpdate:
@@ -68,7 +68,10 @@ class KlineUpdate:
 
     @classmethod
     def from_historical_row(cls, row: Mapping[str, Any], symbol: str, interval: str) -> KlineUpdate:
-        """From a row of ``get_data``, as ``row["open_time"]`` or a pandas row whose name is its open time."""
+        """From a row of ``get_data``, as ``row["open_time"]`` or a pandas row whose name is its open time. Raises
+        ``ValueError`` for the row of a slot without a kline."""
+        if row["close"] is None or row["close"] != row["close"]:
+            raise ValueError(f"the row of {symbol} {interval} has no values: expected one of a slot with a kline")
         opened = _moment(row["open_time"] if "open_time" in row else getattr(row, "name"))
         closes = row["close_time"] if "close_time" in row else None
         told = row["_data_source"] if "_data_source" in row else None
@@ -114,23 +117,30 @@ class StreamConfig:
     reconciliation_cooldown_seconds: float = 30.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "market_type", member_of(self.market_type, MarketType, "market_type"))
+        object.__setattr__(self, "provider", member_of(self.provider, DataProvider, "provider"))
         if self.compression is not None:  # pyright: ignore[reportUnnecessaryComparison]
             raise ValueError(f"compression {self.compression!r}: expected None, the exchange has none")
-        for name in ("max_reconnect_attempts", "reconciliation_cooldown_seconds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected 0 or more")
-        for name in (
-            "reconnect_delay_base",
-            "reconnect_delay_max",
-            "ping_interval",
-            "ping_timeout",
-            "queue_maxsize",
-            "reconciliation_watermark_factor",
-            "reconciliation_max_gap_intervals",
-        ):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected more than 0")
+        for name in _NUMBERS:
+            value: object = getattr(self, name)
+            if not isinstance(value, (int, float)):
+                raise WrongKindError(name, value, "a number")
+            if not value >= 0 or (value == 0 and name not in _MAY_BE_NOTHING):
+                raise ValueError(f"{name} {value}: expected {'0 or more' if name in _MAY_BE_NOTHING else 'more than 0'}")
         object.__setattr__(self, "log_level", log_level_of(self.log_level))
+
+
+_MAY_BE_NOTHING = ("max_reconnect_attempts", "reconciliation_cooldown_seconds")
+_NUMBERS = (
+    *_MAY_BE_NOTHING,
+    "reconnect_delay_base",
+    "reconnect_delay_max",
+    "ping_interval",
+    "ping_timeout",
+    "queue_maxsize",
+    "reconciliation_watermark_factor",
+    "reconciliation_max_gap_intervals",
+)
 
 
 class KlineStream:

@@ -1,7 +1,13 @@
 """Where programs import from, as in the other package."""
 
+from typing import TYPE_CHECKING
+
+from evercandle.ckvd.absent import names_of
 from evercandle.ckvd.config import (
     FUNDING_RATE_DTYPES as FUNDING_RATE_DTYPES,
     FileType as FileType,
     OUTPUT_DTYPES as OUTPUT_DTYPES,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)
