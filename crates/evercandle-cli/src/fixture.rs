@@ -119,6 +119,7 @@ pub(crate) fn answer() -> Answer {
                 reason: GapReason::NoUpstreamLeft(vec![(ProviderName::new("binance"), "connection refused".into())]),
             },
         ],
+        resting: None,
         trail: vec![
             attempt("binance-vision", whole, "day", 1, 38, Outcome::Rows(78)),
             attempt("binance", hour, "page", 1, 3000, failed),

@@ -127,6 +127,7 @@ fn settle(result: Result<Answer, Error>, series: &Series, window: TimeRange) -> 
                     range,
                     reason: GapReason::NoUpstreamLeft(vec![(exchange, why.clone())]),
                 }],
+                resting: None,
                 trail: Vec::new(),
                 notices: Vec::new(),
             };

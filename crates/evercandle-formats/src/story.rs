@@ -1,6 +1,6 @@
 //! The story of a range that was asked for window by window: one answer's worth, without the rows.
 
-use evercandle::{Answer, Attempt, Batch, Gap, Grid, Segment, Series, TimeRange};
+use evercandle::{Answer, Attempt, Batch, Gap, Grid, Resting, Segment, Series, TimeRange};
 
 use crate::words;
 
@@ -19,6 +19,8 @@ pub struct Story {
     pub segments: Vec<Segment>,
     /// What is missing and why, in time order.
     pub gaps: Vec<Gap>,
+    /// Whether everybody who might have what is missing rests, as it was last seen.
+    pub resting: Option<Resting>,
     /// Every upstream call and every upstream passed over.
     pub trail: Vec<Attempt>,
     /// What else is to be known, each once, safe to show.
@@ -35,6 +37,7 @@ impl Story {
             rows: 0,
             segments: Vec::new(),
             gaps: Vec::new(),
+            resting: None,
             trail: Vec::new(),
             notices: Vec::new(),
         }
@@ -69,6 +72,7 @@ impl Story {
                 _ => self.gaps.push(gap),
             }
         }
+        self.resting = answer.resting.or(self.resting);
         self.trail.extend(answer.trail);
         for notice in answer.notices.iter().map(|n| words::foreign(n)) {
             if !self.notices.contains(&notice) {

@@ -184,6 +184,7 @@ impl NativeKlines {
             batches: batches.filter(|batch| !batch.is_empty()).collect(),
             segments: segments.filter(|segment| !segment.range.is_empty()).collect(),
             gaps: gaps.filter(|gap| !gap.range.is_empty()).collect(),
+            resting: whole.resting,
             trail: whole.trail.clone(),
             notices: whole.notices.clone(),
         })

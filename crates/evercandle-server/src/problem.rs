@@ -124,8 +124,9 @@ impl Problem {
         .retry_after(retry_after.unwrap_or(RETRY_USUAL))
     }
 
-    /// Klines are missing that might still be had; `retry_after`: in how long an upstream is asked again.
-    pub(crate) fn missing(story: &Story, retry_after: Option<Duration>) -> Problem {
+    /// Klines are missing that might still be had.
+    pub(crate) fn missing(story: &Story) -> Problem {
+        let retry_after = story.resting.map(|rest| rest.retry_after);
         let open: Vec<&Gap> = story.gaps.iter().filter(|gap| !gap.reason.is_final()).collect();
         let slots: u64 = open.iter().map(|gap| story.grid.count(gap.range)).sum();
         let detail = format!(
@@ -231,7 +232,7 @@ impl From<Error> for Problem {
             Error::Incomplete(answer) | Error::Unavailable(answer) => {
                 let mut story = Story::new(answer.series.clone(), answer.range);
                 story.add(*answer);
-                Problem::missing(&story, None)
+                Problem::missing(&story)
             }
             Error::NoUpstream {
                 reasons, retry_after, ..

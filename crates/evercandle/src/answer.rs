@@ -60,6 +60,8 @@ pub struct Answer {
     pub segments: Vec<Segment>,
     /// What is missing and why, in time order.
     pub gaps: Vec<Gap>,
+    /// Whether everybody who might have what is missing rests, so that asking again is of no use before its end.
+    pub resting: Option<Resting>,
     /// Every upstream call and every upstream passed over, in order of time.
     pub trail: Vec<Attempt>,
     /// Things the caller should know that are neither rows nor gaps: a cache that could not be written, klines whose
@@ -193,6 +195,24 @@ impl fmt::Display for GapReason {
             }
         }
     }
+}
+
+/// Everybody who might have what is missing rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resting {
+    /// In how long the first of them may be asked again.
+    pub retry_after: Duration,
+    /// Why they rest.
+    pub reason: RestingReason,
+}
+
+/// Why upstreams rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestingReason {
+    /// Each of them wants to be left alone: a limit was met, or we are banned.
+    Limited,
+    /// At least one of them failed again and again.
+    Failing,
 }
 
 /// One decision about one upstream and one range: asked, with what result, or passed over.

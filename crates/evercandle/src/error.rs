@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::answer::{Answer, ProviderName};
+use crate::answer::{Answer, ProviderName, RestingReason};
 use crate::model::series::{Market, SeriesError};
 use crate::model::symbol::{Symbol, SymbolError};
 
@@ -44,6 +44,28 @@ pub enum Error {
     /// The configuration is wrong; the message names the setting, its value and what was expected.
     #[error("configuration: {0}")]
     Config(String),
+}
+
+impl Error {
+    /// In how long asking again is worth a try, where everybody who might answer rests until then.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Incomplete(answer) | Error::Unavailable(answer) => answer.resting.map(|rest| rest.retry_after),
+            Error::NoUpstream { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether klines are missing because everybody who might have them wants to be left alone: for as long as that
+    /// lasts, and not only when it is said for the first time.
+    pub fn is_rate_limited(&self) -> bool {
+        match self {
+            Error::Incomplete(answer) | Error::Unavailable(answer) => {
+                answer.resting.is_some_and(|rest| rest.reason == RestingReason::Limited)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<SymbolError> for Error {

@@ -73,7 +73,9 @@ pub mod clock;
 
 mod telemetry;
 
-pub use answer::{Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderName, Segment, Verification, Via};
+pub use answer::{
+    Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderName, Resting, RestingReason, Segment, Verification, Via,
+};
 pub use client::Client;
 pub use clock::Clock;
 pub use config::{Config, ConfigError};

@@ -352,6 +352,7 @@ mod tests {
             batches: vec![builder.finish(range).unwrap().0],
             segments: found.then_some(segment).into_iter().collect(),
             gaps: (!found).then_some(gap).into_iter().collect(),
+            resting: None,
             trail: Vec::new(),
             notices: Vec::new(),
         })

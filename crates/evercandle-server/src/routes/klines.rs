@@ -109,7 +109,7 @@ async fn held(client: &Client, question: Question, wanted: Wanted) -> Result<Rep
         batches.extend(gathered.take(window?));
     }
     let story = gathered.finish()?;
-    acceptable(&story, wanted, client)?;
+    acceptable(&story, wanted)?;
     let scales = scales(&batches);
     Ok(Reply {
         question,
@@ -132,7 +132,7 @@ async fn surveyed(client: &Client, question: Question) -> Result<Reply, Problem>
         }
     }
     let story = gathered.finish()?;
-    acceptable(&story, Wanted::Whole, client)?;
+    acceptable(&story, Wanted::Whole)?;
     Ok(Reply {
         rows: Rows::asked(&question.query, client),
         known: Known::Story(story, most),
@@ -155,7 +155,7 @@ async fn streamed(client: &Client, question: Question) -> Result<Reply, Problem>
         }
     }
     let story = gathered.finish()?;
-    acceptable(&story, Wanted::Found, client)?;
+    acceptable(&story, Wanted::Found)?;
     Ok(Reply {
         question,
         known: Known::Story(story, Scales::default()),
@@ -164,25 +164,12 @@ async fn streamed(client: &Client, question: Question) -> Result<Reply, Problem>
 }
 
 /// Whether what was found is what was wanted. Nothing at all is not, unless there is nothing.
-fn acceptable(story: &Story, wanted: Wanted, client: &Client) -> Result<(), Problem> {
+fn acceptable(story: &Story, wanted: Wanted) -> Result<(), Problem> {
     match (story.is_complete(), wanted) {
         (true, _) => Ok(()),
         (false, Wanted::Found) if 0 < story.rows => Ok(()),
-        (false, _) => Err(Problem::missing(story, retry_after(client))),
+        (false, _) => Err(Problem::missing(story)),
     }
-}
-
-/// In how long the first upstream of klines is asked again, where one of them rests.
-fn retry_after(client: &Client) -> Option<std::time::Duration> {
-    let now = client.clock().now();
-    let health = client.health();
-    let waits = health
-        .upstreams
-        .iter()
-        .filter(|upstream| upstream.serves.contains(&"klines"));
-    let waits = waits.map(|upstream| upstream.retry_at.map_or(0, |at| at.since(now)).max(0));
-    let wait = waits.min().filter(|micros| 0 < *micros)?;
-    Some(std::time::Duration::from_micros(wait.unsigned_abs()))
 }
 
 impl Reply {

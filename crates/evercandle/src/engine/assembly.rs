@@ -4,7 +4,9 @@
 //! answer does not fill the memory and is bit for bit what the next, cached answer will be. Only rows that could not be
 //! stored (unsettled ones, or all of them while the store cannot be written) wait here.
 
-use crate::answer::{Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderName, Segment, Verification, Via};
+use crate::answer::{
+    Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderName, Resting, Segment, Verification, Via,
+};
 use crate::model::batch::Batch;
 use crate::model::interval::{Grid, Interval};
 use crate::model::range::{DAY, MINUTE, RangeSet, TimeRange, Timestamp};
@@ -33,6 +35,7 @@ pub(crate) struct Assembly {
     holes: Vec<Hole>,
     first_open: Option<Timestamp>,
     failures: Vec<Failure>,
+    resting: Option<Resting>,
     trail: Vec<Attempt>,
     notices: Vec<String>,
     wants_forming: bool,
@@ -77,12 +80,17 @@ impl Assembly {
             holes,
             first_open,
             failures: Vec::new(),
+            resting: None,
             trail: Vec::new(),
             notices: Vec::new(),
             wants_forming: false,
             through_store,
             stored: false,
         }
+    }
+
+    pub(crate) fn series(&self) -> &Series {
+        &self.series
     }
 
     pub(crate) fn grid(&self) -> Grid {
@@ -275,6 +283,11 @@ impl Assembly {
         });
     }
 
+    /// Whether everybody who might have what is missing rests.
+    pub(crate) fn set_resting(&mut self, resting: Option<Resting>) {
+        self.resting = resting;
+    }
+
     /// The finished answer. `reread` holds what the store has now, if anything was stored meanwhile.
     pub(crate) fn close(mut self, reread: Option<Held>) -> Answer {
         if let Some(held) = reread {
@@ -330,6 +343,7 @@ impl Assembly {
             batches,
             segments,
             gaps,
+            resting: self.resting,
             trail: self.trail,
             notices: self.notices,
         }

@@ -599,18 +599,6 @@ impl Engine {
         // The work keeps to the same deadline; a little more lets it say what it found.
         tokio::time::timeout(remaining + GRACE, shared).await.ok().flatten()
     }
-
-    /// In how long the first of some upstreams is worth asking again, when all of them rest.
-    fn retry_after(&self, serves: impl Fn(&Upstream) -> bool) -> Option<Duration> {
-        let mut waits = self
-            .upstreams
-            .iter()
-            .filter(|u| serves(u))
-            .map(|u| u.rests_for(&self.clock));
-        waits.try_fold(None::<Duration>, |least, wait| {
-            wait.map(|w| Some(least.map_or(w, |l| l.min(w))))
-        })?
-    }
 }
 
 /// Microseconds a price may be ahead of who tells it: clocks within a provider differ a little.

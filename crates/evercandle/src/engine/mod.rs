@@ -57,6 +57,8 @@ mod last_known;
 
 mod strangers;
 
+mod resting;
+
 mod latest;
 
 pub(crate) mod in_flight;
@@ -318,6 +320,8 @@ impl Engine {
         if assembly.first_open().is_none() && assembly.begins_with_nothing() {
             self.ask_listing(series, &upstreams, assembly, deadline).await;
         }
+        let resting = self.resting(&upstreams, assembly);
+        assembly.set_resting(resting);
         Ok(())
     }
 
@@ -557,7 +561,7 @@ impl Engine {
         Err(Error::NoUpstream {
             what: format!("instruments of market {market}"),
             reasons,
-            retry_after: None,
+            retry_after: self.retry_after(|u| u.klines().is_some()),
         })
     }
 }

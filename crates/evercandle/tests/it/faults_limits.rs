@@ -74,6 +74,60 @@ async fn f11_a_rate_limit_is_obeyed_to_the_second_and_is_no_failure() {
     assert_eq!(skipped as u32, asked - 1);
 }
 
+/// The hour before now, which no archive has yet.
+fn the_last_hour() -> Request {
+    Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-06-12T09:00:00Z", "2024-06-12T10:00:00Z"),
+    )
+}
+
+/// Goal: whoever asks during a ban is told that it is one, and for how long: the first time and every time after.
+/// Method: the archives are well, but cannot have what is wanted.
+#[tokio::test]
+async fn whoever_asks_during_a_ban_is_told_so_and_when_it_ends() {
+    let world = restless().await;
+    let client = world.client();
+    world
+        .sim
+        .inject(Fault::new(Effect::RateLimited { retry_after: 37 }).on("binance-spot"));
+    for (passed, left) in [(0, 37), (10, 27), (20, 7)] {
+        world.pass(Duration::from_secs(passed));
+        let error = client.get_data(the_last_hour()).await.unwrap_err();
+        assert!(error.is_rate_limited(), "{error}");
+        let told = error.retry_after().unwrap().as_secs_f64();
+        assert!(
+            (f64::from(left) - 2.0..=f64::from(left)).contains(&told),
+            "{told} s of {left}"
+        );
+    }
+}
+
+/// Goal: while every circuit rests, errors say when the first of them is tried again; before that, asking again is free.
+#[tokio::test]
+async fn while_every_circuit_rests_errors_say_when_one_is_tried_again() {
+    let world = restless().await;
+    let client = world.client();
+    world.sim.inject(Fault::new(Effect::Refuse));
+    let long_ago = Request::new(series("BTCUSDT", "1m", Market::Spot), range("2024-03-01", "2024-03-20"));
+    let first = client.get_data(the_last_hour()).await.unwrap_err();
+    assert!(!first.is_rate_limited(), "{first}");
+    for _ in 0..3 {
+        client.get_data(long_ago.clone()).await.unwrap_err();
+    }
+    for request in [the_last_hour(), long_ago] {
+        let error = client.get_data(request).await.unwrap_err();
+        let told = error.retry_after().unwrap();
+        let until = |name| health(&client, name).retry_at.unwrap().since(client.clock().now());
+        let soonest = until("binance").min(until("binance-vision"));
+        assert!(
+            told <= Duration::from_secs(40) && !error.is_rate_limited(),
+            "{told:?}: {error}"
+        );
+        assert!(soonest <= told.as_micros() as i64 + 1_000_000, "{soonest} {told:?}");
+    }
+}
+
 const CACHE: &str = "EVERCANDLE_TEST_FAULTS_CACHE";
 const INTERNET: &str = "EVERCANDLE_TEST_FAULTS_INTERNET";
 const NOW: &str = "EVERCANDLE_TEST_FAULTS_NOW";
