@@ -463,6 +463,40 @@ def test_logging_is_ones_own_and_can_be_hushed(
     caplog.clear()
     loud.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-04"), Interval.HOUR_1, enforce_source="CACHE")
     assert caplog.records == []
+    monkeypatch.delenv("CKVD_LOG_LEVEL")
+    loud.reconfigure_logging("DEBUG")
+    loud.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-03"), Interval.HOUR_1)
+    assert caplog.messages == [
+        "BTCUSDT 1h from 2024-04-02 00:00:00+00:00 to 2024-04-03 00:00:00+00:00: 24 rows from CACHE"
+    ]
+
+
+def test_the_environment_may_have_decisions_logged_to_a_file_and_to_the_terminal(tmp_path: Path) -> None:
+    program = """
+from datetime import datetime
+import evercandle
+from evercandle.ckvd import CryptoKlineVisionData, Interval, engine
+with evercandle.Client(simulate=True) as client, engine.pinned(client):
+    CryptoKlineVisionData().get_data("BTCUSDT", datetime(2024, 4, 2), datetime(2024, 4, 3), Interval.HOUR_1)
+"""
+    path = tmp_path / "new" / "ckvd.log"
+    surroundings = {**os.environ, "CKVD_LOG_LEVEL": "debug", "CKVD_LOG_FILE": str(path)}
+    run: Any = subprocess.run
+    done = run([sys.executable, "-c", program], env=surroundings, capture_output=True, text=True, check=True)
+    said = "BTCUSDT 1h from 2024-04-02 00:00:00+00:00 to 2024-04-03 00:00:00+00:00: 24 rows from "
+    assert done.stderr.startswith(said) and f" DEBUG {said}" in path.read_text()
+
+
+def test_an_environment_that_makes_no_sense_is_refused_when_a_manager_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CKVD_LOG_LEVEL", "loud")
+    with pytest.raises(ValueError, match="CKVD_LOG_LEVEL 'loud': expected one of"):
+        CryptoKlineVisionData()
+    monkeypatch.delenv("CKVD_LOG_LEVEL")
+    monkeypatch.setenv("CKVD_LOG_FILE", str(tmp_path))
+    with pytest.raises(ValueError, match="CKVD_LOG_FILE .* expected a file that can be written"):
+        CryptoKlineVisionData()
 
 
 def test_updates_are_read_from_messages_and_rows(spot: CryptoKlineVisionData) -> None:

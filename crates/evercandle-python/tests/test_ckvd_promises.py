@@ -497,6 +497,27 @@ def test_a_range_before_the_listing_is_refused_with_the_first_day(
     assert len(listed) == 24
 
 
+@pytest.mark.parametrize("interval", [Interval.HOUR_1, Interval.DAY_3, Interval.WEEK_1, Interval.MONTH_1])
+@pytest.mark.parametrize("reindexed", [True, False])
+def test_such_a_range_is_refused_wherever_it_begins_within_a_candle(
+    world: evercandle.Client, spot: CryptoKlineVisionData, interval: Interval, reindexed: bool
+) -> None:
+    for start in (at("2017-06-02T03:04:05"), at("2017-06-01")):
+        with pytest.raises(DataNotAvailableError) as caught:
+            spot.get_data("BTCUSDT", start, at("2017-09-20"), interval, auto_reindex=reindexed)
+        assert at("2017-07-31") <= caught.value.earliest_available <= at("2017-08-17T04:00")
+
+
+def test_the_cache_alone_does_not_make_up_when_a_symbol_was_listed(
+    world: evercandle.Client, spot: CryptoKlineVisionData
+) -> None:
+    span = (at("2015-01-01"), at("2015-02-01"), Interval.DAY_1)
+    with pytest.raises(DataNotAvailableError):
+        spot.get_data("BTCUSDT", *span)
+    with pytest.raises(DataRetrievalError, match="none of the sources that may be asked has them: CACHE"):
+        spot.get_data("BTCUSDT", *span, enforce_source="CACHE")
+
+
 def test_without_a_cache_nothing_is_read_and_the_environment_may_say_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -566,3 +587,9 @@ def test_the_forming_candle_comes_from_rest_whatever_is_asked_first(world: everc
         has_rows = int(frame["open"].notna().sum())
         assert has_rows == (2 if order == ["VISION"] else 15), order
         assert len(frame) == 16
+
+
+def test_where_three_day_candles_open_is_never_guessed(spot: CryptoKlineVisionData) -> None:
+    """Archives have nothing of this month, and without a candle there is no telling where the others open."""
+    with pytest.raises(DataRetrievalError, match=r"none of the sources that may be asked has them: VISION"):
+        spot.get_data("BTCUSDT", at("2024-06-14T11:00"), at("2024-06-20"), Interval.DAY_3, enforce_source="VISION")

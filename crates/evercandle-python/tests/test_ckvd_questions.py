@@ -211,8 +211,8 @@ def test_what_archives_do_not_have_yet_is_warned_of_with_a_reason(
     young = (at("2024-06-13"), at("2024-06-14T12:00"), Interval.HOUR_1)
     frame = spot.get_data("BTCUSDT", *young, enforce_source="VISION")
     assert int(frame["open"].isna().sum()) == 12
-    assert caplog.messages[-1].endswith("2024-06-14T00:00:00+00:00: no source that may be asked has them yet (VISION)")
-    with pytest.raises(errors.DataRetrievalError, match=r"no source that may be asked has them yet \(VISION\)"):
+    assert caplog.messages[-1].endswith("2024-06-14T00:00:00+00:00: none of the sources that may be asked has them: VISION")
+    with pytest.raises(errors.DataRetrievalError, match=r"none of the sources that may be asked has them: VISION"):
         spot.get_data("BTCUSDT", at("2024-06-14"), at("2024-06-14T12:00"), enforce_source="VISION")
 
 

@@ -54,13 +54,13 @@ def cache_dir_of(wanted: Path | str | None) -> Path | None:
     return Path(told) if told else None
 
 
-def log_level_of(level: str) -> str:
+def log_level_of(level: str, name: str = "log_level") -> str:
     """The level in capitals; raises ``ValueError`` for what is none."""
     expected = f"one of {', '.join(LOG_LEVELS)}"
     if not isinstance(level, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise WrongKindError("log_level", level, expected)
+        raise WrongKindError(name, level, expected)
     if level.upper() not in LOG_LEVELS:
-        raise ValueError(f"log_level {level!r}: expected {expected}")
+        raise ValueError(f"{name} {level!r}: expected {expected}")
     return level.upper()
 
 

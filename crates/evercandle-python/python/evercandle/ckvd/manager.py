@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from ..answer import Answer
     from ..client import Client
     from ..klines import Gap
 
@@ -243,6 +244,8 @@ class CryptoKlineVisionData:
             gaps = [gap for gap in found.gaps if first < gap.end and gap.start < last]
             found = found._replace(parts=parts, gaps=gaps)
         self._check_found(client, question, found, order)
+        if auto_reindex and phase is None:
+            raise _failure(question, found, order) from found.failure
         grid = slots(question.start, question.end, length) if auto_reindex else None
         if return_polars:
             return tables.to_polars(found.parts, grid, include_source_info)
@@ -351,17 +354,23 @@ class CryptoKlineVisionData:
         if found.gaps and found.gaps[0].reason == "before_listing":
             listed = micros_of(found.gaps[0].end)
             if not found.rows:
-                online = [one for one in order if one is not DataSource.CACHE]
-                listed = _listed(client, question, listed) if online else listed
-            if question.start < floor(listed, Interval.DAY_1) and micros_of(found.gaps[0].start) <= question.start:
+                if order == (DataSource.CACHE,):
+                    # It is only known that there was nothing yet, not when there was.
+                    raise _failure(question, found, order)
+                listed = _listed(client, question, listed)
+            second = following(question.start, question.interval)
+            if question.start < floor(listed, Interval.DAY_1) and micros_of(found.gaps[0].start) <= second:
                 raise DataNotAvailableError(
                     question.symbol, self.market_type, datetime_of(question.start), datetime_of(listed)
                 )
         if not found.parts or (open_gaps and not found.rows):
             raise _failure(question, found, order) from found.failure
+        for part in found.parts:
+            self._log(logging.DEBUG, "%s", _decision(question, part))
         if open_gaps:
             slots_missing = sum(gap.slots for gap in open_gaps)
-            self._warn(
+            self._log(
+                logging.WARNING,
                 "%s %s: %d %s could not be had for now, first at %s: %s",
                 question.symbol,
                 question.label,
@@ -371,9 +380,9 @@ class CryptoKlineVisionData:
                 _said(open_gaps[:1], order),
             )
 
-    def _warn(self, message: str, *facts: object) -> None:
-        if level_in_force(self.log_level, self.quiet_mode) <= logging.WARNING:
-            logger.warning(message, *facts)
+    def _log(self, level: int, message: str, *facts: object) -> None:
+        if level_in_force(self.log_level, self.quiet_mode) <= level:
+            logger.log(level, message, *facts)
 
 
 def _check_offered(provider: DataProvider, market_type: MarketType, chart_type: ChartType) -> None:
@@ -401,10 +410,11 @@ def _aligned(question: Question, phase: int | None = None) -> Question:
     return question._replace(start=start, end=max(end, following(start, length)))
 
 
-def _phase(found: Found, length: Interval) -> int:
+def _phase(found: Found, length: Interval) -> int | None:
+    """Where the klines count from; nobody knows of three-day klines of which there is none."""
     if length is not Interval.DAY_3:
         return 0
-    return next((micros_of(part[0].open_time) for part in found.parts if len(part)), 0)
+    return next((micros_of(part[0].open_time) for part in found.parts if len(part)), None)
 
 
 def _listed(client: Client, question: Question, after: int) -> int:
@@ -435,11 +445,16 @@ def _was_limited(gaps: list[Gap]) -> bool:
     return bool(told) and all(_is_limit(what) for what in told)
 
 
+def _decision(question: Question, part: Answer[Any]) -> str:
+    origins = ", ".join(f"{rows} rows from {label}" for label, rows in tables.origins_of(part))
+    return f"{question.symbol} {question.label} from {part.start} to {part.end}: {origins or 'no rows'}"
+
+
 def _said(gaps: list[Gap], order: tuple[DataSource, ...]) -> str:
     """What each source said of the gaps."""
     said = dict.fromkeys(f"{one.provider}: {one.what}" for gap in gaps for one in gap.tried)
     names = ", ".join(source.name for source in order)
-    return "; ".join(said) or f"no source that may be asked has them yet ({names})"
+    return "; ".join(said) or f"none of the sources that may be asked has them: {names}"
 
 
 def _failure(question: Question, found: Found, order: tuple[DataSource, ...]) -> Exception:
@@ -452,7 +467,7 @@ def _failure(question: Question, found: Found, order: tuple[DataSource, ...]) ->
     if isinstance(error, RateLimitedError) or _was_limited(open_gaps):
         seconds = None if after is None else math.ceil(after)
         return RateLimitError(seconds, f"every source wants to be left alone: {error}", details=details)
-    said = _said(open_gaps, order) if open_gaps else str(error)
+    said = _said(open_gaps, order) if open_gaps or error is None else str(error)
     return DataRetrievalError(f"All data sources failed. {said}", details=details)
 
 
