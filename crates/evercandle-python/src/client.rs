@@ -2,6 +2,7 @@
 //!
 //! Every question can be waited for (`get_data`) or be told when it is answered (`start_get_data`, which asyncio uses).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use evercandle::{
     Client, Clock, Completeness, Config, Control, Error, Forming, Interval, Market, PriceRequest, Priority,
     ProviderName, Request, Secondary, SentimentRequest, Series, Sources, Substitutes, Symbol, TimeRange, Timestamp,
 };
+use futures::FutureExt;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use serde_json::Value;
@@ -90,8 +92,11 @@ impl NativeClient {
         let opened = self.opened(py)?;
         let work = question(opened.client.clone());
         let task = opened.shared.runtime().spawn(async move {
-            let asked = work.await;
-            tell(done, asked);
+            let asked = AssertUnwindSafe(work).catch_unwind().await;
+            tell(
+                done,
+                asked.unwrap_or_else(|panic| Err(Failure::of_panic(panic.as_ref()))),
+            );
         });
         Ok(Pending {
             abort: task.abort_handle(),
@@ -204,7 +209,7 @@ async fn rows(client: Client, wanted: RowsWanted) -> Asked {
     };
     match result {
         Ok(answer) => Ok(Reply::Rows(Box::new(answer))),
-        Err(error) => Err(Failure::of(error, &client)),
+        Err(error) => Err(Failure::of(error)),
     }
 }
 
@@ -222,7 +227,7 @@ struct PricesWanted {
 
 async fn prices(client: Client, wanted: PricesWanted) -> Asked {
     let result = ask_prices(&client, wanted).await;
-    result.map(Reply::Json).map_err(|error| Failure::of(error, &client))
+    result.map(Reply::Json).map_err(Failure::of)
 }
 
 async fn ask_prices(client: &Client, wanted: PricesWanted) -> Result<Value, Error> {
@@ -265,7 +270,7 @@ async fn sentiment(client: Client, count: u32, secondary: bool, deadline: Option
     };
     match ask().await {
         Ok(answer) => Ok(Reply::Json(story::sentiment(&answer))),
-        Err(error) => Err(Failure::of(error, &client)),
+        Err(error) => Err(Failure::of(error)),
     }
 }
 
@@ -275,6 +280,12 @@ async fn health(client: Client, probe: bool) -> Asked {
         false => client.health(),
     };
     Ok(Reply::Json(story::health(&health)))
+}
+
+#[cfg(debug_assertions)]
+#[allow(clippy::panic, reason = "what it is for")]
+async fn blunder() -> Asked {
+    panic!("asked to, by a test")
 }
 
 #[pymethods]
@@ -290,7 +301,9 @@ impl NativeClient {
     ) -> PyResult<NativeClient> {
         let wrong = |why: String| failure::raise(py, "config", &format!("configuration: {why}"));
         let shared = Shared::of_this_process(py)?;
-        let simulation = simulate.map(|(seed, at, recorded)| py.detach(|| Simulation::start(seed, at, recorded)));
+        let simulation = simulate
+            .map(|(seed, at, recorded)| failure::guarded(py, || py.detach(|| Simulation::start(seed, at, recorded))));
+        let simulation = simulation.transpose()?;
         let simulation = simulation.transpose().map_err(|error| {
             failure::raise(
                 py,
@@ -315,10 +328,11 @@ impl NativeClient {
             config.cache.dir.get_or_insert_with(|| simulation.cache_dir());
         }
         let clock = simulation.as_ref().map_or_else(Clock::system, Simulation::clock);
-        let client = py.detach(|| {
+        let open = || {
             let _inside = shared.runtime().enter();
             Client::with_clock(config, clock)
-        });
+        };
+        let client = failure::guarded(py, || py.detach(open))?;
         let client = client.map_err(|error| {
             let kind = match error {
                 Error::Cache(_) => "cache",
@@ -403,9 +417,22 @@ impl NativeClient {
                 return Err(failure::raise(py, "bad_request", &why));
             }
         };
-        let _inside = opened.shared.runtime().enter();
-        let done = opened.client.control(upstream, how);
-        done.map_err(|error| Failure::of(error, &opened.client).raise(py))
+        let done = failure::guarded(py, || {
+            let _inside = opened.shared.runtime().enter();
+            opened.client.control(upstream, how)
+        })?;
+        done.map_err(|error| Failure::of(error).raise(py))
+    }
+
+    /// A question that panics: what tests ask, to see what a mistake of ours comes to. Not in what is shipped.
+    #[cfg(debug_assertions)]
+    fn blunder(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.ask(py, |_| blunder())
+    }
+
+    #[cfg(debug_assertions)]
+    fn start_blunder(&self, py: Python<'_>, done: Py<PyAny>) -> PyResult<Pending> {
+        self.start(py, done, |_| blunder())
     }
 
     /// What time it is, in microseconds, as the client sees it.
@@ -458,9 +485,8 @@ impl NativeClient {
         series: Option<(String, String, String)>,
         range: Option<(i64, i64)>,
     ) -> PyResult<String> {
-        let opened = self.opened(py)?;
         let series = series.map(|names| parse_series(&names)).transpose();
-        let series = series.map_err(|error| Failure::of(error, &opened.client).raise(py))?;
+        let series = series.map_err(|error| Failure::of(error).raise(py))?;
         let what = match (size_max, series, range) {
             (Some(bytes), _, _) => Eviction::ToSize(bytes),
             (None, Some(series), None) => Eviction::Series(series),
@@ -479,7 +505,7 @@ impl NativeClient {
     /// Closes the files of a series that no answer holds.
     fn cache_release(&self, py: Python<'_>, series: (String, String, String)) -> PyResult<()> {
         let opened = self.opened(py)?;
-        let series = parse_series(&series).map_err(|error| Failure::of(error, &opened.client).raise(py))?;
+        let series = parse_series(&series).map_err(|error| Failure::of(error).raise(py))?;
         opened.client.store().release(&series);
         Ok(())
     }

@@ -2,10 +2,14 @@
 //!
 //! The classes are Python's (`evercandle/errors.py`), because people subclass, pickle and document them there; here is
 //! only which one it is, and with what inside.
+//!
+//! A panic is a mistake of ours, and an error all the same. PyO3 would make a `PanicException` of it, which no `except
+//! Exception` catches; and in a task nobody would be told, so that whoever awaits it would wait for ever.
 
-use std::time::Duration;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use evercandle::{Answer, Client, Error, Outcome, Status};
+use evercandle::{Answer, Error};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,29 +25,27 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Takes an error apart. The client says when a limit that was met ends.
-    pub(crate) fn of(error: Error, client: &Client) -> Failure {
+    /// Takes an error apart.
+    pub(crate) fn of(error: Error) -> Failure {
         let message = error.to_string();
+        let retry_after = error.retry_after().map(|wait| wait.as_secs_f64());
+        let limited = error.is_rate_limited();
         let (kind, details, partial) = match error {
             Error::BadRequest(_) => ("bad_request", json!({}), None),
             Error::UnknownSymbol { market, symbol, why } => {
                 let details = json!({"market": market.as_str(), "symbol": symbol.as_str(), "why": why});
                 ("unknown_symbol", details, None)
             }
-            Error::Incomplete(answer) => ("incomplete", lacking(&answer, client), Some(answer)),
-            Error::Unavailable(answer) if is_limited(&answer) => {
-                ("rate_limited", lacking(&answer, client), Some(answer))
+            Error::Incomplete(answer) => ("incomplete", lacking(&answer, retry_after), Some(answer)),
+            Error::Unavailable(answer) => {
+                let kind = if limited { "rate_limited" } else { "unavailable" };
+                (kind, lacking(&answer, retry_after), Some(answer))
             }
-            Error::Unavailable(answer) => ("unavailable", lacking(&answer, client), Some(answer)),
-            Error::NoUpstream {
-                what,
-                reasons,
-                retry_after,
-            } => {
+            Error::NoUpstream { what, reasons, .. } => {
                 let details = json!({
                     "what": what,
                     "reasons": story::reasons(&reasons),
-                    "retry_after": retry_after.map(|d| d.as_secs_f64()),
+                    "retry_after": retry_after,
                 });
                 ("no_upstream", details, None)
             }
@@ -58,11 +60,33 @@ impl Failure {
         }
     }
 
+    /// What a panic comes to.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        let what = text.unwrap_or_else(|| "it did not say what".to_owned());
+        Failure {
+            kind: "internal",
+            message: format!(
+                "a mistake in evercandle itself, not in the question: {what} (please report it, with what was asked and \
+                 what stderr says of a panic; the client can still be used)"
+            ),
+            details: json!({"panic": what}),
+            partial: None,
+        }
+    }
+
     /// The exception.
     pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
         let partial = self.partial.map(|answer| NativeKlines::new(*answer));
         build(py, self.kind, &self.message, &self.details.to_string(), partial)
     }
+}
+
+/// Does what the engine or its tables do for Python; if that panics, it is an exception like others.
+pub(crate) fn guarded<T>(py: Python<'_>, work: impl FnOnce() -> T) -> PyResult<T> {
+    // Nothing that the work could have left half done is used again, but what the engine keeps, which is made for it.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Failure::of_panic(panic.as_ref()).raise(py))
 }
 
 /// An exception that is about no question.
@@ -78,36 +102,10 @@ fn build(py: Python<'_>, kind: &str, message: &str, details: &str, partial: Opti
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-fn lacking(answer: &Answer, client: &Client) -> Value {
+fn lacking(answer: &Answer, retry_after: Option<f64>) -> Value {
     json!({
         "series": answer.series.to_string(),
         "gaps": answer.gaps.iter().map(|gap| story::gap(gap, answer.grid)).collect::<Vec<_>>(),
-        "retry_after": retry_after(client).map(|d| d.as_secs_f64()),
+        "retry_after": retry_after,
     })
-}
-
-/// Whether limits are why nothing came: nobody failed in another way.
-fn is_limited(answer: &Answer) -> bool {
-    let failures = answer.trail.iter().filter_map(|attempt| match &attempt.outcome {
-        Outcome::Failed { kind, .. } => Some(*kind),
-        _ => None,
-    });
-    let mut limited = false;
-    for kind in failures {
-        match kind {
-            "throttled" => limited = true,
-            "refused" | "absent" => {}
-            _ => return false,
-        }
-    }
-    limited
-}
-
-/// In how long the first upstream that wants to be left alone may be asked again.
-fn retry_after(client: &Client) -> Option<Duration> {
-    let health = client.health();
-    let quarantined = health.upstreams.iter().filter(|u| u.status == Status::Quarantined);
-    let waits = quarantined.filter_map(|u| u.retry_at);
-    let micros = waits.map(|at| at.since(health.at).max(0)).min()?;
-    Some(Duration::from_micros(micros.unsigned_abs()))
 }

@@ -15,10 +15,11 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use evercandle::model::batch::{column_names, decimal_columns, schema_of};
 use evercandle::model::funding;
 use evercandle::{Answer, Batch, Gap, Segment, TimeRange, Timestamp};
-use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
+use crate::failure;
 use crate::story;
 
 /// Name of the column that says who supplied each row.
@@ -82,7 +83,7 @@ impl NativeKlines {
         None
     }
 
-    fn rows(&self, source: bool) -> PyResult<Vec<RecordBatch>> {
+    fn rows(&self, source: bool) -> Result<Vec<RecordBatch>, ArrowError> {
         let schema = self.schema(source);
         let batches = self.answer.batches.iter().filter(|batch| !batch.is_empty());
         batches
@@ -91,9 +92,35 @@ impl NativeKlines {
                 if source {
                     columns.push(self.sources(batch));
                 }
-                RecordBatch::try_new(schema.clone(), columns).map_err(arrow_error)
+                RecordBatch::try_new(schema.clone(), columns)
             })
             .collect()
+    }
+
+    fn part(&self, start: i64, end: i64) -> NativeKlines {
+        let whole = &self.answer;
+        let asked = TimeRange::clamped(Timestamp::from_micros(start), Timestamp::from_micros(end));
+        let range = whole.grid.align(asked).intersect(whole.range);
+        let batches = whole.batches.iter().map(|batch| batch.slice(range));
+        let segments = whole.segments.iter().map(|segment| Segment {
+            range: segment.range.intersect(range),
+            ..segment.clone()
+        });
+        let gaps = whole.gaps.iter().map(|gap| Gap {
+            range: gap.range.intersect(range),
+            ..gap.clone()
+        });
+        NativeKlines::new(Answer {
+            series: whole.series.clone(),
+            range,
+            grid: whole.grid,
+            batches: batches.filter(|batch| !batch.is_empty()).collect(),
+            segments: segments.filter(|segment| !segment.range.is_empty()).collect(),
+            gaps: gaps.filter(|gap| !gap.range.is_empty()).collect(),
+            resting: whole.resting,
+            trail: whole.trail.clone(),
+            notices: whole.notices.clone(),
+        })
     }
 }
 
@@ -122,8 +149,8 @@ impl NativeKlines {
     }
 
     /// Everything but the rows, as JSON.
-    fn story(&self, py: Python<'_>) -> String {
-        py.detach(|| story::answer(&self.answer).to_string())
+    fn story(&self, py: Python<'_>) -> PyResult<String> {
+        failure::guarded(py, || py.detach(|| story::answer(&self.answer).to_string()))
     }
 
     #[pyo3(signature = (source = false))]
@@ -134,60 +161,46 @@ impl NativeKlines {
 
     #[pyo3(signature = (source = false))]
     fn arrow_c_stream<'py>(&self, py: Python<'py>, source: bool) -> PyResult<Bound<'py, PyCapsule>> {
-        let rows = self.rows(source)?.into_iter().map(Ok);
+        let rows = failure::guarded(py, || self.rows(source))?.map_err(arrow_error)?;
+        let rows = rows.into_iter().map(Ok);
         let reader = RecordBatchIterator::new(rows, self.schema(source));
         PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(reader)), c"arrow_array_stream")
     }
 
     /// A column's pieces, in order: one per stored file that had a part in the answer.
-    fn column(&self, name: &str) -> PyResult<Vec<Column>> {
+    fn column(&self, py: Python<'_>, name: &str) -> PyResult<Vec<Column>> {
         let index = self.position(name).ok_or_else(|| {
             let names = column_names(self.answer.series.kind()).join(", ");
-            PyKeyError::new_err(format!("no column {name:?}: expected one of {names}"))
+            let why = format!("no column {name:?}: expected one of {names}");
+            failure::raise(py, "bad_request", &why)
         })?;
-        let batches = self.answer.batches.iter().filter(|batch| !batch.is_empty());
-        Ok(batches.map(|batch| Column::of(batch, index)).collect())
+        failure::guarded(py, || {
+            let batches = self.answer.batches.iter().filter(|batch| !batch.is_empty());
+            batches.map(|batch| Column::of(batch, index)).collect()
+        })
     }
 
     /// One row: its values in the order of the columns; `None` beyond the last.
-    fn row(&self, position: usize) -> Option<Vec<Option<Cell>>> {
-        let (batch, row) = self.locate(position)?;
-        let columns = 0..column_names(batch.series().kind()).len();
-        Some(columns.map(|column| cell(batch, row, column)).collect())
+    fn row(&self, py: Python<'_>, position: usize) -> PyResult<Option<Vec<Option<Cell>>>> {
+        failure::guarded(py, || {
+            let (batch, row) = self.locate(position)?;
+            let columns = 0..column_names(batch.series().kind()).len();
+            Some(columns.map(|column| cell(batch, row, column)).collect())
+        })
     }
 
     /// One decimal of one row as the exchange printed it; `None` where there is no such row, the column is no decimal,
     /// or whoever supplied the row does not publish it.
-    fn printed(&self, position: usize, name: &str) -> Option<String> {
-        let (batch, row) = self.locate(position)?;
-        batch.print(row, self.position(name)?)
+    fn printed(&self, py: Python<'_>, position: usize, name: &str) -> PyResult<Option<String>> {
+        failure::guarded(py, || {
+            let (batch, row) = self.locate(position)?;
+            batch.print(row, self.position(name)?)
+        })
     }
 
     /// The part that opens from `start` to before `end`, in microseconds, with its own story.
-    fn between(&self, start: i64, end: i64) -> NativeKlines {
-        let whole = &self.answer;
-        let asked = TimeRange::clamped(Timestamp::from_micros(start), Timestamp::from_micros(end));
-        let range = whole.grid.align(asked).intersect(whole.range);
-        let batches = whole.batches.iter().map(|batch| batch.slice(range));
-        let segments = whole.segments.iter().map(|segment| Segment {
-            range: segment.range.intersect(range),
-            ..segment.clone()
-        });
-        let gaps = whole.gaps.iter().map(|gap| Gap {
-            range: gap.range.intersect(range),
-            ..gap.clone()
-        });
-        NativeKlines::new(Answer {
-            series: whole.series.clone(),
-            range,
-            grid: whole.grid,
-            batches: batches.filter(|batch| !batch.is_empty()).collect(),
-            segments: segments.filter(|segment| !segment.range.is_empty()).collect(),
-            gaps: gaps.filter(|gap| !gap.range.is_empty()).collect(),
-            resting: whole.resting,
-            trail: whole.trail.clone(),
-            notices: whole.notices.clone(),
-        })
+    fn between(&self, py: Python<'_>, start: i64, end: i64) -> PyResult<NativeKlines> {
+        failure::guarded(py, || self.part(start, end))
     }
 }
 

@@ -34,17 +34,19 @@ mod _native {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     /// Microseconds since the epoch of an ISO 8601 date or date and time; without an offset it is UTC. `None` for
-    /// anything else.
+    /// anything else, a zone without an offset too. What calendars have and time has not, is earlier or later than all.
     #[pyfunction]
     fn parse_instant(text: &str) -> Option<i64> {
-        let text = text.trim();
-        if let Ok(instant) = text.parse::<jiff::Timestamp>() {
-            return Some(instant.as_microsecond());
-        }
+        let written = jiff::fmt::temporal::Pieces::parse(text.trim()).ok()?;
+        let offset = match (written.to_numeric_offset(), written.time_zone_annotation()) {
+            (Some(offset), _) => offset,
+            (None, None) => jiff::tz::Offset::UTC,
+            (None, Some(_)) => return None,
+        };
         // A date is midnight.
-        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        Some(zoned.timestamp().as_microsecond())
+        let civil = written.date().to_datetime(written.time().unwrap_or_default());
+        let micros = offset.to_timestamp(civil).map(jiff::Timestamp::as_microsecond);
+        Some(micros.unwrap_or(if civil.year() < 1970 { i64::MIN } else { i64::MAX }))
     }
 
     /// How instants are written everywhere: RFC 3339 in UTC.

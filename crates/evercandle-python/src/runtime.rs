@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
-use crate::failure;
+use crate::failure::{self, Failure};
 
 /// How long a signal can go unnoticed: below what a person takes for a hang.
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
@@ -79,18 +79,17 @@ impl Shared {
     /// Waits for `work` without holding up other Python threads. Ctrl-C ends the waiting with `KeyboardInterrupt`.
     pub(crate) fn wait<T: Send>(&self, py: Python<'_>, work: impl Future<Output = T> + Send) -> PyResult<T> {
         self.check(py)?;
-        py.detach(|| {
-            self.runtime.block_on(async {
-                let mut work = std::pin::pin!(work);
-                loop {
-                    tokio::select! {
-                        biased;
-                        done = &mut work => return Ok(done),
-                        () = tokio::time::sleep(SIGNALS_EVERY) => Python::attach(|py| py.check_signals())?,
-                    }
+        let wait = async {
+            let mut work = std::pin::pin!(work);
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut work => return Ok(done),
+                    () = tokio::time::sleep(SIGNALS_EVERY) => Python::attach(|py| py.check_signals())?,
                 }
-            })
-        })
+            }
+        };
+        failure::guarded(py, || py.detach(|| self.runtime.block_on(wait)))?
     }
 
     /// Waits for something that blocks a thread, in the same way. It goes on when the waiting ends early.
@@ -100,7 +99,9 @@ impl Shared {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> PyResult<T> {
         let work = self.runtime.spawn_blocking(work);
-        self.wait(py, work)?
-            .map_err(|error| failure::raise(py, "unexpected", &format!("the work was given up: {error}")))
+        self.wait(py, work)?.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => Failure::of_panic(panic.as_ref()).raise(py),
+            Err(error) => failure::raise(py, "unexpected", &format!("the work was given up: {error}")),
+        })
     }
 }

@@ -11,12 +11,14 @@ use evercandle_simulator::Simulator;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::failure;
 use crate::runtime::Shared;
 
 /// A simulated internet on a loopback socket, the clock of the clients made with it, and a cache that goes with it.
 pub(crate) struct Simulation {
     handle: sim::Handle,
-    clock: Clock,
+    /// One that stands; `None`: it is the system's.
+    clock: Option<Clock>,
     folder: tempfile::TempDir,
 }
 
@@ -35,10 +37,7 @@ impl Simulation {
         };
         Ok(Simulation {
             handle: Simulator::start_blocking(config)?,
-            clock: match at {
-                Some(at) => Clock::held(Timestamp::from_micros(at)),
-                None => Clock::system(),
-            },
+            clock: at.map(|at| Clock::held(Timestamp::from_micros(at))),
             folder: tempfile::Builder::new().prefix("evercandle-simulated-").tempdir()?,
         })
     }
@@ -48,7 +47,7 @@ impl Simulation {
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        self.clock.clone()
+        self.clock.clone().unwrap_or_else(Clock::system)
     }
 
     pub(crate) fn cache_dir(&self) -> PathBuf {
@@ -70,7 +69,7 @@ impl Simulation {
 pub(crate) struct NativeSimulator {
     shared: Arc<Shared>,
     simulator: Simulator,
-    clock: Clock,
+    clock: Option<Clock>,
     url: String,
 }
 
@@ -87,17 +86,24 @@ impl NativeSimulator {
         self.shared.check(py)?;
         let mut request = sim::Request::new(method, &format!("_simulator/{target}"));
         request.body = body.as_bytes().to_vec().into();
-        let response = py.detach(|| self.simulator.respond(&request, self.simulator.clock().now()).response);
+        let respond = || self.simulator.respond(&request, self.simulator.clock().now()).response;
+        let response = failure::guarded(py, || py.detach(respond))?;
         match response.status {
             200 => Ok(response.text()),
             _ => Err(PyValueError::new_err(response.text())),
         }
     }
 
-    /// Moves the clock of the simulated internet and of its clients; only one that stands can be moved.
-    fn advance(&self, micros: i64) {
-        self.simulator.clock().advance(micros);
-        self.clock
-            .advance(std::time::Duration::from_micros(micros.max(0).unsigned_abs()));
+    /// Moves the clock of the simulated internet and of its clients forward. Only one that stands can be moved.
+    fn advance(&self, py: Python<'_>, micros: u64) -> PyResult<()> {
+        let Some(clock) = &self.clock else {
+            let why = "the clock runs with the system's and cannot be moved: expected Simulation(now=…)";
+            return Err(failure::raise(py, "bad_request", why));
+        };
+        self.simulator
+            .clock()
+            .advance(i64::try_from(micros).unwrap_or(i64::MAX));
+        clock.advance(std::time::Duration::from_micros(micros));
+        Ok(())
     }
 }

@@ -80,8 +80,8 @@ impl Answer {
         self.len() == 0
     }
 
-    /// Whether everything that exists was delivered: every gap is one that no upstream could ever fill
-    /// ([`GapReason::is_final`]).
+    /// Whether everything that exists was delivered: nobody has anything for any gap ([`GapReason::is_final`]). What has
+    /// not closed yet does not exist yet.
     pub fn is_complete(&self) -> bool {
         self.gaps.iter().all(|g| g.reason.is_final())
     }
@@ -160,7 +160,8 @@ pub enum GapReason {
 }
 
 impl GapReason {
-    /// Whether no later attempt could fill the gap, so that an answer with it is as complete as can be.
+    /// Whether nobody has anything for the gap, so that an answer with it is as complete as can be. For
+    /// [`GapReason::NotYetClosed`] that is so until the kline has closed; for the others, for good.
     pub fn is_final(&self) -> bool {
         !matches!(self, GapReason::NoUpstreamLeft(_))
     }

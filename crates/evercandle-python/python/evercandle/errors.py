@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ._native import format_instant
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._native import Klines as NativeKlines
     from .funding import FundingRates
     from .klines import Klines
@@ -32,6 +34,16 @@ class EvercandleError(Exception):
         return None if seconds is None else float(seconds)
 
 
+class InternalError(EvercandleError):
+    """A mistake in Evercandle itself (its engine panicked), not in the question: please report it. The client can still
+    be used.
+
+    ``details``: ``panic``, what the engine said.
+    """
+
+    kind = "internal"
+
+
 class BadRequestError(EvercandleError, ValueError):
     """The question makes no sense; the message says what was wrong and what was expected. Change the question."""
 
@@ -48,19 +60,31 @@ class UnknownSymbolError(EvercandleError, LookupError):
 
 
 class _PartialError(EvercandleError):
+    partial: Klines | FundingRates | None
+    """What was found, with its gaps and its trail: :class:`Klines`, or :class:`FundingRates` where those were asked for.
+    Copies have it too; it is ``None`` where the exception was pickled into another process."""
+
     def __init__(
         self, message: str, details: dict[str, Any] | None = None, partial: Klines | FundingRates | None = None
     ) -> None:
         super().__init__(message, details)
-        self.partial: Klines | None | Any = partial
-        """What was found, with its gaps and its trail: :class:`Klines`, or :class:`FundingRates` where those were asked
-        for. Lost when the exception is pickled into another process."""
+        self.partial = partial
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "partial": None}
+    def __copy__(self) -> Self:
+        return self._with(self.__dict__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        import copy
+
+        return self._with(copy.deepcopy(self.__dict__, memo))
+
+    def _with(self, state: dict[str, Any]) -> Self:
+        made = type(self)(str(self))
+        made.__dict__.update(state)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (str(self),), self.__getstate__())
+        return (type(self), (str(self),), {**self.__dict__, "partial": None})
 
 
 class IncompleteError(_PartialError):
@@ -120,6 +144,7 @@ class ForkError(EvercandleError, RuntimeError):
 _KINDS: dict[str, type[EvercandleError]] = {
     one.kind: one
     for one in (
+        InternalError,
         BadRequestError,
         UnknownSymbolError,
         IncompleteError,

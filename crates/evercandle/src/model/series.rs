@@ -164,7 +164,7 @@ pub enum SeriesError {
         market: Market,
     },
     /// Only perpetual futures have funding rates.
-    #[error("{symbol} of market {market} has no funding rates: only perpetual futures have (--market um or cm)")]
+    #[error("{symbol} of market {market} has no funding rates: only perpetual futures have, in the markets um and cm")]
     NoFundingRates {
         /// The symbol asked for.
         symbol: Symbol,
