@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 def main(picture: str) -> None:
     world = evercandle.Simulation(seed=7, now="2024-06-14T12:00:30Z")
     with evercandle.Client(simulate=world) as client:
-        # The exchange itself stood still for two hours: nobody has candles of that time, and none are made up.
+        # The exchange itself stood still for six hours: nobody has candles of that time, and none are made up.
         client.simulator.halt("2024-06-08T02:00", "2024-06-08T08:00")
 
         print("1. Everything works:")
@@ -34,7 +34,7 @@ def main(picture: str) -> None:
         try:
             client.get_data("BTC/USDT", "15m", "2024-06-03", "2024-06-14")
         except evercandle.IncompleteError as error:
-            assert error.partial is not None
+            assert isinstance(error.partial, evercandle.Klines)
             tell(error.partial)
             figure: Any = Figure(figsize=(11, 5), layout="constrained")
             error.partial.plot(ax=figure.add_subplot(), candles=220)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime, timedelta, timezone
 
 import evercandle
@@ -87,7 +88,7 @@ def test_an_outage_is_answered_from_the_cache_and_then_told(client: evercandle.C
     with pytest.raises(evercandle.IncompleteError) as caught:
         client.get_data("BTCUSDT", "1m", "2024-04-02T12:00", "2024-04-03T12:00")
     partial = caught.value.partial
-    assert partial is not None and len(partial) == 720 and not partial.is_complete
+    assert isinstance(partial, evercandle.Klines) and len(partial) == 720 and not partial.is_complete
     check(client, partial.between(None, "2024-04-03"))
     best = client.get_data("BTCUSDT", "1m", "2024-04-02T12:00", "2024-04-03T12:00", completeness="best_effort")
     assert len(best) == 720
@@ -102,6 +103,21 @@ def test_sources_say_who_may_be_asked(client: evercandle.Client) -> None:
     klines = client.get_data("BTCUSDT", "1m", *DAY, sources=["binance"])
     assert {segment.provider for segment in klines.segments} == {"binance"}
     assert len(client.get_data("BTCUSDT", "1m", *DAY, sources="cache")) == 1440
+
+
+def test_what_has_not_closed_is_a_gap_that_ends_when_it_closes(client: evercandle.Client) -> None:
+    klines = client.get_data("BTCUSDT", "1h", "2024-06-14T10:00", "2024-06-14T14:00")
+    [gap] = klines.gaps
+    assert (len(klines), gap.slots, gap.reason) == (2, 2, "not_yet_closed")
+    assert gap.final and klines.is_complete
+    client.simulator.advance(timedelta(hours=3))
+    later = client.get_data("BTCUSDT", "1h", "2024-06-14T10:00", "2024-06-14T14:00")
+    assert len(later) == 4 and later.gaps == []
+
+
+def test_an_answer_is_its_own_copy(stored: evercandle.Client) -> None:
+    klines = stored.get_data("BTCUSDT", "1m", "2024-03-31", "2024-04-02")
+    assert copy.copy(klines) is klines and copy.deepcopy([klines])[0] is klines
 
 
 def test_rows_one_by_one_and_slices_with_their_own_story(stored: evercandle.Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 import pickle
 from typing import Any
@@ -9,7 +11,15 @@ from typing import Any
 import evercandle
 import pytest
 
+from evercandle.bulk import download, order
+from evercandle.client import _answer as answer  # pyright: ignore[reportPrivateUsage]
+
 from .conftest import DAY, NOW
+
+
+def every_kind(base: type[evercandle.EvercandleError] = evercandle.EvercandleError) -> list[Any]:
+    public = [base] if base.__name__ in evercandle.__all__ else []
+    return public + [kind for one in base.__subclasses__() for kind in every_kind(one)]
 
 
 def test_every_error_has_one_base_and_plain_details(client: evercandle.Client) -> None:
@@ -75,6 +85,30 @@ def test_limits_say_when_to_ask_again(client: evercandle.Client) -> None:
     assert health.providers["binance"].quarantine is not None
 
 
+def test_a_limit_is_still_one_for_those_who_ask_while_it_lasts(client: evercandle.Client) -> None:
+    client.simulator.inject("rate_limited", retry_after=37)
+    for _ in range(2):
+        with pytest.raises(evercandle.RateLimitedError) as caught:
+            client.get_data("BTCUSDT", "1m", *DAY)
+        assert caught.value.retry_after is not None and 0 < caught.value.retry_after <= 37
+
+
+def test_while_circuits_rest_it_is_told_for_how_long(client: evercandle.Client) -> None:
+    client.get_data("BTCUSDT", "1m", *DAY)
+    client.simulator.inject("status", status=503, body="")
+    for _ in range(5):
+        with pytest.raises(evercandle.UnavailableError):
+            client.get_data("BTCUSDT", "1h", *DAY)
+    assert client.health().providers["binance"].circuit == "open"
+    with pytest.raises(evercandle.UnavailableError, match="circuit open") as caught:
+        client.get_data("BTCUSDT", "1h", *DAY)
+    assert not isinstance(caught.value, evercandle.RateLimitedError)
+    assert caught.value.retry_after is not None and caught.value.retry_after > 0
+    with pytest.raises(evercandle.IncompleteError) as incomplete:
+        client.get_data("BTCUSDT", "1m", "2024-04-01", "2024-04-03")
+    assert incomplete.value.retry_after is not None and incomplete.value.retry_after > 0
+
+
 def test_an_outage_is_not_called_a_limit(client: evercandle.Client) -> None:
     client.simulator.inject("status", status=503, body="")
     with pytest.raises(evercandle.UnavailableError) as caught:
@@ -98,6 +132,69 @@ def test_a_client_that_was_closed_says_so() -> None:
     assert client.is_closed
     with pytest.raises(evercandle.ClosedError, match="make a new Client"):
         client.get_data("BTCUSDT", "1m", *DAY)
+
+
+def test_a_mistake_of_the_engine_is_an_error_like_others(
+    client: evercandle.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: nobody waits for ever, and ``except EvercandleError`` catches what went wrong, when the engine panics.
+    Method: the native client has a question that panics, and a download is given it instead of its own."""
+    native: Any = client._native  # pyright: ignore[reportPrivateUsage]
+
+    def told(error: BaseException | None) -> None:
+        assert isinstance(error, evercandle.InternalError) and error.details == {"panic": "asked to, by a test"}
+        assert "report" in str(error)
+
+    with pytest.raises(evercandle.EvercandleError) as caught:
+        native.blunder()
+    told(caught.value)
+
+    async def wait() -> None:
+        with pytest.raises(evercandle.EvercandleError) as caught:
+            await asyncio.wait_for(answer(native.start_blunder), 10)
+        told(caught.value)
+
+    asyncio.run(wait())
+
+    class Blundering:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(native, name)
+
+        def start_get_data(self, done: Any, wanted: object) -> Any:
+            return native.start_blunder(done)
+
+    stand_in: Any = Blundering()
+    [report] = download(stand_in, order(stand_in, "BTCUSDT", "1h", *DAY, "spot", False, 1, None)).series
+    told(report.error)
+    assert "panicked" in capfd.readouterr().err
+    assert len(client.get_data("BTCUSDT", "1h", *DAY)) == 24
+
+
+def test_errors_are_copied_with_everything(client: evercandle.Client) -> None:
+    client.get_data("BTCUSDT", "1m", *DAY)
+    client.simulator.inject("rate_limited", retry_after=37)
+    with pytest.raises(evercandle.IncompleteError) as caught:
+        client.get_data("BTCUSDT", "1m", "2024-04-01", "2024-04-03")
+    error = caught.value
+    error.add_note("seen") if hasattr(error, "add_note") else None
+    for copied in (copy.copy(error), copy.deepcopy(error)):
+        assert type(copied) is type(error) and str(copied) == str(error) and copied.details == error.details
+        assert copied.partial is not None and len(copied.partial) == 1440
+        assert copied.retry_after == error.retry_after is not None
+        assert vars(copied).keys() == vars(error).keys()
+    assert copy.deepcopy(error).details is not error.details
+    sent = pickle.loads(pickle.dumps(error))
+    assert sent.details == error.details and sent.retry_after == error.retry_after and sent.partial is None
+    with pytest.raises(TypeError, match="to_arrow"):
+        pickle.dumps(error.partial)
+
+
+@pytest.mark.parametrize("kind", every_kind())
+def test_every_kind_of_error_survives_copies_and_journeys(kind: type[evercandle.EvercandleError]) -> None:
+    error = kind("what, where, why", {"retry_after": 3, "reasons": ["x"]})
+    for other in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
+        assert type(other) is kind and str(other) == "what, where, why"
+        assert other.details == error.details and other.retry_after == 3
 
 
 def test_errors_travel_between_processes_without_their_rows(client: evercandle.Client) -> None:

@@ -60,3 +60,21 @@ def test_a_notebook_shows_rows_and_story_and_trusts_nobodys_text(client: evercan
     with evercandle.Client(simulate=evercandle.Simulation(seed=7)) as other:
         page = page_of(other.get_data("BTCUSDT", "1h", "2024-04-01", "2024-04-02"))
     assert "24 rows, complete" in page and "2024-04-01 23:00:00" in page and "…" in page
+
+
+def test_a_picture_becomes_a_file_in_one_line_that_type_checks(client: evercandle.Client, tmp_path: Path) -> None:
+    client.get_data("BTCUSDT", "1d", "2024-01-01", "2024-03-01").plot().figure.savefig(tmp_path / "btc.png")
+    client.funding_rates("BTCUSDT", "2024-01-01", "2024-03-01").plot().figure.savefig(tmp_path / "funding.png")
+    assert all(one.stat().st_size > 5_000 for one in tmp_path.iterdir())
+
+
+class Desk(evercandle.Client):
+    """A client of somebody's own."""
+
+    def closes(self) -> list[float]:
+        return [kline.close for kline in self.get_data("BTCUSDT", "1d", "2024-01-01", "2024-01-03")]
+
+
+def test_a_client_of_ones_own_is_what_a_with_statement_gives() -> None:
+    with Desk(simulate=True) as desk:
+        assert len(desk.closes()) == 2

@@ -138,5 +138,5 @@ def test_no_rows_are_a_table_too(client: evercandle.Client) -> None:
 
 
 def test_an_unknown_column_is_refused_by_name(stored: evercandle.Client) -> None:
-    with pytest.raises(KeyError, match="expected one of open_time, open"):
+    with pytest.raises(evercandle.BadRequestError, match="expected one of open_time, open"):
         stored.get_data("BTCUSDT", "1m", *DAY).to_numpy("price")

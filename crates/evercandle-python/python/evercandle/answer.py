@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, SupportsIndex, TypeVar, overload
 
 from ._native import format_instant
+from .arguments import flag_of, text_of, whole_of, wrong
 from .errors import BadRequestError
 from .vocabulary import TimeLike, Unit, datetime_of, micros_of, with_times
 
@@ -58,7 +59,8 @@ class Gap(NamedTuple):
     reason: str
     """``before_listing``, ``not_yet_closed``, ``venue_halt``, ``absent_upstream`` or ``no_upstream_left``."""
     final: bool
-    """Whether no later attempt could fill it."""
+    """Whether nobody has anything for it, so that asking again is in vain: for good, but for ``not_yet_closed``, which
+    is so until the kline has closed."""
     tried: tuple[Reason, ...]
     """For ``no_upstream_left``: what each provider said."""
 
@@ -163,7 +165,8 @@ class Answer(Generic[Row]):
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that exists was delivered: no gap could be filled by a later attempt."""
+        """Whether everything that exists was delivered: every gap is ``final``. What has not closed yet does not exist
+        yet, so an answer up to now, or into the future, is complete with a gap ``not_yet_closed`` at its end."""
         return self._native.is_complete()
 
     @property
@@ -219,7 +222,7 @@ class Answer(Generic[Row]):
         return self._native.arrow_c_schema()
 
     def _rows(self, source: bool) -> Any:
-        return _WithSource(self._native) if source else self
+        return _WithSource(self._native) if flag_of(source, "source") else self
 
     def to_polars(self, *, source: bool = False) -> polars.DataFrame:
         """A Polars frame, without copying; ``source`` adds a categorical column saying who supplied each row."""
@@ -240,6 +243,7 @@ class Answer(Generic[Row]):
         ``writable=False``, rows that lie in one file of the cache are not, and the frame cannot be written to.
         ``source`` adds a categorical column saying who supplied each row.
         """
+        source, writable = flag_of(source, "source"), flag_of(writable, "writable")
         import pandas
 
         columns: dict[str, Any] = dict(self._all_gathered(writable))
@@ -265,7 +269,7 @@ class Answer(Generic[Row]):
         ``float64``, with NaN for them.
         """
         if column is not None:
-            return self._gathered(column)
+            return self._gathered(text_of(column, "column", "a column's name"))
         return self._all_gathered(writable=False)
 
     def _pieces(self, name: str) -> list[AnyArray]:
@@ -315,17 +319,21 @@ class Answer(Generic[Row]):
             yield self._row(position)
 
     @overload
-    def __getitem__(self, key: int) -> Row: ...
+    def __getitem__(self, key: SupportsIndex) -> Row: ...
     @overload
     def __getitem__(self, key: slice) -> Self: ...
-    def __getitem__(self, key: int | slice) -> Row | Self:
+    def __getitem__(self, key: SupportsIndex | slice) -> Row | Self:
         """``answer[0]`` is a row, ``answer[10:20]`` those rows with their own story."""
         if not isinstance(key, slice):
-            position = key + len(self) if key < 0 else key
+            position = whole_of(key, "row", -(2**63))
+            position += len(self) if position < 0 else 0
             if not 0 <= position < len(self):
                 raise IndexError(f"row {key} of {len(self)}")
             return self._row(position)
-        first, last, step = key.indices(len(self))
+        try:
+            first, last, step = key.indices(len(self))
+        except (TypeError, ValueError):
+            raise wrong("rows", key, "whole numbers; for a range of time ask between(…)") from None
         if step != 1:
             raise BadRequestError(f"step {step}: rows are sliced one after the other; use a table for anything else")
         start, end = self._native.range()
@@ -352,12 +360,25 @@ class Answer(Generic[Row]):
         """What lies in the slots that begin from ``start`` to before ``end``, with its own segments and gaps, without
         copying."""
         whole = self._native.range()
-        return type(self)(
-            self._native.between(
-                whole[0] if start is None else micros_of(start, unit, "start"),
-                whole[1] if end is None else micros_of(end, unit, "end"),
-            )
-        )
+        first = whole[0] if start is None else micros_of(start, unit, "start")
+        last = whole[1] if end is None else micros_of(end, unit, "end")
+        if start is not None and end is not None and last < first:
+            raise BadRequestError(f"start {format_instant(first)} is after end {format_instant(last)}: expected start <= end")
+        return type(self)(self._native.between(first, last))
+
+    # --- copies -------------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> Self:
+        """Itself: nobody can change it."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself: nobody can change it."""
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuses: rows that are mapped from files are of no use to another process."""
+        raise TypeError(f"{type(self).__name__} cannot be pickled: send a table of it, such as to_arrow() or to_polars()")
 
     # --- for people ---------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import BadRequestError, IncompleteError, UnavailableError
 from .answer import Gap
+from .arguments import flag_of, interval_of, market_of, span_of, texts_of, whole_of
+from .errors import IncompleteError, UnavailableError
 from .klines import Klines
 from .progress import Bar
-from .vocabulary import Interval, datetime_of, micros_of
+from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, micros_of
 
 if TYPE_CHECKING:
     from ._native import Client as NativeClient, Pending
@@ -82,29 +83,53 @@ class _Tally:
                 self.fetched += len(klines.between(segment.start, segment.end))
 
 
-def download(
+class Order(NamedTuple):
+    """What is to be downloaded, made sure of."""
+
+    symbols: list[str]
+    intervals: list[Interval]
+    start: int
+    end: int
+    market: str
+    progress: bool
+    jobs: int
+
+
+def order(
     native: NativeClient,
-    symbols: Iterable[str],
-    intervals: Iterable[Interval | str],
-    start: int,
-    end: int,
-    *,
-    market: str,
+    symbols: str | Iterable[str],
+    intervals: Interval | str | Iterable[Interval | str],
+    start: TimeLike,
+    end: TimeLike | None,
+    market: Market | str,
     progress: bool,
     jobs: int,
-    stop: threading.Event | None = None,
-) -> DownloadReport:
+    unit: Unit | None,
+) -> Order:
+    """What ``Client.download`` was asked for. What has not begun yet cannot be had, so the range ends now at the latest."""
+    now = native.now()
+    first, last = span_of(start, datetime_of(now) if end is None else end, unit)
+    texts = texts_of([intervals] if isinstance(intervals, str) else intervals, "intervals", "an interval or a list of them")
+    return Order(
+        texts_of([symbols] if isinstance(symbols, str) else symbols, "symbols", "a symbol or a list of them"),
+        [interval_of(text, "intervals") for text in texts],
+        first,
+        min(last, max(now, first + 1)),
+        market_of(market),
+        flag_of(progress, "progress"),
+        whole_of(jobs, "jobs", 1),
+    )
+
+
+def download(native: NativeClient, wanted: Order, stop: threading.Event | None = None) -> DownloadReport:
     """See ``Client.download``. ``stop``: set by another thread when nobody waits for the report any more."""
-    if start >= end:
-        raise BadRequestError("the range is empty: expected start < end")
-    if jobs < 1:
-        raise BadRequestError(f"jobs={jobs}: expected at least 1")
     began = time.monotonic()
-    lengths = [_interval(interval) for interval in intervals]
-    wanted = [(symbol, interval) for symbol in symbols for interval in lengths]
-    if not wanted:
-        raise BadRequestError("nothing is asked for: expected at least one symbol and one interval")
-    stretches = {(symbol, interval): _stretches(symbol, interval, start, end) for symbol, interval in wanted}
+    market, jobs = wanted.market, wanted.jobs
+    stretches = {
+        (symbol, interval): _stretches(symbol, interval, wanted.start, wanted.end)
+        for symbol in wanted.symbols
+        for interval in wanted.intervals
+    }
     tallies = {series: _Tally(len(parts)) for series, parts in stretches.items()}
     waiting = [part for parts in stretches.values() for part in parts]
     waiting.reverse()
@@ -131,7 +156,7 @@ def download(
         pending[part] = native.start_get_data(done, question)
 
     try:
-        with Bar(len(waiting), shown=progress) as bar:
+        with Bar(len(waiting), shown=wanted.progress) as bar:
             while (waiting or pending) and not (stop is not None and stop.is_set()):
                 while waiting and len(pending) < jobs:
                     ask(waiting.pop())
@@ -142,7 +167,7 @@ def download(
                 del pending[part]
                 tally = tallies[(part.symbol, part.interval)]
                 tally.left -= 1
-                if isinstance(error, (IncompleteError, UnavailableError)) and error.partial is not None:
+                if isinstance(error, (IncompleteError, UnavailableError)) and isinstance(error.partial, Klines):
                     tally.add(error.partial)
                 elif error is not None:
                     tally.error = error
@@ -160,14 +185,6 @@ def download(
         for (symbol, interval), tally in tallies.items()
     ]
     return DownloadReport(reports, time.monotonic() - began)
-
-
-def _interval(interval: Interval | str) -> Interval:
-    try:
-        return Interval("1M" if interval == "1mo" else interval)
-    except ValueError:
-        known = " ".join(one.value for one in Interval)
-        raise BadRequestError(f"unknown interval {interval!r}: expected one of {known}") from None
 
 
 def _stretches(symbol: str, interval: Interval, start: int, end: int) -> list[_Stretch]:

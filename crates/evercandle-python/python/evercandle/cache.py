@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .arguments import flag_of, interval_of, market_of, span_of, symbol_of, whole_of
 from .errors import BadRequestError
-from .vocabulary import Interval, Market, TimeLike, Unit, datetime_or_none, micros_of
+from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_or_none
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -128,22 +129,29 @@ class Cache:
         everything: bool = False,
         unit: Unit | None = None,
     ) -> Evicted:
-        """Removes files: those of one series (with ``start`` and ``end``: those with a slot between), those read longest
-        ago until the rest takes at most ``size_max`` bytes, or ``everything``. Tables that were made stay valid.
+        """Removes files. One of three: those of one series, by ``symbol``, ``interval`` (``fundingRate`` for funding
+        rates) and ``market`` (with ``start`` and ``end``: those with a slot between); those read longest ago, until the
+        rest takes at most ``size_max`` bytes; or ``everything``. Tables that were made stay valid.
+
+        ``size_max`` spares files that were read or written within the last minute, whatever they take: somebody may be at
+        work with them. ``everything=True`` spares none.
         """
+        everything, market = flag_of(everything, "everything"), market_of(market)
+        of_series = any(one is not None for one in (symbol, interval, start, end))
+        if of_series + (size_max is not None) + everything != 1:
+            named = "nothing was named" if not of_series else "more than one thing was named"
+            raise BadRequestError(f"{named}: expected either symbol and interval, or size_max=…, or everything=True")
         if everything:
             return Evicted(**_read(self._native.cache_evict()))
         if size_max is not None:
-            return Evicted(**_read(self._native.cache_evict(size_max)))
+            return Evicted(**_read(self._native.cache_evict(whole_of(size_max, "size_max", 0))))
         if symbol is None or interval is None:
-            raise BadRequestError("nothing was named: expected symbol and interval, size_max=…, or everything=True")
+            raise BadRequestError("half a series was named: expected symbol and interval")
         if (start is None) != (end is None):
             raise BadRequestError("start and end go together: expected both or none")
-        span = None
-        if start is not None and end is not None:
-            span = (micros_of(start, unit, "start"), micros_of(end, unit, "end"))
-        series = (symbol, str(interval), str(market))
-        return Evicted(**_read(self._native.cache_evict(series=series, range=span)))
+        span = None if start is None or end is None else span_of(start, end, unit)
+        word = FUNDING_RATES if interval == FUNDING_RATES else interval_of(interval).value
+        return Evicted(**_read(self._native.cache_evict(series=(symbol_of(symbol), word, market), range=span)))
 
     def __repr__(self) -> str:
         return f"<Cache {self.path}>"

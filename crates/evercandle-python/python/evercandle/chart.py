@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import BadRequestError
+from .arguments import flag_of, text_of, whole_of, wrong
 
 if TYPE_CHECKING:
+    from os import PathLike
+    from typing import IO, TypeVar
+
     import matplotlib.axes
+    from matplotlib.figure import Figure
 
     from .answer import Answer
     from .funding import FundingRates
     from .klines import Klines
+
+    Axes = TypeVar("Axes", bound=matplotlib.axes.Axes)
+
+    class Sheet(Figure):
+        """matplotlib's figure. What it says of this method's types is not enough for pyright's strict mode."""
+
+        def savefig(
+            self, fname: str | PathLike[Any] | IO[Any], *, transparent: bool | None = None, **kwargs: Any
+        ) -> None: ...
+
+    class Picture(matplotlib.axes.Axes):
+        """Axes that were made for a picture, so that they are in a figure and in no part of one."""
+
+        @property
+        def figure(self) -> Sheet: ...
+
 
 _UP, _DOWN, _MISSING, _FINAL = "#1a9a75", "#d6455d", "#d6455d", "#8a8f98"
 _LINE, _ZERO = "#2f6fb3", "#8a8f98"
@@ -29,8 +49,8 @@ def draw(
     title: str | None,
 ) -> matplotlib.axes.Axes:
     """See ``Klines.plot``."""
-    if candles < 1:
-        raise BadRequestError(f"candles={candles}: expected at least 1")
+    candles, volume = whole_of(candles, "candles", 1), flag_of(volume, "volume")
+    _check(ax, title)
     try:
         import matplotlib.dates
         import numpy
@@ -78,6 +98,7 @@ def draw(
 
 def draw_rates(rates: FundingRates, *, ax: matplotlib.axes.Axes | None, title: str | None) -> matplotlib.axes.Axes:
     """See ``FundingRates.plot``."""
+    _check(ax, title)
     try:
         import matplotlib.dates
         import matplotlib.ticker
@@ -102,6 +123,13 @@ def draw_rates(rates: FundingRates, *, ax: matplotlib.axes.Axes | None, title: s
     _dress(axes, dates, rates, told if title is None else title)
     drawn: matplotlib.axes.Axes = axes
     return drawn
+
+
+def _check(ax: object, title: object) -> None:
+    if ax is not None and not hasattr(ax, "add_collection"):
+        raise wrong("ax", ax, "matplotlib axes")
+    if title is not None and title != "":
+        text_of(title, "title")
 
 
 def _dress(axes: Any, dates: Any, answer: Answer[Any], title: str) -> None:

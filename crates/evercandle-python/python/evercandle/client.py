@@ -5,22 +5,39 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._native import Client as NativeClient
+from .arguments import (
+    flag_of,
+    interval_of,
+    market_of,
+    path_of,
+    seconds_of,
+    span_of,
+    symbol_of,
+    text_of,
+    texts_of,
+    whole_of,
+    word_of,
+    wrong,
+)
 from .cache import Cache
 from .errors import BadRequestError
 from .funding import FundingRates
 from .klines import Klines
-from .simulator import Simulation, Simulator
-from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_of, market_of, micros_of, seconds_of
+from .simulator import Simulation, Simulator, terms_of
+from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_of, micros_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
     from os import PathLike
     from types import TracebackType
     from typing import TypeAlias
+
+    from typing_extensions import Self
 
     from ._native import Pending
     from .bulk import DownloadReport
@@ -46,34 +63,21 @@ def _rows_wanted(
     priority: Literal["interactive", "bulk"],
     unit: Unit | None,
 ) -> dict[str, object]:
-    if not isinstance(symbol, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise BadRequestError(f"symbol is a {type(symbol).__name__}: expected a text such as BTCUSDT or BTC/USDT")
-    if completeness not in ("required", "best_effort"):
-        raise BadRequestError(f'completeness {completeness!r}: expected "required" or "best_effort"')
-    if priority not in ("interactive", "bulk"):
-        raise BadRequestError(f'priority {priority!r}: expected "interactive" or "bulk"')
-    if isinstance(sources, str) and sources not in ("all", "cache"):
-        raise BadRequestError(f'sources {sources!r}: expected "all", "cache" or a list of providers\' names')
+    first, last = (micros_of(start, unit, "start"), None) if end is None else span_of(start, end, unit)
+    named = isinstance(sources, str) and sources in ("all", "cache")
     return {
-        "symbol": symbol,
+        "symbol": symbol_of(symbol),
         "interval": label,
         "market": market_of(market),
-        "start": micros_of(start, unit, "start"),
-        "end": None if end is None else micros_of(end, unit, "end"),
-        "best_effort": completeness == "best_effort",
-        "cache_only": sources == "cache",
-        "sources": [] if isinstance(sources, str) else list(sources),
-        "forming": forming,
-        "bulk": priority == "bulk",
+        "start": first,
+        "end": last,
+        "best_effort": word_of(completeness, "completeness", "required", "best_effort") == "best_effort",
+        "cache_only": named and sources == "cache",
+        "sources": [] if named else texts_of(sources, "sources", '"all", "cache" or a list of providers\' names'),
+        "forming": flag_of(forming, "forming"),
+        "bulk": word_of(priority, "priority", "interactive", "bulk") == "bulk",
         "deadline": seconds_of(deadline),
     }
-
-
-def _length(interval: Interval | str) -> str:
-    """The word for the length of klines; that for funding rates is none."""
-    if interval == FUNDING_RATES:
-        raise BadRequestError(f"interval {interval!r}: expected 1s to 1M; for funding rates ask funding_rates(…)")
-    return interval.value if isinstance(interval, Interval) else interval
 
 
 def _prices_wanted(
@@ -83,15 +87,19 @@ def _prices_wanted(
     deadline: float | timedelta | None,
     alone: bool,
 ) -> dict[str, object]:
-    if isinstance(symbols, str):
-        raise BadRequestError(f"symbols is the text {symbols!r}: expected a list of symbols")
     return {
-        "symbols": list(symbols),
+        "symbols": texts_of(symbols, "symbols", "a list of symbols"),
         "market": market_of(market),
-        "substitutes": substitutes,
+        "substitutes": flag_of(substitutes, "substitutes"),
         "deadline": seconds_of(deadline),
         "alone": alone,
     }
+
+
+def _sentiment_wanted(
+    count: int, secondary: bool, deadline: float | timedelta | None
+) -> tuple[int, bool, float | None]:
+    return whole_of(count, "count", 1, 2**32 - 1), flag_of(secondary, "secondary"), seconds_of(deadline)
 
 
 def _price(told: str) -> Price:
@@ -132,20 +140,34 @@ def _open(
     settings: Mapping[str, object] | None,
     simulate: bool | Simulation,
 ) -> NativeClient:
+    folder = path_of(cache_dir, "cache_dir")
+    simulation = None
+    if isinstance(simulate, Simulation):
+        simulation = terms_of(simulate)
+    elif flag_of(simulate, "simulate"):
+        simulation = terms_of(Simulation())
+    return NativeClient(path_of(config, "config"), _settings(settings, folder), simulation)
+
+
+def _settings(settings: Mapping[str, object] | None, cache_dir: str | None) -> str | None:
+    """Settings as JSON; which there are, and what they take, the engine knows."""
+    expected = 'a dictionary such as {"engine": {"deadline_ms": 5000}}'
+    if settings is not None and not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong("settings", settings, expected)
     changed: dict[str, Any] = dict(settings or {})
     if cache_dir is not None:
-        changed["cache"] = {**changed.get("cache", {}), "dir": os.fspath(cache_dir)}
-    text = None
-    if changed:
-        import json
+        of_cache = changed.get("cache", {})
+        if not isinstance(of_cache, Mapping):
+            raise wrong('settings["cache"]', of_cache, "a dictionary")
+        changed["cache"] = {**of_cache, "dir": cache_dir}
+    if not changed:
+        return None
+    import json
 
-        text = json.dumps(changed)
-    simulation = None
-    if simulate:
-        wanted = simulate if isinstance(simulate, Simulation) else Simulation()
-        at = None if wanted.now is None else micros_of(wanted.now, None, "now")
-        simulation = (wanted.seed, at, wanted.recorded)
-    return NativeClient(config, text, simulation)
+    try:
+        return json.dumps(changed, default=os.fspath, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadRequestError(f"settings: {error}: expected texts, numbers, True, False, None, lists, dictionaries") from None
 
 
 class _Opened:
@@ -191,7 +213,7 @@ class _Opened:
     def control(self, provider: str, how: Literal["force_open", "force_closed", "reset"]) -> None:
         """Sets the circuit breaker of an upstream by hand. ``force_open``: nothing is sent to it; ``reset``: as after
         a restart, quarantine lifted."""
-        self._native.control(provider, how)
+        self._native.control(text_of(provider, "provider"), word_of(how, "how", "force_open", "force_closed", "reset"))
 
     def __repr__(self) -> str:
         state = "closed" if self.is_closed else str(self._native.cache_dir())
@@ -213,7 +235,7 @@ class Client(_Opened):
     Use it in a ``with`` statement, or call :meth:`close`.
     """
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -244,7 +266,8 @@ class Client(_Opened):
 
         ``symbol``: ``BTCUSDT``, ``btcusdt``, ``BTC/USDT``; ``interval``: ``1s`` to ``1M``, or an :class:`Interval`.
         ``start``, ``end``: anything that is a moment; what has no zone is UTC; bare numbers need ``unit``.
-        ``completeness``: whether an incomplete answer is an error (``required``) or an answer (``best_effort``).
+        ``completeness``: whether an incomplete answer is an error (``required``) or an answer (``best_effort``); when
+        nothing at all could be had, it is an error either way.
         ``sources``: ``all``, ``cache`` (nothing is sent) or names of providers (``["binance"]``; the cache is not read).
         ``forming``: the kline in progress too, in an ``unsettled`` segment. ``deadline``: seconds for the whole answer;
         without it, the time is renewed as long as klines arrive. ``priority``: ``bulk`` leaves quota to others.
@@ -254,7 +277,7 @@ class Client(_Opened):
         """
         wanted = _rows_wanted(
             symbol,
-            _length(interval),
+            interval_of(interval).value,
             start,
             end,
             market=market,
@@ -312,7 +335,7 @@ class Client(_Opened):
 
         Raises :class:`UnknownSymbolError`; :class:`NoUpstreamError` when nothing young enough was known.
         """
-        return _price(self._native.prices(_prices_wanted([symbol], market, substitutes, deadline, True)))
+        return _price(self._native.prices(_prices_wanted([symbol_of(symbol)], market, substitutes, deadline, True)))
 
     def prices(
         self,
@@ -333,11 +356,11 @@ class Client(_Opened):
 
         Raises :class:`NoUpstreamError` when nothing young enough was known. There is no neutral default.
         """
-        return _sentiment(self._native.sentiment(count, secondary, seconds_of(deadline)))
+        return _sentiment(self._native.sentiment(*_sentiment_wanted(count, secondary, deadline)))
 
     def health(self, *, probe: bool = False) -> Health:
         """How every upstream is doing, as far as was learnt; ``probe`` asks each that may be called first."""
-        return _health(self._native.health(probe))
+        return _health(self._native.health(flag_of(probe, "probe")))
 
     def download(
         self,
@@ -357,25 +380,16 @@ class Client(_Opened):
         and notebooks (tqdm's, where it is installed). ``jobs``: series and stretches at once. Never raises for what could
         not be had: the report says it, series by series.
         """
-        from .bulk import download
+        from .bulk import download, order
 
-        return download(
-            self._native,
-            [symbols] if isinstance(symbols, str) else symbols,
-            [intervals] if isinstance(intervals, str) else intervals,
-            micros_of(start, unit, "start"),
-            self._native.now() if end is None else micros_of(end, unit, "end"),
-            market=market_of(market),
-            progress=progress,
-            jobs=jobs,
-        )
+        return download(self._native, order(self._native, symbols, intervals, start, end, market, progress, jobs, unit))
 
 
 class AsyncClient(_Opened):
     """As :class:`Client`, for asyncio: every question is awaited. Cancelling one stops the waiting at once; what was
     being fetched is still stored."""
 
-    async def __aenter__(self) -> AsyncClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -407,7 +421,7 @@ class AsyncClient(_Opened):
         """See :meth:`Client.get_data`."""
         wanted = _rows_wanted(
             symbol,
-            _length(interval),
+            interval_of(interval).value,
             start,
             end,
             market=market,
@@ -457,7 +471,7 @@ class AsyncClient(_Opened):
         deadline: float | timedelta | None = None,
     ) -> Price:
         """See :meth:`Client.price`."""
-        wanted = _prices_wanted([symbol], market, substitutes, deadline, True)
+        wanted = _prices_wanted([symbol_of(symbol)], market, substitutes, deadline, True)
         return _price(await _answer(lambda done: self._native.start_prices(done, wanted)))
 
     async def prices(
@@ -476,12 +490,13 @@ class AsyncClient(_Opened):
         self, *, count: int = 1, secondary: bool = True, deadline: float | timedelta | None = None
     ) -> Sentiment:
         """See :meth:`Client.sentiment`."""
-        seconds = seconds_of(deadline)
-        return _sentiment(await _answer(lambda done: self._native.start_sentiment(done, count, secondary, seconds)))
+        wanted = _sentiment_wanted(count, secondary, deadline)
+        return _sentiment(await _answer(lambda done: self._native.start_sentiment(done, *wanted)))
 
     async def health(self, *, probe: bool = False) -> Health:
         """See :meth:`Client.health`."""
-        return _health(await _answer(lambda done: self._native.start_health(done, probe)))
+        wanted = flag_of(probe, "probe")
+        return _health(await _answer(lambda done: self._native.start_health(done, wanted)))
 
     async def download(
         self,
@@ -498,22 +513,12 @@ class AsyncClient(_Opened):
         """See :meth:`Client.download`. Cancelling it ends it; what was fetched is stored."""
         import asyncio
 
-        from .bulk import download
+        from .bulk import download, order
 
-        series = [symbols] if isinstance(symbols, str) else list(symbols)
-        lengths = [intervals] if isinstance(intervals, str) else list(intervals)
-        first = micros_of(start, unit, "start")
-        last = self._native.now() if end is None else micros_of(end, unit, "end")
-        word = market_of(market)
+        wanted = order(self._native, symbols, intervals, start, end, market, progress, jobs, unit)
         stop = threading.Event()
-
-        def work() -> DownloadReport:
-            return download(
-                self._native, series, lengths, first, last, market=word, progress=progress, jobs=jobs, stop=stop
-            )
-
         try:
-            return await asyncio.get_running_loop().run_in_executor(None, work)
+            return await asyncio.get_running_loop().run_in_executor(None, download, self._native, wanted, stop)
         finally:
             stop.set()
 
@@ -554,6 +559,7 @@ _clients: dict[bool, Client] = {}
 
 def default_client(simulate: bool = False) -> Client:
     """The client behind the package's functions."""
+    simulate = flag_of(simulate, "simulate")
     with _lock:
         client = _clients.get(simulate)
         if client is None or client.is_closed:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from .answer import Answer
+from .arguments import whole_of, word_of
 from .errors import BadRequestError
 from .vocabulary import datetime_of
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     import matplotlib.axes
     import pandas
+
+    from .chart import Axes, Picture
 
 COLUMNS = ("funding_time", "funding_rate", "mark_price", "interval_hours")
 """Names of the columns, in order."""
@@ -68,12 +71,15 @@ class FundingRates(Answer[FundingRate]):
 
     def printed(self, position: int, column: str = "funding_rate") -> str | None:
         """A rate or a mark price as the exchange printed it, every digit; ``None`` for a price that was not published."""
-        if column not in ("funding_rate", "mark_price") or not 0 <= position < len(self):
-            raise BadRequestError(
-                f"row {position}, column {column!r}: expected a row of {len(self)}, and funding_rate or mark_price"
-            )
-        return self._native.printed(position, column)
+        row = whole_of(position, "position", 0)
+        if row >= len(self):
+            raise BadRequestError(f"position {position}: expected a row of {len(self)}")
+        return self._native.printed(row, word_of(column, "column", "funding_rate", "mark_price"))
 
+    @overload
+    def plot(self, *, ax: None = None, title: str | None = None) -> Picture: ...
+    @overload
+    def plot(self, *, ax: Axes, title: str | None = None) -> Axes: ...
     def plot(self, *, ax: matplotlib.axes.Axes | None = None, title: str | None = None) -> matplotlib.axes.Axes:
         """Draws the rates as a line with matplotlib; gaps are shaded, those that could still be filled in red.
 

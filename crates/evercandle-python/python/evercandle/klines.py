@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from .answer import Answer, Attempt, Gap, Reason, Segment
+from .arguments import text_of, whole_of
 from .errors import BadRequestError
 from .vocabulary import datetime_of
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     import matplotlib.axes
     import pandas
+
+    from .chart import Axes, Picture
 
 __all__ = ["COLUMNS", "Attempt", "Gap", "Kline", "Klines", "Reason", "Segment"]
 
@@ -92,11 +95,19 @@ class Klines(Answer[Kline]):
 
     def printed(self, position: int, column: str) -> str:
         """A price or a volume as the exchange printed it, every digit: ``klines.printed(0, "close")``."""
-        text = self._native.printed(position, column)
+        text = self._native.printed(whole_of(position, "position", 0), text_of(column, "column", "a column's name"))
         if text is None:
-            raise BadRequestError(f"row {position}, column {column!r}: expected a row of {len(self)} and a decimal column")
+            raise BadRequestError(
+                f"position {position}, column {column!r}: expected a row of {len(self)} and a decimal column"
+            )
         return text
 
+    @overload
+    def plot(
+        self, *, ax: None = None, candles: int = 240, volume: bool = True, title: str | None = None
+    ) -> Picture: ...
+    @overload
+    def plot(self, *, ax: Axes, candles: int = 240, volume: bool = True, title: str | None = None) -> Axes: ...
     def plot(
         self,
         *,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .arguments import interval_of, market_of, path_of, span_of, symbol_of, text_of, whole_of, wrong
 from .errors import BadRequestError
 from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, micros_of
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from os import PathLike
 
     from ._native import Simulator as NativeSimulator
@@ -23,6 +25,15 @@ class Simulation(NamedTuple):
     """Where the clock stands, for the exchange and for the client; ``None``: both run with the system's."""
     recorded: str | PathLike[str] | None = None
     """A folder of recorded answers, which speak for the symbols they hold."""
+
+
+def terms_of(simulation: Simulation) -> tuple[int, int | None, str | None]:
+    """Seed, now and recorded, as the engine takes them."""
+    recorded = path_of(simulation.recorded, "recorded")
+    if recorded is not None and not os.path.isdir(recorded):
+        raise wrong("recorded", recorded, "a folder that is there")
+    at = None if simulation.now is None else micros_of(simulation.now, None, "now")
+    return whole_of(simulation.seed, "seed", 0, 2**64 - 1), at, recorded
 
 
 class Simulator:
@@ -44,7 +55,13 @@ class Simulator:
         import json
 
         try:
-            answer = self._native.control(method, target, "" if body is None else json.dumps(body))
+            text = "" if body is None else json.dumps(body)
+        except (TypeError, ValueError) as error:
+            raise BadRequestError(f"body: {error}: expected what JSON takes") from None
+        try:
+            answer = self._native.control(text_of(method, "method"), text_of(target, "target"), text)
+        except BadRequestError:
+            raise
         except ValueError as error:
             raise BadRequestError(f"the simulator refuses {method} {target}: {error}") from None
         return json.loads(answer)
@@ -66,7 +83,7 @@ class Simulator:
         ``binance-vision``, ``binance-spot``, …, a host, or all. ``path``: only where path and query contain this.
         """
         fault = {
-            "effect": {"kind": effect, **about},
+            "effect": {"kind": text_of(effect, "effect"), **about},
             "upstream": upstream,
             "path": path,
             "times": times,
@@ -76,7 +93,7 @@ class Simulator:
 
     def clear(self, fault: int | None = None) -> None:
         """Ends a fault, or all of them."""
-        self.control("DELETE", "faults" if fault is None else f"faults?id={fault}")
+        self.control("DELETE", "faults" if fault is None else f"faults?id={whole_of(fault, 'fault', 0)}")
 
     def faults(self) -> list[dict[str, Any]]:
         """The faults in force."""
@@ -84,6 +101,8 @@ class Simulator:
 
     def requests(self, containing: str = "") -> list[str]:
         """What was asked so far, as ``host/path?query``; only what contains a text."""
+        if not isinstance(containing, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong("containing", containing, "a text")
         entries = self.control("GET", "journal")
         targets = [f"{one['host']}{one['path']}?{one['query']}".removesuffix("?") for one in entries]
         return [target for target in targets if containing in target]
@@ -104,34 +123,36 @@ class Simulator:
     ) -> list[list[str]]:
         """The rows that every upstream should tell, as the exchange prints them: twelve texts each, the first being the
         open time in microseconds. At most 100,000 rows."""
-        first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
-        target = (
-            f"truth?market={Market(market).value}&symbol={symbol}&interval={Interval(interval).value}"
-            f"&start={first}&end={last}"
-        )
-        return list(self.control("GET", target))
+        return list(self._truth(symbol, interval_of(interval).value, market, span_of(start, end, unit)))
 
     def funding_truth(
         self, symbol: str, start: TimeLike, end: TimeLike, *, market: Market | str = "um", unit: Unit | None = None
     ) -> list[tuple[int, int, str, str]]:
         """The settlements that every upstream should tell: instant in microseconds, hours between settlements, and rate
         and mark price as the exchange prints them."""
-        first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
-        target = f"truth?market={Market(market).value}&symbol={symbol}&interval={FUNDING_RATES}&start={first}&end={last}"
-        return [tuple(row) for row in self.control("GET", target)]
+        return [tuple(row) for row in self._truth(symbol, FUNDING_RATES, market, span_of(start, end, unit))]
+
+    def _truth(self, symbol: str, label: str, market: Market | str, span: tuple[int, int]) -> Any:
+        from urllib.parse import quote
+
+        named = f"market={market_of(market)}&symbol={quote(symbol_of(symbol))}&interval={label}"
+        return self.control("GET", f"truth?{named}&start={span[0]}&end={span[1]}")
 
     def halt(
         self, start: TimeLike, end: TimeLike, *, market: Market | str = "spot", unit: Unit | None = None
     ) -> None:
         """Lets the whole exchange stand still, in history or to come: no kline is made meanwhile."""
-        first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
-        halt = {"market": Market(market).value, "start": first, "end": last, "kind": "absent"}
+        first, last = span_of(start, end, unit)
+        halt = {"market": market_of(market), "start": first, "end": last, "kind": "absent"}
         self.control("POST", "halts", halt)
 
     def set_status(self, symbol: str, status: str, *, market: Market | str = "spot") -> None:
         """Stops a symbol (``HALT``, ``BREAK``) or lets it trade again (``TRADING``)."""
-        self.control("POST", "status", {"market": Market(market).value, "symbol": symbol, "status": status})
+        told = {"market": market_of(market), "symbol": symbol_of(symbol), "status": text_of(status, "status")}
+        self.control("POST", "status", told)
 
     def advance(self, by: timedelta) -> None:
-        """Moves a clock that stands (:attr:`Simulation.now`), the client's too."""
-        self._native.advance(int(by.total_seconds() * 1_000_000))
+        """Moves a clock that stands (:attr:`Simulation.now`) forward, the client's too."""
+        if not isinstance(by, timedelta) or not timedelta(0) <= by:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise wrong("by", by, "a timedelta, not negative")
+        self._native.advance(by // timedelta(microseconds=1))

@@ -12,6 +12,8 @@ from .errors import BadRequestError
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    import numpy
+
 UTC = timezone.utc
 
 FUNDING_RATES = "fundingRate"
@@ -19,16 +21,18 @@ FUNDING_RATES = "fundingRate"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+# From 1970 to before the year 9000: what the exchange has is far within, and calendars end not far beyond.
+_FIRST, _END = 0, 221_845_392_000_000_000
 _UNITS: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 
 Unit = Literal["s", "ms", "us", "ns"]
 """The unit of an epoch number."""
 
-TimeLike: TypeAlias = Union[datetime, date, str, SupportsIndex, Any]
-"""A moment: an aware ``datetime`` (also ``pandas.Timestamp``, and what Polars gives), a naive one (taken as UTC), a
-``date`` (its midnight, UTC), ``numpy.datetime64`` (UTC), an ISO 8601 string (UTC unless it has an offset), or a whole
-number of ``unit`` since the epoch."""
+TimeLike: TypeAlias = Union[datetime, date, str, SupportsIndex, "numpy.datetime64"]
+"""A moment from 1970 to before the year 9000: an aware ``datetime`` (a ``pandas.Timestamp`` is one, and so is what
+Polars gives of a column), a naive one (taken as UTC), a ``date`` (its midnight, UTC), ``numpy.datetime64`` (UTC), an ISO
+8601 string (UTC unless it has an offset), or a whole number of ``unit`` since the epoch, NumPy's too. What is finer than
+a microsecond is rounded down."""
 
 
 class Interval(str, Enum):
@@ -77,20 +81,23 @@ class Market(str, Enum):
         return self.value
 
 
-def market_of(market: Market | str) -> str:
-    """Its word; refuses what is none."""
-    try:
-        return Market(market).value
-    except ValueError:
-        raise BadRequestError(f"unknown market {market!r}: expected spot, um or cm") from None
-
-
 def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") -> int:
     """Microseconds since the epoch, rounded down.
 
-    Raises :class:`BadRequestError` for what is no moment, and for a bare number without ``unit``: guessing its unit from
-    its size would be right until it is not.
+    Raises :class:`BadRequestError` for what is no moment, for one that is out of all bounds, and for a bare number
+    without ``unit``: guessing its unit from its size would be right until it is not.
     """
+    if unit is not None and (not isinstance(unit, str) or unit not in _UNITS):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadRequestError(f'unit is {unit!r}: expected "s", "ms", "us" or "ns"')
+    micros = _micros_of(moment, unit, name)
+    if not _FIRST <= micros < _END:
+        told = f"{moment} {unit}" if unit is not None and hasattr(moment, "__index__") else str(moment)
+        doubt = ": is the unit right?" if unit is not None and hasattr(moment, "__index__") else ""
+        raise BadRequestError(f"{name} is {told}: expected a moment from 1970 to before the year 9000{doubt}")
+    return micros
+
+
+def _micros_of(moment: TimeLike, unit: Unit | None, name: str) -> int:
     if isinstance(moment, datetime):
         if moment != moment:  # pandas.NaT is a datetime that is no moment
             raise BadRequestError(f"{name} is NaT: expected a moment")
@@ -113,18 +120,20 @@ def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") ->
         )
     if unit is None:
         raise BadRequestError(f'{name} is the number {moment}: say what it counts, with unit="s", "ms", "us" or "ns"')
-    if unit not in _UNITS:
-        raise BadRequestError(f'unit {unit!r}: expected "s", "ms", "us" or "ns"')
     times, per = _UNITS[unit]
-    micros = cast(SupportsIndex, moment).__index__() * times // per
-    if not _FIRST <= micros <= _LAST:
-        raise BadRequestError(f"{name} is {moment} {unit}, which is not in the years 1 to 9999: is the unit right?")
-    return micros
+    try:
+        return cast(SupportsIndex, moment).__index__() * times // per
+    except TypeError:  # An array of several numbers has the method.
+        raise BadRequestError(f"{name} is a {type(moment).__name__}: expected one number") from None
 
 
 def _micros_of_datetime64(moment: Any, name: str) -> int:
     if moment != moment:
         raise BadRequestError(f"{name} is NaT: expected a moment")
+    # In coarser units there are years for which there is no number of microseconds.
+    years = int(moment.astype("datetime64[Y]").astype("int64"))
+    if not 0 <= years < 9000 - 1970:
+        return _END
     return int(moment.astype("datetime64[us]").astype("int64"))
 
 
@@ -141,10 +150,3 @@ def datetime_or_none(micros: int | None) -> datetime | None:
 def with_times(told: dict[str, Any], *names: str, **others: Any) -> dict[str, Any]:
     """What the engine tells, with moments for the microseconds under these names, and with ``others`` instead."""
     return {**told, **{name: datetime_or_none(told[name]) for name in names}, **others}
-
-
-def seconds_of(duration: float | timedelta | None) -> float | None:
-    """A duration in seconds."""
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
-    return duration

@@ -1,0 +1,144 @@
+"""What callers pass, made sure of before the engine sees it.
+
+Type checkers find such mistakes only for those who use one. Whatever is wrong is a :class:`BadRequestError` that names
+the parameter, what was given and what was expected. Nothing is guessed, and nothing is taken for what it is not: ``True``
+is no number, ``"no"`` no flag, and an empty list not the same as none.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from ._native import format_instant
+from .errors import BadRequestError
+from .vocabulary import FUNDING_RATES, Interval, Market, micros_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import SupportsFloat, SupportsIndex
+
+    from .vocabulary import TimeLike, Unit
+
+# Of what was given, so much is shown.
+_SHOWN = 60
+
+
+def wrong(name: str, given: object, expected: str) -> BadRequestError:
+    """The error for a parameter."""
+    told = repr(given)
+    if len(told) > _SHOWN or "\n" in told:
+        told = f"a {type(given).__name__}"
+    return BadRequestError(f"{name} is {told}: expected {expected}")
+
+
+def text_of(given: object, name: str, expected: str = "a text") -> str:
+    """A text that is not empty."""
+    if not isinstance(given, str) or not given:
+        raise wrong(name, given, expected)
+    return given
+
+
+def symbol_of(given: object, name: str = "symbol") -> str:
+    """What may be a symbol."""
+    return text_of(given, name, "a text such as BTCUSDT or BTC/USDT")
+
+
+def texts_of(given: object, name: str, expected: str) -> list[str]:
+    """Texts, at least one."""
+    if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
+        raise wrong(name, given, expected)
+    texts = [text_of(one, f"{name}[{place}]") for place, one in enumerate(cast("Iterable[object]", given))]
+    if not texts:
+        raise wrong(name, given, f"{expected}, at least one")
+    return texts
+
+
+def word_of(given: object, name: str, *words: str) -> str:
+    """One of some words."""
+    if not isinstance(given, str) or given not in words:
+        raise wrong(name, given, " or ".join(f'"{word}"' for word in words))
+    return str(given)
+
+
+def flag_of(given: object, name: str) -> bool:
+    """A yes or no, NumPy's too."""
+    if isinstance(given, bool) or type(given).__name__ in ("bool", "bool_"):
+        return bool(given)
+    raise wrong(name, given, "True or False")
+
+
+def whole_of(given: object, name: str, least: int, most: int = 2**63 - 1) -> int:
+    """A whole number within bounds, NumPy's too."""
+    expected = f"a whole number, at least {least}" if most == 2**63 - 1 else f"a whole number from {least} to {most}"
+    if isinstance(given, bool) or type(given).__name__ == "bool_" or not hasattr(given, "__index__"):
+        raise wrong(name, given, expected)
+    whole = _index_of(given, name, expected)
+    if not least <= whole <= most:
+        raise wrong(name, given, expected)
+    return whole
+
+
+def _index_of(given: object, name: str, expected: str) -> int:
+    try:
+        return cast("SupportsIndex", given).__index__()
+    except TypeError:  # An array of several numbers has the method.
+        raise wrong(name, given, expected) from None
+
+
+def seconds_of(given: object, name: str = "deadline") -> float | None:
+    """A duration in seconds, more than none."""
+    if given is None:
+        return None
+    expected = "seconds or a timedelta, more than 0"
+    if isinstance(given, timedelta):
+        seconds = given.total_seconds()
+    elif isinstance(given, (bool, str, bytes)) or type(given).__name__ == "bool_" or not hasattr(given, "__float__"):
+        raise wrong(name, given, expected)
+    else:
+        try:
+            seconds = float(cast("SupportsFloat", given))
+        except (TypeError, ValueError, OverflowError):
+            raise wrong(name, given, expected) from None
+    if not 0 < seconds < float("inf"):
+        raise wrong(name, given, expected)
+    return seconds
+
+
+def market_of(given: object) -> str:
+    """The word for a market."""
+    try:
+        return Market(given).value
+    except ValueError:
+        raise wrong("market", given, "spot, um or cm") from None
+
+
+def interval_of(given: object, name: str = "interval") -> Interval:
+    """The length of a kline."""
+    if isinstance(given, str) and given == FUNDING_RATES:
+        raise wrong(name, given, "1s to 1M; for funding rates ask funding_rates(…)")
+    try:
+        return Interval("1M" if isinstance(given, str) and given == "1mo" else given)
+    except ValueError:
+        raise wrong(name, given, "one of " + " ".join(one.value for one in Interval)) from None
+
+
+def span_of(start: TimeLike, end: TimeLike, unit: Unit | None) -> tuple[int, int]:
+    """A range that is not empty, in microseconds."""
+    first, last = micros_of(start, unit, "start"), micros_of(end, unit, "end")
+    if last <= first:
+        raise BadRequestError(
+            f"start {format_instant(first)} is not before end {format_instant(last)}: expected start < end"
+        )
+    return first, last
+
+
+def path_of(given: object, name: str) -> str | None:
+    """Where something is on disk."""
+    if given is None:
+        return None
+    path = os.fspath(cast("os.PathLike[Any]", given)) if hasattr(given, "__fspath__") else given
+    if not isinstance(path, str) or not path:
+        raise wrong(name, given, "a path")
+    return path
