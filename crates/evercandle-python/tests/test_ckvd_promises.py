@@ -176,6 +176,14 @@ def test_vision_enabled_and_fcp_priority_hold(world: evercandle.Client) -> None:
         manager = CryptoKlineVisionData.create(DataProvider.BINANCE, MarketType.SPOT, use_cache=False, **options)
         assert set(manager.get_data("BTCUSDT", *days)["_data_source"]) == {"REST"}, options
     assert world.simulator.requests("data.binance.vision") == []
+    few = (at("2024-04-02"), at("2024-04-03"), Interval.HOUR_1)
+    shortest = CryptoKlineVisionData.create(DataProvider.BINANCE).get_data("ETHUSDT", *few)
+    assert set(shortest["_data_source"]) == {"REST"}, "one call, where archives take two"
+    for order in (["CACHE", "VISION", "REST"], ["VISION", "REST"], ["VISION", "CACHE", "REST"]):
+        told = CryptoKlineVisionData.create(DataProvider.BINANCE, MarketType.FUTURES_USDT, fcp_priority=order)
+        frame = told.get_data("ETHUSDT", *few)
+        assert set(frame["_data_source"]) == {"VISION"}, order
+        world.cache.evict(size_max=0)
     archives = CryptoKlineVisionData.create(DataProvider.BINANCE, fcp_priority=[DataSource.VISION])
     assert set(archives.get_data("BTCUSDT", *days)["_data_source"]) == {"VISION"}
 

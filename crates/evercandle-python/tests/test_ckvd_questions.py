@@ -122,6 +122,8 @@ def _stream(**told: Any) -> object:
         (_fetch, "days", 10**9),
         (_fetch, "start_time", 5),
         (_fetch, "use_cache", None),
+        (_fetch, "max_retries", "3"),
+        (_fetch, "max_retries", -1),
         (_create, "provider", "binance"),
         (_create, "market_type", "spot"),
         (_create, "chart_type", "klines"),

@@ -64,6 +64,15 @@ def log_level_of(level: str, name: str = "log_level") -> str:
     return level.upper()
 
 
+def retries_of(count: int, name: str) -> int:
+    """The same; raises ``ValueError`` for what makes no sense."""
+    if not isinstance(count, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise WrongKindError(name, count, "a whole number")
+    if count < 0:
+        raise ValueError(f"{name} {count}: expected 0 or more")
+    return count
+
+
 def source_of(source: DataSource | str, name: str) -> DataSource:
     """The source of that name, in any case; raises ``ValueError`` for what is none."""
     # By name, so that members of a class that was loaded twice are known as well.
@@ -116,11 +125,9 @@ class CKVDConfig:
             self._set(name, member_of(getattr(self, name), kind, name))
         for name in ("use_cache", "suppress_http_debug", "quiet_mode", "vision_enabled"):
             self._check(name, (bool,), "True or False")
-        self._check("retry_count", (int,), "a whole number")
+        retries_of(self.retry_count, "retry_count")
         self._check("http_timeout", (int, float), "seconds")
         self._check("cache_dir", (Path, str, type(None)), "a path")
-        if self.retry_count < 0:
-            raise ValueError(f"retry_count {self.retry_count}: expected 0 or more")
         if not 0 < self.http_timeout < float("inf"):
             raise ValueError(f"http_timeout {self.http_timeout}: expected seconds, more than 0")
         self._set("cache_dir", None if self.cache_dir is None else Path(self.cache_dir))

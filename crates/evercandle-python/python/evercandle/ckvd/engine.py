@@ -167,13 +167,14 @@ _TOGETHER: list[tuple[tuple[DataSource, ...], Sources]] = [
 ]
 
 
-def tiers_of(order: Sequence[DataSource]) -> list[Sources]:
-    """Who is asked together, tier by tier: within one, the engine fails over by itself."""
+def tiers_of(order: Sequence[DataSource], one_by_one: bool) -> list[Sources]:
+    """Who is asked together, tier by tier: within one, the engine fails over by itself, and asks first whom it takes fewer
+    calls to ask. ``one_by_one``: nobody is asked together."""
     if not order:
         return []
     for together, sources in _TOGETHER:
-        if tuple(order[: len(together)]) == together:
-            return [sources, *tiers_of(order[len(together) :])]
+        if tuple(order[: len(together)]) == together and (len(together) == 1 or not one_by_one):
+            return [sources, *tiers_of(order[len(together) :], one_by_one)]
     return []
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from . import engine
-from .config import source_of
+from .config import retries_of, source_of
 from .enums import ChartType, DataProvider, Interval, MarketType, member_of
 from .errors import WrongKindError
 from .grid import DAY, datetime_of, floor, following, micros_of, told_micros
@@ -82,8 +82,9 @@ def fetch_market_data(
     step = Interval.MINUTE_1 if chart_type is ChartType.FUNDING_RATE else length
     start, end = calculate_date_range(start_time, end_time, days, step)
     source = source_of(enforce_source, "enforce_source")
+    retries = retries_of(max_retries, "max_retries")
     with CryptoKlineVisionData.create(
-        provider, market_type, chart_type=chart_type, use_cache=use_cache, retry_count=max_retries
+        provider, market_type, chart_type=chart_type, use_cache=use_cache, retry_count=retries
     ) as manager:
         frame: Any = manager.get_data(
             symbol, start, end, length, enforce_source=source, return_polars=return_polars

@@ -5,7 +5,7 @@ The rules that package documents, and that hold here:
 - A range is half-open: klines that open from ``start_time`` to before ``end_time``, cold or warm. Times without a zone are
   UTC. With ``auto_reindex``, both are first moved down to where a kline opens (a window within one kline is that kline).
 - The cache is asked first, then archives (``VISION``) and REST; what one lacks, another supplies. Which of the two goes
-  first is decided by what takes fewer calls, unless ``fcp_priority`` leaves one out or asks for REST first. Days that ended
+  first is decided by what takes fewer calls, unless ``fcp_priority`` is given: its order is kept. Days that ended
   less than ``VISION_DATA_DELAY_HOURS`` ago are asked for afresh; what is held of them serves only when nobody answers.
 - Klines that have not closed are in the answer when the range reaches into them, and are never remembered as final.
 - Archives are verified against their published checksums; those that do not match are not used.
@@ -101,6 +101,7 @@ class CryptoKlineVisionData:
         self.quiet_mode = config.quiet_mode
         self._timeout: float | None = None
         self._order: tuple[DataSource, ...] = ALL_SOURCES
+        self._has_order = False
         prepare()
 
     @classmethod
@@ -125,6 +126,7 @@ class CryptoKlineVisionData:
         )
         # Unless it is asked for, waiting is as short as Evercandle has it, which has somewhere else to turn.
         manager._timeout = config.http_timeout if "http_timeout" in kwargs else None
+        manager._has_order = "fcp_priority" in kwargs
         manager._order = tuple(
             source for source in config.fcp_priority if config.vision_enabled or source is not DataSource.VISION
         )
@@ -336,10 +338,10 @@ class CryptoKlineVisionData:
         young = floor(now - self.VISION_DATA_DELAY_HOURS * _HOUR, Interval.DAY_1)
         afresh = [one for one in order if one is not DataSource.CACHE]
         cached = source is DataSource.AUTO and len(afresh) < len(order) and bool(afresh)
-        tiers = engine.tiers_of(order)
+        tiers = engine.tiers_of(order, self._has_order)
         if not cached or question.end <= young or self.VISION_DATA_DELAY_HOURS <= 0:
             return engine.ask(client, question, tiers)
-        late = engine.tiers_of([*afresh, DataSource.CACHE])
+        late = engine.tiers_of([*afresh, DataSource.CACHE], self._has_order)
         if question.start >= young:
             return engine.ask(client, question, late)
         old = engine.ask(client, question._replace(end=young), tiers)
