@@ -114,6 +114,17 @@ fn scripts() -> Vec<Script> {
             open: [between(s, 20, 80) && s % 300 != 150, false],
             ..well(s)
         }),
+        Script::new(
+            "an outage after which it flaps, and then fails at half of its calls",
+            |s| Now {
+                open: [
+                    between(s, 20, 40) || between(s, 40, 70) && 150 <= s % (12 * MINUTE),
+                    false,
+                ],
+                failures: s.saturating_sub(70 * MINUTE).min(30 * MINUTE) / 5,
+                ..well(s)
+            },
+        ),
         Script::new("failures behind a circuit that is held closed", |s| Now {
             failures: s.saturating_sub(20 * MINUTE).min(40 * MINUTE) / 5,
             successes: s.min(20 * MINUTE) / 5 + s.saturating_sub(60 * MINUTE) / 5,

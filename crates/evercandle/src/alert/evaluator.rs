@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rule::{Condition, Rule, RuleName, Severity, rules};
+use super::rule::{Condition, Rule, RuleName, STILL_FAILING, Severity, rules};
 use crate::answer::ProviderName;
 use crate::config::AlertsConfig;
 use crate::health::{Health, LatestHealth};
@@ -221,7 +221,7 @@ impl Evaluator {
         Evaluator {
             memory: rules
                 .iter()
-                .map(|rule| memory(&rule.condition))
+                .map(|rule| memory(&rule.condition).max(rule.clear))
                 .max()
                 .unwrap_or_default(),
             rules,
@@ -282,17 +282,29 @@ impl Evaluator {
                 share,
                 calls_min,
             } => self.upstreams(latest, |name| {
-                self.has_watched(window, share, now)
-                    && (self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.circuit_open)) > share
-                        || self.fails(name, window, share, calls_min, now))
+                let is_open = |s: &Sample| upstream(s, name).is_some_and(|u| u.circuit_open);
+                self.lasts(rule, &Subject::Provider(name.clone()), window, share, now, is_open)
+                    || match self.is_told(rule.name, &Subject::Provider(name.clone())) {
+                        true => self.fails(name, rule.clear, share * STILL_FAILING, 1, now),
+                        false => {
+                            self.has_watched(window, share, now) && self.fails(name, window, share, calls_min, now)
+                        }
+                    }
             }),
             Condition::CircuitOpen { window, share } => self.upstreams(latest, |name| {
-                self.has_watched(window, share, now)
-                    && self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.circuit_open)) > share
+                let is_open = |s: &Sample| upstream(s, name).is_some_and(|u| u.circuit_open);
+                self.lasts(rule, &Subject::Provider(name.clone()), window, share, now, is_open)
             }),
             Condition::Quarantined { window, share } => self.upstreams(latest, |name| {
-                self.has_watched(window, share, now)
-                    && self.share_of_time(window, now, |s| upstream(s, name).is_some_and(|u| u.quarantined)) > share
+                let is_quarantined = |s: &Sample| upstream(s, name).is_some_and(|u| u.quarantined);
+                self.lasts(
+                    rule,
+                    &Subject::Provider(name.clone()),
+                    window,
+                    share,
+                    now,
+                    is_quarantined,
+                )
             }),
             Condition::CommonCause { window } => {
                 let suspected = self.within(now.checked_sub(window), now).any(|s| s.common_cause);
@@ -309,21 +321,17 @@ impl Evaluator {
                     let first = counts.next();
                     counts.last() > first && first.is_some()
                 };
-                let is_told = |what| {
-                    let active = self.active.get(&(rule.name, Subject::Values(what)));
-                    active.is_some_and(|active| active.alert.state == AlertState::Firing)
-                };
                 let goes_on = |l: &&LatestHealth| {
                     let what = l.cache_name;
-                    l.not_fresh && is_told(what) || poorly(what, Some(now)) && poorly(what, now.checked_sub(window))
+                    l.not_fresh && self.is_told(rule.name, &Subject::Values(what))
+                        || poorly(what, Some(now)) && poorly(what, now.checked_sub(window))
                 };
                 let lately = latest.latest.iter().filter(goes_on);
                 lately.map(|l| Subject::Values(l.cache_name)).collect()
             }
             Condition::CacheReadonly { window, share } => {
-                let long = self.has_watched(window, share, now)
-                    && self.share_of_time(window, now, |s| s.cache_readonly) > share;
-                long.then_some(Subject::Ourselves).into_iter().collect()
+                let lasts = self.lasts(rule, &Subject::Ourselves, window, share, now, |s| s.cache_readonly);
+                lasts.then_some(Subject::Ourselves).into_iter().collect()
             }
             Condition::NoRun { periods, first_within } => {
                 let late = |(kind, every, _): &&(JobKind, Duration, u64)| {
@@ -349,11 +357,7 @@ impl Evaluator {
             && now.saturating_sub(told) <= quiet
         {
             // What was told before goes on; taking it back would say that it has ended.
-            holding.retain(|subject| {
-                self.active
-                    .get(&(rule.name, subject.clone()))
-                    .is_some_and(|active| active.alert.state == AlertState::Firing)
-            });
+            holding.retain(|subject| self.is_told(rule.name, subject));
         }
         holding
     }
@@ -415,6 +419,28 @@ impl Evaluator {
             .cloned()
             .map(Subject::Provider)
             .collect()
+    }
+
+    /// Whether somebody was told, and not yet that it ended.
+    fn is_told(&self, rule: RuleName, subject: &Subject) -> bool {
+        let active = self.active.get(&(rule, subject.clone()));
+        active.is_some_and(|active| active.alert.state == AlertState::Firing)
+    }
+
+    /// Whether something was so for more than this share of the window, or at any moment lately if it was told.
+    fn lasts(
+        &self,
+        rule: &Rule,
+        subject: &Subject,
+        window: Duration,
+        share: f64,
+        now: Duration,
+        is: impl Fn(&Sample) -> bool,
+    ) -> bool {
+        match self.is_told(rule.name, subject) {
+            true => self.within(now.checked_sub(rule.clear), now).any(is),
+            false => self.has_watched(window, share, now) && share < self.share_of_time(window, now, is),
+        }
     }
 
     /// Whether this share of the window has been watched: a minute says nothing about ten.

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::rule::{Condition, Rule, RuleName, Severity, rules};
+use super::rule::{Condition, Rule, RuleName, STILL_FAILING, Severity, rules};
 use crate::config::AlertsConfig;
 
 /// The `job` under which Prometheus scrapes the daemon.
@@ -16,6 +16,9 @@ const JOB: &str = "evercandle";
 const DAEMON: &str = "job, instance";
 const VALUES: &str = "job, instance, cache_name";
 const UPSTREAM: &str = "job, instance, provider";
+/// Calls, without their window.
+const FAILURES: &str = "increase(qt_provider_failures_total";
+const SUCCESSES: &str = "increase(qt_provider_success_total";
 
 /// A rule file with the configured thresholds. Reads well: it is committed, and operators change it.
 pub fn prometheus_rules(config: &AlertsConfig) -> String {
@@ -26,28 +29,23 @@ pub fn prometheus_rules(config: &AlertsConfig) -> String {
         promql(Duration::from_millis(config.every_ms))
     );
     for rule in rules(config) {
-        let expression = expression(&rule);
-        // Written once, because rules that hold back need it twice.
-        let expression = match rule.quiet_after_common_cause {
-            None => expression,
-            Some(quiet) => {
-                let record = format!("evercandle:{}", snake(rule.name.as_str()));
-                write(&mut file, &[("record", record.clone())], &expression, None);
-                held_back(&record, rule.name, quiet)
-            }
-        };
-        write(
-            &mut file,
-            &[("alert", rule.name.as_str().to_owned())],
-            &expression,
-            Some(&rule),
-        );
+        let mut expression = begins(&rule);
+        if let Some(quiet) = rule.quiet_after_common_cause {
+            expression += &held_back(quiet);
+        }
+        if let Some((seen, about)) = seen_lately(&rule) {
+            expression += &format!(
+                "\nor\n{seen}\n  and on ({about}) ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}",
+                rule.name.as_str()
+            );
+        }
+        write(&mut file, &rule, &expression);
     }
     file
 }
 
-/// When the rule holds.
-fn expression(rule: &Rule) -> String {
+/// When the rule holds of whom nobody was told yet.
+fn begins(rule: &Rule) -> String {
     match rule.condition {
         Condition::Failing {
             window,
@@ -55,15 +53,11 @@ fn expression(rule: &Rule) -> String {
             calls_min,
         } => {
             let span = promql(window);
-            let (failures, successes) = (
-                format!("increase(qt_provider_failures_total[{span}])"),
-                format!("increase(qt_provider_success_total[{span}])"),
-            );
             format!(
-                "(\n  {} > {share}\n  or\n  \
-                 {failures}\n    / ({failures} + {successes}) > {share}\n    \
-                 and {failures} + {successes} >= {calls_min}\n)\n{}",
+                "(\n  {} > {share}\n  or\n  {} > {share}\n    \
+                 and {FAILURES}[{span}]) + {SUCCESSES}[{span}]) >= {calls_min}\n)\n{}",
                 share_of_time("qt_provider_circuit_open", window),
+                share_of_calls(window),
                 watched("qt_provider_circuit_open", window, share)
             )
         }
@@ -102,6 +96,34 @@ fn expression(rule: &Rule) -> String {
     }
 }
 
+/// When something of what a rule is about was seen lately, and what tells one subject from another: what was told goes
+/// on for so long.
+fn seen_lately(rule: &Rule) -> Option<(String, &'static str)> {
+    let any = |gauge: &str| format!("max_over_time({gauge}[{}]) == 1", promql(rule.clear));
+    match rule.condition {
+        Condition::Failing { share, .. } => {
+            let failing = format!("{} > {}", share_of_calls(rule.clear), share * STILL_FAILING);
+            Some((
+                format!("(\n  {}\n  or\n  {failing}\n)", any("qt_provider_circuit_open")),
+                UPSTREAM,
+            ))
+        }
+        Condition::CircuitOpen { .. } => Some((any("qt_provider_circuit_open"), UPSTREAM)),
+        Condition::Quarantined { .. } => Some((any("qt_provider_quarantined"), UPSTREAM)),
+        Condition::CacheReadonly { .. } => Some((any("qt_cache_readonly"), DAEMON)),
+        Condition::CommonCause { .. }
+        | Condition::StaleServed { .. }
+        | Condition::NoRun { .. }
+        | Condition::Unreachable => None,
+    }
+}
+
+/// Of an upstream's calls, those that failed; nothing where there were none.
+fn share_of_calls(window: Duration) -> String {
+    let span = promql(window);
+    format!("{FAILURES}[{span}])\n    / ({FAILURES}[{span}]) + {SUCCESSES}[{span}]))")
+}
+
 /// A gauge that was 1 for more than a share of the window.
 fn long(gauge: &str, window: Duration, share: f64) -> String {
     format!(
@@ -123,26 +145,20 @@ fn watched(gauge: &str, window: Duration, share: f64) -> String {
     format!("and last_over_time({gauge}[{}] offset {})", promql(window), promql(ago))
 }
 
-/// Begins nothing while a common cause is told or has just been; what fired before goes on firing.
-fn held_back(record: &str, name: RuleName, quiet: Duration) -> String {
+/// Begins nothing while a common cause is told or has just been.
+fn held_back(quiet: Duration) -> String {
     format!(
-        "{record}\n  unless on ({DAEMON}) max_over_time(ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}[{}])\nor\n{record}\n  \
-         and on ({UPSTREAM}) ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}",
+        "\nunless on ({DAEMON}) max_over_time(ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}[{}])",
         RuleName::CommonCause.as_str(),
-        promql(quiet),
-        name.as_str()
+        promql(quiet)
     )
 }
 
-fn write(file: &mut String, head: &[(&str, String)], expression: &str, rule: Option<&Rule>) {
-    for (key, value) in head {
-        let _ = writeln!(file, "      - {key}: {value}");
-    }
-    let _ = writeln!(file, "        expr: |-");
+fn write(file: &mut String, rule: &Rule, expression: &str) {
+    let _ = writeln!(file, "      - alert: {}\n        expr: |-", rule.name.as_str());
     for line in expression.lines() {
         let _ = writeln!(file, "          {line}");
     }
-    let Some(rule) = rule else { return };
     if !rule.hold.is_zero() {
         let _ = writeln!(file, "        for: {}", promql(rule.hold));
     }
@@ -162,18 +178,6 @@ fn write(file: &mut String, head: &[(&str, String)], expression: &str, rule: Opt
         quoted(&rule.summary.replace("{subject}", subject)),
         quoted(rule.runbook)
     );
-}
-
-/// `ProviderFailing` → `provider_failing`.
-fn snake(name: &str) -> String {
-    let mut snake = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
 }
 
 /// In YAML's single quotes, where nothing but the quote itself is special.

@@ -1,8 +1,11 @@
 //! The table of rules: what each means, when it holds, for how long it must, and what to do about it.
 //!
 //! A share of a window plus a time to hold make the stated duration exact: an upstream whose circuit opens is beyond
-//! 80 % of ten minutes after eight, so the rule then waits two more. The two minutes also are its damping: a recovery is
-//! announced once the upstream has been well for as long.
+//! 80 % of ten minutes after eight, so the rule then waits two more.
+//!
+//! What begins by a share must not end by it: an upstream that flaps is at 79 % and 81 % by turns, and whose calls fail
+//! opens its circuit and then has no calls. So what was told goes on until nothing of it was seen for a while (`clear`),
+//! and whoever is called at night is called once.
 
 use std::time::Duration;
 
@@ -10,6 +13,8 @@ use crate::config::AlertsConfig;
 
 /// Of the time that a circuit was open, or a cache not written, one lucky moment may be missing.
 const STEADY_SHARE: f64 = 0.9;
+/// Of the share at which an upstream is told to fail: below this part of it, it has stopped failing.
+pub(super) const STILL_FAILING: f64 = 0.5;
 /// The daemon may be restarted without anybody being told.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(120);
 
@@ -33,6 +38,9 @@ pub struct Rule {
     pub condition: Condition,
     /// For how long it must hold before somebody is told.
     pub hold: Duration,
+    /// Once told, it goes on until nothing of it was seen for so long: a share begins it, and any moment keeps it up. Zero:
+    /// it ends when the condition does.
+    pub clear: Duration,
     /// After a common cause was told, this rule begins nothing for so long: one alert instead of one for each upstream.
     pub quiet_after_common_cause: Option<Duration>,
 }
@@ -187,6 +195,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                       Alerts about single upstreams are held back.",
             condition: Condition::CommonCause { window: common / 2 },
             hold: common,
+            clear: Duration::ZERO,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -197,6 +206,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                       line, or point `internet` at a relay that still gets out.",
             condition: Condition::CommonCause { window: common / 2 },
             hold: open,
+            clear: Duration::ZERO,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -208,13 +218,15 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             ),
             runbook: "Look at its last_error in /health/scheduler. Callers are served by the next upstream or from the \
                       cache. An upstream's own outage needs nobody: it is probed, and asked again when it answers. \
-                      A refused key, a proxy or a firewall is ours to repair.",
+                      A refused key, a proxy or a firewall is ours to repair. This ends once its circuit has stayed \
+                      closed and most of its calls were answered for as long as is looked at.",
             condition: Condition::Failing {
                 window: failing,
                 share,
                 calls_min: config.failure_calls_min,
             },
             hold: rest_of(failing, share),
+            clear: failing,
             quiet_after_common_cause: quiet,
         },
         Rule {
@@ -232,6 +244,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                 share: STEADY_SHARE,
             },
             hold: rest_of(open, STEADY_SHARE),
+            clear: failing,
             quiet_after_common_cause: quiet,
         },
         Rule {
@@ -244,6 +257,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             runbook: BANNED,
             condition: Condition::Quarantined { window: failing, share },
             hold: rest_of(failing, share),
+            clear: failing,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -256,6 +270,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                 share: STEADY_SHARE,
             },
             hold: rest_of(open, STEADY_SHARE),
+            clear: failing,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -269,6 +284,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                       get none. It ends when somebody answers. Look at /health/scheduler for the upstreams that serve them.",
             condition: Condition::StaleServed { window: stale },
             hold: Duration::ZERO,
+            clear: Duration::ZERO,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -282,6 +298,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                 share: STEADY_SHARE,
             },
             hold: rest_of(readonly, STEADY_SHARE),
+            clear: readonly,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -299,6 +316,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             },
             // Whatever is late by less than two looks may only have been looked at between two steps.
             hold: millis(config.every_ms.saturating_mul(2)),
+            clear: Duration::ZERO,
             quiet_after_common_cause: None,
         },
         Rule {
@@ -309,6 +327,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                       whether Prometheus may reach it. Nothing else here can alert while it is down.",
             condition: Condition::Unreachable,
             hold: UNREACHABLE_FOR,
+            clear: Duration::ZERO,
             quiet_after_common_cause: None,
         },
     ]
