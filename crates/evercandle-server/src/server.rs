@@ -123,7 +123,7 @@ impl Server {
         let stopping = app.stopping().clone();
         // Each ends with what it was spawned for, however that ends.
         let (watched, webhooks) = (app.clone(), self.webhooks);
-        let _watch = supervision::spawn("alerts", move || {
+        let watch = supervision::spawn("alerts", move || {
             notify::watch(watched.clone(), watched.board().clone(), webhooks.clone())
         });
         let client = app.client().clone();
@@ -150,7 +150,14 @@ impl Server {
             tracing::info!("stopping: answers under way may end");
             stopping.cancel();
         };
-        let (cut_off, ()) = tokio::join!(serve, told);
+        let drain = Duration::from_millis(app.config().drain_ms);
+        let letters = async {
+            stopping.cancelled().await;
+            if tokio::time::timeout(drain, watch).await.is_err() {
+                tracing::warn!("some messages to webhooks could not be delivered in time");
+            }
+        };
+        let (cut_off, (), ()) = tokio::join!(serve, told, letters);
         if tokio::time::timeout(FLUSH_MAX, app.client().flush()).await.is_err() {
             tracing::warn!("what was learnt last could not be written in time");
         }

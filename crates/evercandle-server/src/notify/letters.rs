@@ -45,6 +45,11 @@ impl Kind {
             Kind::Resolved => "resolved",
         }
     }
+
+    /// Whether a message of this kind is the first that anybody hears of its alerts.
+    pub(super) fn begins(self) -> bool {
+        matches!(self, Kind::Alert | Kind::Escalation)
+    }
 }
 
 /// Remembers what was told when.

@@ -1,8 +1,9 @@
 //! Tells somebody: the rules are evaluated here, what comes of them is shown, and webhooks are told.
 //!
 //! In reading order: this loop, which evaluates; `letters`, which decides what is worth a message (pure); `webhook`, which
-//! delivers it. Between them stands a bounded queue for each webhook, so that one which is dead, slow or angry delays
-//! neither the next evaluation nor another webhook nor any answer; what it missed is counted.
+//! delivers it. Between them stands a bounded `queue` for each webhook, so that one which is dead, slow or angry delays
+//! neither the next evaluation nor another webhook nor any answer; what it missed is counted. When the daemon stops,
+//! nothing new is evaluated, and what waits is tried once more for as long as answers under way have.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,59 +17,74 @@ use crate::supervision;
 
 mod letters;
 
+mod queue;
+
 mod webhook;
 
 pub use webhook::{WebhookError, Webhooks};
 
 pub(crate) use letters::{Kind, Letter};
+pub(crate) use queue::Standing;
 
 use letters::Letters;
+use queue::Queue;
 
 const FIRING: &str = "qt_alerts_firing";
 
-/// The alerts as they stand, for whoever looks. Cheap to clone.
+/// How alerts and webhooks stand, for whoever looks. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Board(Arc<Mutex<Vec<Alert>>>);
+pub(crate) struct Board {
+    alerts: Arc<Mutex<Vec<Alert>>>,
+    queues: Arc<Mutex<Vec<Queue>>>,
+}
 
 impl Board {
     /// Pending, firing, and those that ended a while ago.
     pub(crate) fn alerts(&self) -> Vec<Alert> {
-        self.0.lock().clone()
+        self.alerts.lock().clone()
+    }
+
+    /// Everybody who is told, by name.
+    pub(crate) fn webhooks(&self) -> Vec<(String, Standing)> {
+        let queues = self.queues.lock();
+        queues.iter().map(|q| (q.name().to_owned(), q.standing())).collect()
     }
 
     /// Whether any of these still fires.
     fn any_fires(&self, alerts: &[Alert]) -> bool {
-        let shown = self.0.lock();
+        let shown = self.alerts.lock();
         let fires = |alert: &Alert| shown.iter().any(|a| a.state == AlertState::Firing && is_same(a, alert));
         alerts.iter().any(fires)
     }
 
     fn show(&self, alerts: Vec<Alert>) {
-        *self.0.lock() = alerts;
+        *self.alerts.lock() = alerts;
     }
 }
 
-/// Evaluates the rules for ever, and tells.
+/// Evaluates the rules, and tells. When the daemon is to stop, it ends once nothing waits to be told.
 pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
     let config = app.client().config().alerts.clone();
     if !config.enabled {
         return;
     }
     describe();
+    let stopping = app.stopping().clone();
     let (clock, every) = (app.client().clock().clone(), Duration::from_millis(config.every_ms));
     // Each ends with this task.
     let queues: Vec<_> = webhooks
         .into_iter()
         .map(|webhook| {
             let queue = webhook.queue();
-            let (clock, board) = (clock.clone(), board.clone());
-            let delivery = supervision::spawn("webhook", move || webhook.clone().deliver(clock.clone(), board.clone()));
-            (queue, delivery)
+            let (clock, board, stopping) = (clock.clone(), board.clone(), stopping.clone());
+            let deliver = move || webhook.clone().deliver(clock.clone(), board.clone(), stopping.clone());
+            (queue, supervision::spawn("webhook", deliver))
         })
         .collect();
+    *board.queues.lock() = queues.iter().map(|(queue, _)| queue.clone()).collect();
     let mut evaluator = Evaluator::new(&config);
     let mut letters = Letters::new(Duration::from_millis(config.repeat_ms));
-    loop {
+    while !stopping.is_cancelled() {
         let sample = Sample::new(&app.client().health(), Some(&app.schedule()), clock.instant());
         let (at, now) = (sample.at, sample.instant);
         let changes = evaluator.step(sample);
@@ -82,7 +98,10 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
                 queue.push(letter.clone());
             }
         }
-        clock.sleep(every).await;
+        stopping.run_until_cancelled(clock.sleep(every)).await;
+    }
+    for (queue, _) in &queues {
+        queue.emptied().await;
     }
 }
 

@@ -10,32 +10,26 @@
 //! Where the address alone opens the door it is a secret: it is in no log, no metric, no error and no debug output. So
 //! what goes wrong is told in our words, not in the HTTP library's, which likes to name the address.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use evercandle::Clock;
-use evercandle::alert::Alert;
 use evercandle::config::{AlertsConfig, HttpConfig};
-use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::letters::{Kind, Letter};
-use super::{Board, is_same};
+use super::Board;
+use super::letters::Letter;
+use super::queue::{NOTIFICATIONS, Queue};
 use crate::wire::letter;
 
-const NOTIFICATIONS: &str = "qt_notifications_total";
 const DURATION: &str = "qt_notification_duration_seconds";
 
 /// Why a message was not taken, where it is sure that it was not.
 const NO_CONNECTION: &str = "no connection";
 const SAYS_NO: &str = "it says no";
 
-/// Messages that wait for one webhook.
-const WAITING_MAX: usize = 100;
 /// A webhook that has not answered by then will not.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tries for one message of which nothing goes on: with the pauses below, a quarter of an hour.
@@ -158,6 +152,18 @@ enum Answer {
     NotNow(&'static str, Option<u16>, Option<Duration>),
 }
 
+impl Answer {
+    /// What went wrong, in words.
+    fn complaint(self) -> Option<String> {
+        match self {
+            Answer::Taken => None,
+            Answer::Refused(status) => Some(format!("it refuses: {status}")),
+            Answer::NotNow(why, Some(status), _) => Some(format!("{why}: {status}")),
+            Answer::NotNow(why, None, _) => Some(why.to_owned()),
+        }
+    }
+}
+
 impl Webhook {
     /// Where messages for it wait.
     pub(super) fn queue(&self) -> Queue {
@@ -165,16 +171,17 @@ impl Webhook {
     }
 
     /// Delivers what waits, for ever.
-    pub(super) async fn deliver(self, clock: Clock, board: Board) {
+    pub(super) async fn deliver(self, clock: Clock, board: Board, stopping: CancellationToken) {
         loop {
             let letter = self.queue.next().await;
-            self.insist(&letter, &clock, &board).await;
+            self.insist(&letter, &clock, &board, &stopping).await;
+            self.queue.done();
             clock.sleep(SPACING).await;
         }
     }
 
     /// Tries until it is taken, refused, or not worth it any more.
-    async fn insist(&self, letter: &Letter, clock: &Clock, board: &Board) {
+    async fn insist(&self, letter: &Letter, clock: &Clock, board: &Board, stopping: &CancellationToken) {
         let (webhook, kind) = (self.name.as_str(), letter.kind.as_str());
         let body = (self.form)(letter).to_string();
         let mut perhaps_heard = false;
@@ -184,8 +191,12 @@ impl Webhook {
             let took = clock.instant().saturating_duration_since(began);
             ::metrics::histogram!(DURATION, "webhook" => self.name.clone()).record(took.as_secs_f64());
             let took_ms = took.as_millis() as u64;
+            if let Some(what) = answer.complaint() {
+                self.queue.failed(clock.now(), what);
+            }
             match answer {
                 Answer::Taken => {
+                    self.queue.took(clock.now());
                     self.queue.count("delivered");
                     tracing::info!(webhook, kind, number, took_ms, "webhook told");
                     return;
@@ -204,7 +215,7 @@ impl Webhook {
                 Answer::NotNow(why, status, _) if TRIES_MAX <= number && !board.any_fires(&letter.alerts) => {
                     self.queue.count("given_up");
                     tracing::error!(webhook, kind, number, why, status, "webhook not told, given up");
-                    if begins(letter.kind) && !perhaps_heard && is_unheard(why) {
+                    if letter.kind.begins() && !perhaps_heard && is_unheard(why) {
                         self.queue.withdraw(&letter.alerts);
                     }
                     return;
@@ -224,7 +235,10 @@ impl Webhook {
                         pause_ms,
                         "webhook not told yet"
                     );
-                    clock.sleep(pause).await;
+                    match asked {
+                        Some(_) => clock.sleep(pause).await,
+                        None => rest(pause, clock, stopping).await,
+                    }
                 }
             }
         }
@@ -259,9 +273,15 @@ impl Webhook {
     }
 }
 
-/// Whether a message of this kind is the first that anybody hears of its alerts.
-fn begins(kind: Kind) -> bool {
-    matches!(kind, Kind::Alert | Kind::Escalation)
+/// A pause between two tries. Who is told to stop tries at once, and then has a second at a time to spare.
+async fn rest(pause: Duration, clock: &Clock, stopping: &CancellationToken) {
+    if stopping.is_cancelled() {
+        return clock.sleep(pause.min(PAUSE)).await;
+    }
+    tokio::select! {
+        () = clock.sleep(pause) => {}
+        () = stopping.cancelled() => {}
+    }
 }
 
 /// Whether nobody can have heard it: whoever is slow may have taken it all the same, and must hear the end.
@@ -287,98 +307,17 @@ pub(super) fn describe() {
     ::metrics::describe_histogram!(DURATION, Unit::Seconds, "How long a webhook took to answer, or not to.");
 }
 
-/// Messages that wait for one webhook. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Queue {
-    name: Arc<str>,
-    waiting: Arc<Mutex<VecDeque<Letter>>>,
-    come: Arc<Notify>,
-}
-
-impl Queue {
-    fn new(name: &str) -> Queue {
-        Queue {
-            name: name.into(),
-            waiting: Arc::default(),
-            come: Arc::default(),
-        }
-    }
-
-    /// Never waits. When too many wait already, the oldest is forgotten: the newest say how things stand.
-    pub(super) fn push(&self, mut letter: Letter) {
-        let forgotten = {
-            let mut waiting = self.waiting.lock();
-            if letter.kind == Kind::Resolved {
-                letter.alerts.retain(|ended| !self.overtake(&mut waiting, ended));
-                if letter.alerts.is_empty() {
-                    return;
-                }
-            }
-            waiting.push_back(letter);
-            (waiting.len() > WAITING_MAX).then(|| waiting.pop_front()).flatten()
-        };
-        if let Some(letter) = forgotten {
-            self.count("dropped");
-            tracing::error!(webhook = %self.name, kind = letter.kind.as_str(), "too many messages wait; the oldest is dropped");
-        }
-        self.come.notify_one();
-    }
-
-    /// Takes an alert that has ended out of what waits. Whether its beginning was among that, so that nobody was told.
-    fn overtake(&self, waiting: &mut VecDeque<Letter>, ended: &Alert) -> bool {
-        let mut was_begun = false;
-        for letter in waiting.iter_mut().filter(|letter| letter.kind != Kind::Resolved) {
-            let before = letter.alerts.len();
-            letter.alerts.retain(|alert| !is_same(alert, ended));
-            was_begun |= begins(letter.kind) && letter.alerts.len() < before;
-        }
-        self.drop_empty(waiting);
-        was_begun
-    }
-
-    /// Nobody heard that these began: nobody needs to hear that they ended.
-    fn withdraw(&self, unheard: &[Alert]) {
-        let mut waiting = self.waiting.lock();
-        for letter in waiting.iter_mut() {
-            letter.alerts.retain(|alert| !unheard.iter().any(|u| is_same(alert, u)));
-        }
-        self.drop_empty(&mut waiting);
-    }
-
-    fn drop_empty(&self, waiting: &mut VecDeque<Letter>) {
-        let before = waiting.len();
-        waiting.retain(|letter| !letter.alerts.is_empty());
-        for _ in waiting.len()..before {
-            self.count("overtaken");
-        }
-    }
-
-    async fn next(&self) -> Letter {
-        loop {
-            let first = self.waiting.lock().pop_front();
-            match first {
-                Some(letter) => return letter,
-                None => self.come.notified().await,
-            }
-        }
-    }
-
-    fn count(&self, result: &'static str) {
-        ::metrics::counter!(NOTIFICATIONS, "webhook" => self.name.to_string(), "result" => result).increment(1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use evercandle::alert::{AlertState, RuleName, Severity, Subject};
+    use evercandle::Timestamp;
     use evercandle::config::WebhookConfig;
-    use evercandle::{ProviderName, Timestamp};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::notify::letters::Kind;
+    use crate::notify::queue::tests::told;
 
     fn refused(address: Option<&str>) -> String {
         let config = AlertsConfig {
@@ -423,33 +362,6 @@ mod tests {
         );
     }
 
-    fn alert(provider: &str, state: AlertState) -> Alert {
-        Alert {
-            rule: RuleName::ProviderFailing,
-            severity: Severity::Page,
-            subject: Subject::Provider(ProviderName::new(provider)),
-            state,
-            since: Timestamp::EPOCH,
-            began_at: Timestamp::EPOCH,
-            summary: "it failed".into(),
-            runbook: "Look.",
-        }
-    }
-
-    fn told(kind: Kind, providers: &[&str]) -> Letter {
-        let state = if kind == Kind::Resolved {
-            AlertState::Resolved
-        } else {
-            AlertState::Firing
-        };
-        Letter {
-            id: String::new(),
-            kind,
-            at: Timestamp::EPOCH,
-            alerts: providers.iter().map(|provider| alert(provider, state)).collect(),
-        }
-    }
-
     /// Says no to so many tries; time passes in between.
     async fn say_no(listener: &TcpListener, clock: &Clock, tries: u32) {
         for _ in 0..tries {
@@ -469,6 +381,7 @@ mod tests {
     /// Goal: the alert about our own line is not thrown away because our own line is down.
     #[tokio::test]
     async fn no_message_is_given_up_while_what_it_tells_goes_on() {
+        let stopping = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (board, queue, clock) = (Board::default(), Queue::new("ops"), Clock::held(Timestamp::EPOCH));
         let webhook = Webhook {
@@ -481,13 +394,13 @@ mod tests {
         let begun = told(Kind::Alert, &["binance"]);
         board.show(begun.alerts.clone());
         tokio::select! {
-            () = webhook.insist(&begun, &clock, &board) => panic!("given up"),
+            () = webhook.insist(&begun, &clock, &board, &stopping) => panic!("given up"),
             () = say_no(&listener, &clock, 2 * TRIES_MAX) => {}
         }
         board.show(Vec::new());
         queue.push(told(Kind::Resolved, &["binance", "coingecko"]));
         tokio::select! {
-            () = webhook.insist(&begun, &clock, &board) => {}
+            () = webhook.insist(&begun, &clock, &board, &stopping) => {}
             () = say_no(&listener, &clock, 2 * TRIES_MAX) => panic!("it is over"),
         }
         // Its end goes with it; that of another one stays.
@@ -495,34 +408,46 @@ mod tests {
         assert_eq!(queue.next().await, left);
     }
 
+    /// Goal: whoever is told to stop does not sit out a pause with the message in hand.
+    /// Method: the clock is held, so that no pause ends by itself.
     #[tokio::test]
-    async fn what_ended_before_it_could_be_told_is_not_told_at_all() {
-        let queue = Queue::new("ops");
-        queue.push(told(Kind::Repeat, &["alternative-me"]));
-        queue.push(told(Kind::Alert, &["binance", "coingecko"]));
-        queue.push(told(Kind::Resolved, &["binance"]));
-        queue.push(told(Kind::Resolved, &["alternative-me"]));
-        let waiting: Vec<Letter> = queue.waiting.lock().drain(..).collect();
-        // That the third began was told before; what waited was only that it goes on.
-        let expected = [
-            told(Kind::Alert, &["coingecko"]),
-            told(Kind::Resolved, &["alternative-me"]),
-        ];
-        assert_eq!(waiting, expected);
-    }
-
-    #[tokio::test]
-    async fn when_too_many_wait_the_oldest_is_forgotten() {
-        let queue = Queue::new("ops");
-        for number in 0..WAITING_MAX + 5 {
-            queue.push(Letter {
-                id: number.to_string(),
-                kind: Kind::Alert,
-                at: Timestamp::EPOCH,
-                alerts: Vec::new(),
-            });
-        }
-        assert_eq!(queue.waiting.lock().len(), WAITING_MAX);
-        assert_eq!(queue.next().await.id, "5");
+    async fn who_is_told_to_stop_tries_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (queue, clock, stopping) = (
+            Queue::new("ops"),
+            Clock::held(Timestamp::EPOCH),
+            CancellationToken::new(),
+        );
+        let webhook = Webhook {
+            name: "ops".into(),
+            url: format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap(),
+            form: letter::generic,
+            client: client(&HttpConfig::default()).unwrap(),
+            queue: queue.clone(),
+        };
+        queue.push(told(Kind::Alert, &["binance"]));
+        let answers = async {
+            for answer in ["503 X", "204 X"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4_096]).await;
+                let head = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stopping.cancel();
+            }
+            queue.emptied().await;
+        };
+        let delivery = webhook.deliver(clock, Board::default(), stopping.clone());
+        let all = async {
+            tokio::select! { () = delivery => {}, () = answers => {} }
+        };
+        tokio::time::timeout(Duration::from_secs(20), all)
+            .await
+            .expect("tried again");
+        let standing = queue.standing();
+        assert_eq!((standing.waiting, standing.failing_since), (0, None));
+        assert_eq!(
+            standing.last_failure,
+            Some((Timestamp::EPOCH, "it says no: 503".to_owned()))
+        );
     }
 }

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::cache_figures::Figures;
+use crate::notify::Standing;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
 use crate::wire::alert;
@@ -94,7 +95,8 @@ fn body(app: &App, figures: Option<Figures>) -> HealthBody {
     let draining = app.stopping().is_cancelled();
     let cache = cache(&health, figures);
     let alerts = app.alerts();
-    let (status, mut summary) = verdict(&health, &cache, &scheduler, draining);
+    let webhooks = app.board().webhooks();
+    let (status, mut summary) = verdict(&health, &cache, &scheduler, &webhooks, draining);
     summary.extend(alerts.iter().filter_map(|alert| fires(alert, health.at)));
     HealthBody {
         status,
@@ -107,15 +109,20 @@ fn body(app: &App, figures: Option<Figures>) -> HealthBody {
         cache,
         providers: health::providers(&health),
         alerts: alerts.iter().map(alert::alert).collect(),
+        notifier: health::notifier(app.client().config().alerts.enabled, webhooks),
         scheduler,
     }
 }
 
-/// That somebody was told, in a sentence.
+/// That somebody was told, in a sentence: what, of whom, since when.
 fn fires(alert: &Alert, now: Timestamp) -> Option<String> {
+    let about = match alert.subject.label() {
+        Some((_, whom)) => format!(" of {whom}"),
+        None => String::new(),
+    };
     (alert.state == AlertState::Firing).then(|| {
         format!(
-            "alert: {} fires since {} ({})",
+            "alert: {}{about} fires since {} ({})",
             alert.rule.as_str(),
             health::clock(alert.since, now),
             health::span(alert.since, now)
@@ -138,7 +145,13 @@ fn cache(health: &Health, figures: Option<Figures>) -> CacheBody {
 }
 
 /// Everything in one word, and what is wrong in sentences.
-fn verdict(health: &Health, cache: &CacheBody, scheduler: &Short, draining: bool) -> (Word, Vec<String>) {
+fn verdict(
+    health: &Health,
+    cache: &CacheBody,
+    scheduler: &Short,
+    webhooks: &[(String, Standing)],
+    draining: bool,
+) -> (Word, Vec<String>) {
     let now = health.at;
     let mut wrong: Vec<String> = Vec::new();
     if draining {
@@ -169,6 +182,11 @@ fn verdict(health: &Health, cache: &CacheBody, scheduler: &Short, draining: bool
             "scheduler: the last run was {status}, with {errors} errors; see /health/scheduler"
         ));
     }
+    wrong.extend(
+        webhooks
+            .iter()
+            .filter_map(|(name, standing)| health::untold(name, standing, now)),
+    );
     // Whether it is to stop does not change what can be served.
     match health::ready(health, cache.series, false) {
         ReadyBody { ready: false, .. } => (Word::Down, wrong),

@@ -2,12 +2,14 @@
 //!
 //! Pure: a snapshot in, a document out.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evercandle::{Health, Status, Timestamp, UpstreamHealth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::notify::Standing;
 use crate::wire::alert::AlertBody;
 use crate::wire::schedule::Short;
 
@@ -34,8 +36,34 @@ pub(crate) struct HealthBody {
     pub(crate) providers: Providers,
     /// Alerts that are pending or firing, or ended a while ago.
     pub(crate) alerts: Vec<AlertBody>,
+    /// Who is told of alerts, and how that goes.
+    pub(crate) notifier: NotifierBody,
     /// The scheduler, in short.
     pub(crate) scheduler: Short,
+}
+
+/// Who is told of alerts.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct NotifierBody {
+    /// Whether alerts are evaluated here at all.
+    pub(crate) enabled: bool,
+    /// By name. Their addresses are secrets.
+    pub(crate) webhooks: BTreeMap<String, WebhookBody>,
+}
+
+/// How a webhook took what it was told.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct WebhookBody {
+    /// `ok`, `failing`, or `idle`: nothing was to be told yet.
+    pub(crate) status: &'static str,
+    /// Messages that it has not taken yet.
+    pub(crate) waiting: usize,
+    /// When it last took one; UTC.
+    pub(crate) last_success_at: Option<String>,
+    /// The last failure.
+    pub(crate) last_failure: Option<Event>,
+    /// The first failure since it last took one; UTC.
+    pub(crate) failing_since: Option<String>,
 }
 
 /// All in one word.
@@ -215,6 +243,43 @@ pub(crate) fn provider(upstream: &UpstreamHealth) -> ProviderBody {
             limit: q.limit,
         }),
     }
+}
+
+/// Who is told of alerts.
+pub(crate) fn notifier(enabled: bool, webhooks: Vec<(String, Standing)>) -> NotifierBody {
+    let body = |standing: Standing| WebhookBody {
+        status: match (standing.failing_since, standing.last_success_at) {
+            (Some(_), _) => "failing",
+            (None, Some(_)) => "ok",
+            (None, None) => "idle",
+        },
+        waiting: standing.waiting,
+        last_success_at: standing.last_success_at.map(|at| at.to_string()),
+        last_failure: standing.last_failure.map(|(at, what)| Event {
+            at: at.to_string(),
+            what,
+        }),
+        failing_since: standing.failing_since.map(|at| at.to_string()),
+    };
+    NotifierBody {
+        enabled,
+        webhooks: webhooks.into_iter().map(|(name, s)| (name, body(s))).collect(),
+    }
+}
+
+/// What is wrong with a webhook, since when:
+/// `webhook ops: not told since 03:12:09 (12 min): no connection; 2 messages wait`.
+pub(crate) fn untold(name: &str, standing: &Standing, now: Timestamp) -> Option<String> {
+    let (since, (_, what)) = (standing.failing_since?, standing.last_failure.as_ref()?);
+    let (clock, span) = (clock(since, now), span(since, now));
+    let waiting = match standing.waiting {
+        0 => "; what was to be told is given up".to_owned(),
+        1 => "; 1 message waits".to_owned(),
+        n => format!("; {n} messages wait"),
+    };
+    Some(format!(
+        "webhook {name}: not told since {clock} ({span}): {what}{waiting}"
+    ))
 }
 
 /// Whether anything can be served, and why: klines are held, or some upstream answers or was not found wanting.
@@ -402,6 +467,25 @@ mod tests {
         let said = sentence(&by_hand, NOW).unwrap();
         assert!(said.ends_with("set by hand, until it is reset by hand"), "{said}");
         assert_eq!(sentence(&upstream("binance", Status::Ok), NOW), None);
+    }
+
+    #[test]
+    fn a_webhook_that_fails_is_told_since_when_and_how_many_messages_wait() {
+        let standing = Standing {
+            waiting: 2,
+            last_success_at: Some(ago(3_600)),
+            last_failure: Some((ago(1), "no connection".to_owned())),
+            failing_since: Some(ago(720)),
+        };
+        assert_eq!(
+            untold("ops", &standing, NOW).unwrap(),
+            "webhook ops: not told since 22:01:20 (12 min): no connection; 2 messages wait"
+        );
+        let well = Standing {
+            failing_since: None,
+            ..standing
+        };
+        assert_eq!(untold("ops", &well, NOW), None);
     }
 
     #[test]

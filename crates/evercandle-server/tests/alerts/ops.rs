@@ -101,6 +101,7 @@ fn sources() -> String {
         "evercandle/src/telemetry.rs",
         "evercandle-server/src/metrics.rs",
         "evercandle-server/src/notify/mod.rs",
+        "evercandle-server/src/notify/queue.rs",
         "evercandle-server/src/notify/webhook.rs",
     ]
     .map(|file| std::fs::read_to_string(root.join(file)).unwrap())

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// Beyond this, a test waits in vain.
@@ -24,6 +25,7 @@ pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
     pub(crate) exchange: sim::Handle,
     _dir: tempfile::TempDir,
+    stop: Arc<Notify>,
     running: JoinHandle<()>,
 }
 
@@ -77,13 +79,22 @@ impl Daemon {
         let client = Client::new(config).unwrap();
         let server = Server::bind(client, Secrets::default()).await.unwrap().telling(told);
         let address = server.address();
-        let running = tokio::spawn(async move { server.run(std::future::pending()).await.unwrap() });
+        let stop = Arc::new(Notify::new());
+        let told = stop.clone();
+        let running = tokio::spawn(async move { server.run(async move { told.notified().await }).await.unwrap() });
         Daemon {
             address,
             exchange,
             _dir: dir,
+            stop,
             running,
         }
+    }
+
+    /// As by SIGTERM. Until it has ended.
+    pub(crate) async fn stop(mut self) {
+        self.stop.notify_one();
+        (&mut self.running).await.unwrap();
     }
 
     /// Both doors to the spot market refuse.
@@ -164,15 +175,32 @@ impl Webhook {
     }
 
     pub(crate) async fn until(&self, messages: usize) -> Vec<Value> {
+        self.until_heard(|heard| messages <= heard.len()).await
+    }
+
+    /// Waits until these alerts ended, in one message or in several.
+    pub(crate) async fn until_resolved(&self, alerts: usize) -> Vec<Value> {
+        let ended = |heard: &[Value]| {
+            let resolved = heard.iter().filter(|message| {
+                let text = message["text"].as_str().unwrap_or_default();
+                message["kind"] == "resolved" || text.starts_with("Resolved")
+            });
+            let lists = resolved.flat_map(|message| [&message["alerts"], &message["attachments"]]);
+            lists.filter_map(Value::as_array).map(Vec::len).sum::<usize>()
+        };
+        self.until_heard(|heard| alerts <= ended(heard)).await
+    }
+
+    async fn until_heard(&self, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let heard = self.heard();
-            if messages <= heard.len() {
-                return heard.into_iter().map(|(_, body)| body).collect();
+            let heard: Vec<Value> = self.heard().into_iter().map(|(_, body)| body).collect();
+            if enough(&heard) {
+                return heard;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("waited in vain for {messages} messages: {:#?}", self.heard());
+        panic!("waited in vain: {:#?}", self.heard());
     }
 }
 

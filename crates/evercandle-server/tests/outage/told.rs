@@ -65,7 +65,7 @@ async fn alerts_fire_in_an_outage_and_resolve_after_it() {
     assert!(
         health["summary"]
             .to_string()
-            .contains("alert: CircuitOpenLong fires since 10:"),
+            .contains("alert: CircuitOpenLong of binance fires since 10:"),
         "{health}"
     );
     world.up();
