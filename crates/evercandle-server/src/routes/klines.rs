@@ -24,7 +24,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::door::limits::Turns;
-use crate::freshness::{self, CACHE_STATUS, COMPLETE, GAPS, ROWS, SEGMENTS};
+use crate::freshness::{self, CACHE_STATUS, COMPLETE, GAPS, NOTICES, ROWS, SEGMENTS};
 use crate::klines::negotiation::{self, Served};
 use crate::klines::pages::{self, Known, Rows};
 use crate::klines::question::{NAMES, Question, Wanted};
@@ -37,8 +37,6 @@ use crate::wire::klines::KlinesBody;
 const HELD_MAX: u64 = 50_000;
 /// Klines that are made into text on the spot; more are left to threads that may be busy for long.
 const INLINE_MAX: u64 = 2_048;
-/// Bytes of a header that lists segments or gaps; further ones are counted.
-const LISTED_BYTES: usize = 2_048;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(klines))
@@ -65,6 +63,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
             ("Evercandle-Rows" = u64, description = "how many klines there are"),
             ("Evercandle-Segments" = String, description = "where they came from, as a structured list (RFC 9651)"),
             ("Evercandle-Gaps" = String, description = "what is missing and why, as a structured list (RFC 9651)"),
+            ("Evercandle-Notices" = String, description = "as `notices`, as a structured list of strings (RFC 9651)"),
         )),
         (status = 304, description = "the caller holds this answer (If-None-Match), and it has not changed"),
         (status = 400, description = "the question makes no sense, or asks for more than server.rows_max", body = ProblemBody, content_type = "application/problem+json"),
@@ -250,7 +249,9 @@ fn unwritable(error: std::io::Error) -> Problem {
 }
 
 fn listed_trailers() -> HeaderValue {
-    HeaderValue::from_static("cache-status, evercandle-complete, evercandle-rows, evercandle-segments, evercandle-gaps")
+    HeaderValue::from_static(
+        "cache-status, evercandle-complete, evercandle-rows, evercandle-segments, evercandle-gaps, evercandle-notices",
+    )
 }
 
 /// What the JSON says at its end, for formats that have no place for it.
@@ -261,31 +262,15 @@ fn told(story: &Story) -> HeaderMap {
     let complete = if story.is_complete() { "?1" } else { "?0" };
     headers.insert(COMPLETE, HeaderValue::from_static(complete));
     headers.insert(ROWS, HeaderValue::from(story.rows));
-    let segments = list(story.segments.iter().map(segment), story.segments.len());
-    let gap = |one: &Gap| gap(one, story);
-    let gaps = list(story.gaps.iter().map(gap), story.gaps.len());
-    for (name, list) in [(SEGMENTS, segments), (GAPS, gaps)] {
+    let segments = freshness::list(story.segments.iter().map(segment));
+    let gaps = freshness::list(story.gaps.iter().map(|one| gap(one, story)));
+    let notices = freshness::list(story.notices.iter().map(|notice| freshness::quoted(notice)));
+    for (name, list) in [(SEGMENTS, segments), (GAPS, gaps), (NOTICES, notices)] {
         if let Some(list) = list {
             headers.insert(name, list);
         }
     }
     headers
-}
-
-/// A structured list of bounded length. An empty one is none.
-fn list(items: impl Iterator<Item = String>, count: usize) -> Option<HeaderValue> {
-    let mut text = String::new();
-    for (i, item) in items.enumerate() {
-        if LISTED_BYTES < text.len() + item.len() {
-            text.push_str(&format!(", more;count={}", count - i));
-            break;
-        }
-        if 0 < i {
-            text.push_str(", ");
-        }
-        text.push_str(&item);
-    }
-    (!text.is_empty()).then(|| HeaderValue::from_str(&text).ok())?
 }
 
 fn segment(segment: &Segment) -> String {

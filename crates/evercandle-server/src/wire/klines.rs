@@ -138,7 +138,9 @@ pub(crate) struct KlinesBody {
     segments: Vec<SegmentBody>,
     /// What is missing and why, in time order.
     gaps: Vec<GapBody>,
-    /// What else is to be known.
+    /// What else was noticed while this was fetched: rows that an upstream repeated or contradicted, prices kept as
+    /// published although they make no sense, a clock that is off, a cache that could not be written. What comes from the
+    /// cache was noticed when it was fetched, and is not told again.
     notices: Vec<String>,
     /// Whether everything that exists was delivered.
     complete: bool,

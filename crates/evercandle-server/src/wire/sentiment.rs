@@ -1,10 +1,11 @@
 //! How the market feels, labelled as what it is.
 
-use evercandle::{Reading, Sentiment};
+use evercandle::{Outcome, ProviderName, Reading, SentimentAnswer, Via};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::price::{ViaWord, seconds};
+use crate::wire::reason::Reason;
 
 /// Whoever shows the index must name its source.
 const ATTRIBUTION: &str = "Data: alternative.me";
@@ -26,6 +27,10 @@ pub(crate) struct SentimentBody {
     pub(crate) age_seconds: f64,
     /// Newest first.
     pub(crate) readings: Vec<ReadingBody>,
+    /// How many readings were asked for.
+    pub(crate) asked: u32,
+    /// Why there are fewer, if there are.
+    pub(crate) fewer: Option<FewerBody>,
     /// Days between the oldest and the newest reading for which none was published; UTC.
     pub(crate) missing: Vec<String>,
     /// Who said so.
@@ -37,6 +42,36 @@ pub(crate) struct SentimentBody {
     pub(crate) via: ViaWord,
     /// What must be shown with it.
     pub(crate) attribution: Option<&'static str>,
+}
+
+/// Why there are fewer readings than were asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct FewerBody {
+    /// Why, in a word.
+    pub(crate) why: FewerWord,
+    /// How many there are, and why, in words.
+    pub(crate) what: String,
+    /// What each upstream said that could not tell more.
+    pub(crate) reasons: Vec<Reason>,
+}
+
+/// Why there are fewer readings, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FewerWord {
+    /// The provider was asked, and has no more.
+    NoMore,
+    /// Nobody answered: these are the ones that are remembered.
+    Unanswered,
+}
+
+impl FewerWord {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            FewerWord::NoMore => "no_more",
+            FewerWord::Unanswered => "unanswered",
+        }
+    }
 }
 
 /// One value.
@@ -54,9 +89,13 @@ pub(crate) struct ReadingBody {
     pub(crate) valid_until: Option<String>,
 }
 
-impl From<&Sentiment> for SentimentBody {
-    fn from(sentiment: &Sentiment) -> SentimentBody {
+impl SentimentBody {
+    /// An answer to a question for so many readings.
+    pub(crate) fn new(answer: &SentimentAnswer, asked: u32) -> SentimentBody {
+        let sentiment = &answer.sentiment;
         SentimentBody {
+            asked,
+            fewer: fewer(answer, asked),
             measure: sentiment.measure.as_str(),
             description: sentiment.measure.describe(),
             primary: sentiment.measure.is_primary(),
@@ -70,6 +109,30 @@ impl From<&Sentiment> for SentimentBody {
             attribution: sentiment.measure.is_primary().then_some(ATTRIBUTION),
         }
     }
+}
+
+fn fewer(answer: &SentimentAnswer, asked: u32) -> Option<FewerBody> {
+    let (known, provider) = (answer.sentiment.readings.len(), &answer.sentiment.provider);
+    if asked as usize <= known {
+        return None;
+    }
+    let failed = answer.trail.iter().filter_map(|attempt| match &attempt.outcome {
+        Outcome::Failed { why, .. } => Some((attempt.provider.clone(), why.clone())),
+        Outcome::Rows(_) | Outcome::Answered => None,
+    });
+    let failed: Vec<(ProviderName, String)> = failed.collect();
+    let (why, what) = match answer.sentiment.via {
+        Via::Upstream => (FewerWord::NoMore, format!("{provider} has no more of this measure")),
+        Via::Cache => (
+            FewerWord::Unanswered,
+            "nobody answered, and no more are remembered".to_owned(),
+        ),
+    };
+    Some(FewerBody {
+        why,
+        what: format!("{asked} readings were asked for and {known} are known: {what}"),
+        reasons: Reason::list(&failed),
+    })
 }
 
 impl From<&Reading> for ReadingBody {

@@ -257,3 +257,53 @@ async fn that_nobody_can_tell_a_listing_is_remembered_for_a_while() {
     world.pass(Duration::from_secs(31));
     assert_eq!(ask().await.status, 200);
 }
+
+/// Goal: fewer readings than were asked for are not passed off as all of them. Method: ask for more than are published;
+/// then hold three, take everything away, and ask for ten.
+#[tokio::test]
+async fn fewer_readings_than_were_asked_for_are_told_with_the_reason() {
+    let world = World::new().await;
+    let all = world.get("/v1/sentiment?count=10000").await;
+    let body = all.json();
+    let known = body["readings"].as_array().unwrap().len();
+    assert!(known < 10_000);
+    assert_eq!(
+        (&body["asked"], &body["fewer"]["why"]),
+        (&10_000.into(), &"no_more".into())
+    );
+    let expected = format!("{known};asked=10000;why=no_more");
+    assert_eq!(all.header("evercandle-readings"), expected);
+
+    let world = World::new().await;
+    let three = world.get("/v1/sentiment?count=3").await;
+    assert_eq!(three.header("evercandle-readings"), "3;asked=3");
+    assert_eq!(three.json()["fewer"], serde_json::Value::Null);
+    world.down("");
+    let ten = world.get("/v1/sentiment?count=10").await;
+    assert_eq!(ten.header("evercandle-readings"), "3;asked=10;why=unanswered");
+    let fewer = &ten.json()["fewer"];
+    assert!(
+        fewer["what"]
+            .as_str()
+            .unwrap()
+            .starts_with("10 readings were asked for and 3 are known")
+    );
+    assert_eq!(fewer["reasons"][0]["provider"], "alternative-me", "{fewer}");
+}
+
+/// Goal: what the JSON notices is noticed in every format.
+#[tokio::test]
+async fn notices_are_told_in_every_format() {
+    let world = World::new().await;
+    world.sim.clock().advance(5 * 60 * 1_000_000);
+    let asked = "symbol=BTCUSDT&interval=1m&limit=3";
+    let body = world.get(&format!("/v1/klines?{asked}")).await.json();
+    let notice = body["notices"][0].as_str().unwrap().to_owned();
+    assert!(notice.contains("clock"), "{body}");
+    for format in ["json", "ndjson", "csv", "arrow", "parquet"] {
+        let world = World::new().await;
+        world.sim.clock().advance(5 * 60 * 1_000_000);
+        let reply = world.get(&format!("/v1/klines?{asked}&format={format}")).await;
+        assert_eq!(reply.header("evercandle-notices"), format!("\"{notice}\""), "{format}");
+    }
+}
