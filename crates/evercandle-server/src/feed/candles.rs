@@ -71,7 +71,12 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
         if let Some(skipped) = teller.skip_to_the_last(until)
             && !refused
         {
-            inner.publish(topic(&series), "gap", &event::skipped(&series, skipped, CATCH_UP));
+            let slots = teller.grid.count(skipped);
+            inner.publish(
+                topic(&series),
+                "gap",
+                &event::skipped(&series, skipped, slots, CATCH_UP),
+            );
         }
         let wanted = TimeRange::clamped(teller.next, until);
         let request = Request {

@@ -33,8 +33,8 @@ use hub::Hub;
 use crate::metrics::{self, Level};
 use crate::supervision;
 
-/// Events that wait for one listener, at the least…
-const QUEUE: usize = 256;
+/// Events that wait for one listener, at the least: twice what a series makes up for at once after an absence…
+const QUEUE: usize = 1_024;
 /// …and for each thing it listens to: all of them may happen at once, as at every full hour.
 const QUEUE_EACH: usize = 4;
 /// How long something is looked at after its last listener left.

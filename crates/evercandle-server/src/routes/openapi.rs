@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::klines::seal;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
+use crate::wire::event::StreamEvents;
 use crate::wire::klines::{CompletenessWord, DecimalWord, FormatWord, IntervalWord, TimeWord};
 use crate::wire::market::{Allowance, MarketWord};
 
@@ -35,7 +36,7 @@ const PROBLEM: &str = "application/problem+json";
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(
-        Allowance, CompletenessWord, DecimalWord, FormatWord, IntervalWord, MarketWord, TimeWord
+        Allowance, CompletenessWord, DecimalWord, FormatWord, IntervalWord, MarketWord, StreamEvents, TimeWord
     )),
     tags(
         (name = "data", description = "klines, prices, sentiment"),

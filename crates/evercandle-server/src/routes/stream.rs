@@ -25,8 +25,9 @@ use crate::app::App;
 use crate::feed::{Event, EventId, Full, Listening, Lost, Topic};
 use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
+use crate::wire::event::{self, EndEvent, ResetEvent};
 use crate::wire::market::MarketWord;
-use crate::wire::{event, schedule};
+use crate::wire::schedule;
 
 /// How long a listener should wait before it comes back.
 const RETRY: Duration = Duration::from_secs(2);
@@ -66,7 +67,7 @@ struct Wanted {
 /// Events: `snapshot` (what is known now: `providers`, `prices`, `candles`, `refused`, `runs`), `candle`, `gap` (slots
 /// without a candle), `refused` (a series of a symbol that the exchange does not know: it is asked for again every ten
 /// minutes, and its candles follow should it be listed), `price`, `provider`, `run`, `reset` (something may have been
-/// missed), `end` (come back with the last id).
+/// missed), `end` (come back with the last id). What each of them holds: the schema `StreamEvents`, by the event's name.
 #[utoipa::path(
     get, path = "/v1/stream", tag = "data",
     params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "the last event seen")),
@@ -211,20 +212,20 @@ fn beginning(app: &App, listening: &Listening, id: Option<&Option<EventId>>) -> 
         let since = id
             .and_then(Option::as_ref)
             .map(|id| second(id.place().time()).to_string());
-        let reset = serde_json::json!({
-            "reason": match lost {
+        let reset = event::line(&ResetEvent {
+            reason: match lost {
                 Lost::Stranger => "unknown_id",
                 Lost::TooOld => "too_old",
                 Lost::NotFollowed => "not_followed",
             },
-            "what": match lost {
+            what: match lost {
                 Lost::Stranger => "this id is not of this daemon, which may have been restarted",
                 Lost::TooOld => "what came after this id is no longer kept",
                 Lost::NotFollowed => "some of this was not looked at meanwhile, because nobody listened",
             },
-            "missing_since": since,
-            "at": app.client().clock().now().to_string(),
-            "do": "ask /v1/klines for candles since then; everything else is in the snapshot that follows",
+            missing_since: since,
+            at: app.client().clock().now().to_string(),
+            advice: "ask /v1/klines for candles since then; everything else is in the snapshot that follows",
         });
         text += &format!("event: reset\nid: {here}\ndata: {reset}\n\n");
     }
@@ -299,11 +300,11 @@ fn told(app: App, listening: Listening, beginning: String) -> impl Stream<Item =
 }
 
 /// The last event of a stream. It has no id, so that the listener comes back with that of the last one it saw.
-fn end(reason: &str, what: &str) -> String {
-    let data = serde_json::json!({
-        "reason": reason,
-        "what": what,
-        "do": "come back with the id of the last event",
+fn end(reason: &'static str, what: &'static str) -> String {
+    let data = event::line(&EndEvent {
+        reason,
+        what,
+        advice: "come back with the id of the last event",
     });
     format!("event: end\ndata: {data}\n\n")
 }
@@ -355,7 +356,7 @@ mod tests {
         let listening = app.feed().listen(topics.clone(), None).unwrap();
         let mut stream = Box::pin(told(app.clone(), listening, "retry: 1\n\n".to_owned()));
         assert_eq!(stream.next().await.unwrap().unwrap(), "retry: 1\n\n");
-        for number in 1..=400 {
+        for number in 1..=1_200 {
             app.feed().tell_run(&run(number));
         }
         let heard: Vec<String> = stream
@@ -367,12 +368,12 @@ mod tests {
             end.starts_with("event: end\ndata: ") && end.contains("too_slow"),
             "{end}"
         );
-        assert!((256..300).contains(&events.len()), "{}", events.len());
+        assert!((1_024..1_100).contains(&events.len()), "{}", events.len());
         let last = events.last().unwrap();
         let id = last.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
         let id = EventId::parse(id).unwrap();
         let joined = &app.feed().listen(topics, Some(&id)).unwrap().joined;
-        assert_eq!((joined.lost, joined.missed.len()), (None, 400 - events.len()));
+        assert_eq!((joined.lost, joined.missed.len()), (None, 1_200 - events.len()));
     }
 
     #[tokio::test]

@@ -6,9 +6,129 @@ use evercandle_formats::{DecimalFormat, Dialect, Style, TimeFormat, json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::wire::health::{self, ProviderBody};
-use crate::wire::price::{MissingBody, PriceBody};
+use crate::wire::klines::{KlineBody, SeriesBody};
+use crate::wire::price::{MissingBody, PriceBody, ViaWord};
+use crate::wire::reason::Reason;
+use crate::wire::schedule::RunBody;
+
+/// What the data of every event of `/v1/stream` is, by the event's name. Only for the description of the interface; the
+/// tests hold what is told against it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StreamEvents {
+    snapshot: SnapshotEvent,
+    candle: CandleEvent,
+    gap: GapEvent,
+    refused: RefusedEvent,
+    price: PriceEvent,
+    provider: ProviderEvent,
+    run: RunBody,
+    reset: ResetEvent,
+    end: EndEvent,
+}
+
+/// What is known when a stream begins, of what it is about.
+#[derive(Serialize, ToSchema)]
+struct SnapshotEvent {
+    /// When this was true; UTC.
+    #[schema(format = DateTime)]
+    at: String,
+    /// How the upstreams are.
+    providers: Vec<ProviderEvent>,
+    /// What was told last of every price.
+    prices: Vec<PriceEvent>,
+    /// The candle that was told last of every series.
+    candles: Vec<CandleEvent>,
+    /// Series that there are not.
+    refused: Vec<RefusedEvent>,
+    /// The last run of every kind.
+    runs: Vec<RunBody>,
+}
+
+/// A closed candle.
+#[derive(Serialize, ToSchema)]
+struct CandleEvent {
+    series: SeriesBody,
+    kline: KlineBody,
+    /// Who supplied it.
+    provider: Option<String>,
+    via: Option<ViaWord>,
+}
+
+/// Slots without a candle.
+#[derive(Serialize, ToSchema)]
+struct GapEvent {
+    series: SeriesBody,
+    gap: StreamGap,
+}
+
+/// Which slots, and why.
+#[derive(Serialize, ToSchema)]
+struct StreamGap {
+    #[schema(format = DateTime)]
+    start: String,
+    #[schema(format = DateTime)]
+    end: String,
+    /// How many.
+    slots: u64,
+    /// As the reasons of `/v1/klines`, or `not_streamed`: too many to be made up for.
+    #[schema(example = "absent_upstream")]
+    reason: &'static str,
+    /// Whether no later attempt could fill it.
+    #[serde(rename = "final")]
+    is_final: bool,
+    /// What each upstream said.
+    tried: Vec<Reason>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<String>,
+}
+
+/// A series that there is not, and why.
+#[derive(Serialize, ToSchema)]
+struct RefusedEvent {
+    series: SeriesBody,
+    problem: ProblemBody<'static>,
+}
+
+/// A price, or that it cannot be had.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum PriceEvent {
+    Had(PriceBody),
+    Unavailable(Unavailable),
+}
+
+/// Something may have been missed. A snapshot follows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResetEvent {
+    /// `unknown_id`, `too_old`, `not_followed`.
+    pub(crate) reason: &'static str,
+    /// The same in words.
+    pub(crate) what: &'static str,
+    /// Since when, as far as that is known; UTC.
+    pub(crate) missing_since: Option<String>,
+    /// When this was told; UTC.
+    #[schema(format = DateTime)]
+    pub(crate) at: String,
+    /// What to do about it.
+    #[serde(rename = "do")]
+    pub(crate) advice: &'static str,
+}
+
+/// The stream ends here. It has no id: the last one before it is the one to come back with.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EndEvent {
+    /// `stopping`, `too_slow`.
+    pub(crate) reason: &'static str,
+    /// The same in words.
+    pub(crate) what: &'static str,
+    /// What to do about it.
+    #[serde(rename = "do")]
+    pub(crate) advice: &'static str,
+}
 
 /// One value in one line.
 pub(crate) fn line(value: &impl Serialize) -> String {
@@ -67,15 +187,19 @@ pub(crate) fn gap(answer: &Answer, gap: &Gap) -> String {
 }
 
 /// Slots that were left out because they are too many to be made up for.
-pub(crate) fn skipped(series: &Series, range: TimeRange, most: u32) -> String {
-    let gap = serde_json::json!({
-        "start": range.start().to_string(),
-        "end": range.end().to_string(),
-        "reason": "not_streamed",
-        "final": false,
-        "what": format!("a stream makes up for {most} candles at the most; ask /v1/klines for these"),
-    });
-    format!("{{\"series\":{},\"gap\":{gap}}}", json::series(series))
+pub(crate) fn skipped(series: &Series, range: TimeRange, slots: u64, most: u32) -> String {
+    let gap = StreamGap {
+        start: range.start().to_string(),
+        end: range.end().to_string(),
+        slots,
+        reason: "not_streamed",
+        is_final: false,
+        tried: Vec::new(),
+        what: Some(format!(
+            "a stream makes up for {most} candles at the most; ask /v1/klines for these"
+        )),
+    };
+    format!("{{\"series\":{},\"gap\":{}}}", json::series(series), line(&gap))
 }
 
 /// A series that there is not, and why.

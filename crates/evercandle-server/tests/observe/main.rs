@@ -11,3 +11,4 @@ mod metrics;
 mod stream;
 
 mod candles;
+mod described;
