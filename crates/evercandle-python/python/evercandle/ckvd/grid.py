@@ -7,6 +7,7 @@ symbol's listing, so only the symbol's own klines tell: they are the ``phase``.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
+from typing import Any
 
 from ..vocabulary import micros_of as parsed
 from .enums import Interval
@@ -26,7 +27,7 @@ def micros_of(moment: datetime) -> int:
     return (aware - _EPOCH) // _MICROSECOND
 
 
-def told_micros(moment: object, parameter: str) -> int:
+def told_micros(moment: Any, parameter: str) -> int:
     """The same of what a program was told: also of dates, ISO 8601 strings and what NumPy has. Raises ``ValueError`` for
     what is no moment; a number is none, as nobody said what it counts."""
     if not isinstance(moment, (date, str)) and type(moment).__name__ != "datetime64":

@@ -41,26 +41,28 @@ def to_pandas(parts: Sequence[Answer[Any]], grid: Sequence[int] | None, source: 
     import numpy
     import pandas
 
-    arrays: list[dict[str, Any]] = [part.to_numpy() for part in parts]
-    names = [*arrays[0], SOURCE]
-    for array, part in zip(arrays, parts):
-        labels = [numpy.full(rows, label, dtype=object) for label, rows in origins_of(part)]
-        array[SOURCE] = numpy.concatenate(labels) if labels else numpy.empty(0, dtype=object)
-    columns: dict[str, Any] = {name: numpy.concatenate([array[name] for array in arrays]) for name in names}
-    if len(parts) > 1:
-        order = numpy.argsort(columns["open_time"], kind="stable")
-        columns = {name: column[order] for name, column in columns.items()}
-    index = pandas.DatetimeIndex(columns.pop("open_time").astype("M8[ns]"), tz="UTC", name="open_time")
-    columns["close_time"] = pandas.DatetimeIndex(columns["close_time"].astype("M8[ns]"), tz="UTC")
-    columns = {_RENAMED.get(name, name): column for name, column in columns.items()}
-    columns[SOURCE] = pandas.Series(columns[SOURCE], index=index, dtype=object)
-    wanted = [*OUTPUT_DTYPES, SOURCE] if source else list(OUTPUT_DTYPES)
-    frame = pandas.DataFrame({name: columns[name] for name in wanted}, index=index)
-    if grid is None:
-        return frame
+    frames = [_pandas_of(part, source) for part in parts]
+    whole = frames[0] if len(frames) == 1 else pandas.concat(frames).sort_index(kind="stable")
+    if grid is None or len(grid) == len(whole):
+        return whole
     opens = numpy.asarray(grid, dtype="int64").astype("M8[us]").astype("M8[ns]")
-    whole = pandas.DatetimeIndex(opens, tz="UTC", name="open_time")
-    return frame if frame.index.equals(whole) else frame.reindex(whole)
+    return whole.reindex(pandas.DatetimeIndex(opens, tz="UTC", name="open_time"))
+
+
+def _pandas_of(part: Answer[Any], source: bool) -> pandas.DataFrame:
+    import numpy
+    import pandas
+
+    told: Any = part.to_pandas().rename(columns=_RENAMED)
+    index = told.index.as_unit("ns")
+    columns = {name: told[name].array for name in OUTPUT_DTYPES}
+    columns["close_time"] = columns["close_time"].as_unit("ns")
+    if source:
+        # Types are told for the sake of answers without rows.
+        labels = [numpy.full(rows, label, dtype=object) for label, rows in origins_of(part)]
+        column = numpy.concatenate([*labels, numpy.empty(0, dtype=object)])
+        columns[SOURCE] = pandas.Series(column, index=index, dtype=object)
+    return pandas.DataFrame(columns, index=index, copy=False)
 
 
 def to_polars(parts: Sequence[Answer[Any]], grid: Sequence[int] | None, source: bool) -> polars.DataFrame:
