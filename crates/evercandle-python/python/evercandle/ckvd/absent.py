@@ -31,7 +31,7 @@ _INSTEAD = {
     "core": _ASK,
     "utils.arrow_cache_reader": _CACHE,
     "utils.cache": _CACHE,
-    "utils.config": "such constants have no effect here: see CKVDConfig, and evercandle.Client(settings=…) for the engine's",
+    "utils.config": "such constants have no effect here: see CKVDConfig, and evercandle.Client(settings=…) for more",
     "utils.for_core.ckvd_cache_utils": _CACHE,
     "utils.for_core.ckvd_utilities": _FRAMES,
     "utils.for_core": _ASK,

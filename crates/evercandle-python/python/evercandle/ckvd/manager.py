@@ -37,7 +37,14 @@ from .config import (
 )
 from .engine import Found, Opening, Question
 from .enums import ChartType, DataProvider, DataSource, Interval, MarketType, member_of
-from .errors import CacheDisabledError, DataNotAvailableError, DataRetrievalError, NotOfferedError, RateLimitError, SymbolNotFoundError
+from .errors import (
+    CacheDisabledError,
+    DataNotAvailableError,
+    DataRetrievalError,
+    NotOfferedError,
+    RateLimitError,
+    SymbolNotFoundError,
+)
 from .grid import DAY, datetime_of, floor, following, micros_of, slots, told_micros
 from .logs import level_in_force, logger, prepare
 from .streaming import KlineStream, KlineUpdate, refuse_streaming
@@ -201,8 +208,9 @@ class CryptoKlineVisionData:
         """Klines that open, or funding rates settled, from ``start_time`` to before ``end_time``; see the module for the
         rules, and ``OUTPUT_DTYPES`` and ``FUNDING_RATE_DTYPES`` for the columns.
 
-        ``interval`` and ``enforce_source`` also by their values and names (``"1h"``, ``"REST"``). ``CACHE`` is offline:
-        nothing is sent. ``include_source_info``: the column ``_data_source``, with ``CACHE``, ``VISION`` or ``REST``.
+        Times also as dates, ISO 8601 strings and what pandas and NumPy have; ``interval`` and ``enforce_source`` also by
+        their values and names (``"1h"``, ``"REST"``). ``CACHE`` is offline: nothing is sent. ``include_source_info``: the
+        column ``_data_source``, with ``CACHE``, ``VISION`` or ``REST``.
 
         Raises ``ValueError`` for a question that makes no sense (an empty range, one that has not begun, a symbol that is
         none: :class:`SymbolNotFoundError`), :class:`UnsupportedIntervalError`, :class:`DataNotAvailableError` when the range
@@ -218,8 +226,8 @@ class CryptoKlineVisionData:
             raise ValueError(f"start_time {start_time} is not before end_time {end_time}: expected start < end")
         source = source_of(enforce_source, "enforce_source")
         order = self._order_for(source)
-        client = engine.client_of(Opening(self.use_cache, self.cache_dir, self.retry_count, self._timeout))
         length = interval_of(interval, self.market_type)
+        client = engine.client_of(Opening(self.use_cache, self.cache_dir, self.retry_count, self._timeout))
         now = micros_of(client.now())
         if start > now:
             raise ValueError(f"start_time {start_time} has not come yet: expected a range that begins in the past")
