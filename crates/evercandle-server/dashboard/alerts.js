@@ -1,9 +1,9 @@
-// What somebody was told about, or is about to be: each alert with what to do about it.
+// What somebody was told about, or is about to be: each alert with what to do about it; and who is told.
 
 import { byId, keyed, make, setText } from "./dom.js";
-import { instant } from "./format.js";
+import { instant, moment } from "./format.js";
 import { badge, setBadge } from "./status.js";
-import { sinceWhen } from "./time.js";
+import { now, sinceWhen } from "./time.js";
 
 /** `ProviderFailing` → `Provider failing`. */
 export const alertName = alert => {
@@ -50,5 +50,31 @@ const update = (element, alert) => {
     line.replaceChildren(...(since === null ? [] : sinceWhen(since)));
   }
   setText(element.querySelector(".alert-says"), alert.summary ?? "");
-  setText(element.querySelector(".alert-runbook"), alert.runbook && alert.state !== "resolved" ? `What to do: ${alert.runbook}` : "");
+  const runbook = element.querySelector(".alert-runbook");
+  runbook.hidden = !alert.runbook || alert.state === "resolved";
+  setText(runbook, `What to do: ${alert.runbook}`);
+};
+
+const TOLD = { ok: ["ok", "told"], failing: ["degraded", "failing"], idle: ["unknown", "nothing told yet"] };
+
+/** Who is told of alerts, and how that went last. */
+export const showWebhooks = notifier => {
+  if (!notifier) return;
+  const webhooks = Object.entries(notifier.webhooks ?? {});
+  const nobody = notifier.enabled ? "nobody: alerts.webhooks is empty" : "nothing is evaluated: alerts.enabled is false";
+  const rows = webhooks.length ? webhooks : [["", { says: nobody }]];
+  keyed(
+    byId("webhooks"),
+    rows,
+    ([name]) => name,
+    ([name, webhook]) => make("div", {}, make("dt", {}, name ? `Told: ${name}` : "Told"), make("dd", {}, webhook.says ? "" : badge("unknown"), make("p"))),
+    (row, [, webhook]) => {
+      const note = row.querySelector("p");
+      if (webhook.says) return setText(note, webhook.says);
+      setBadge(row.querySelector(".badge"), ...(TOLD[webhook.status] ?? ["unknown", webhook.status]));
+      const { status, last_success_at: success, last_failure: failure } = webhook;
+      const says = status === "failing" ? `${failure?.what}, since ${moment(instant(webhook.failing_since), now())}` : success ? `last ${moment(instant(success), now())}` : "";
+      setText(note, says);
+    },
+  );
 };

@@ -41,10 +41,12 @@ export const countdown = milliseconds => {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 };
 
-/** Digits grouped by thousands; the digits themselves as they came, without zeros that say nothing. */
+/** Digits grouped by thousands; the digits themselves as they came, without zeros that say nothing. More than eight of a
+    fraction are no exchange's but of somebody's arithmetic, and are rounded to what can be read. */
 export const price = value => {
   if (value === null || value === undefined || value === "") return "–";
-  const [whole, fraction] = String(value).replace(/(\.\d\d\d*?)0+$/, "$1").split(".");
+  const number = Number(value), isComputed = /\.\d{9}/.test(String(value)) && Math.abs(number) >= 1;
+  const [whole, fraction] = (isComputed ? number.toFixed(4) : String(value)).replace(/(\.\d\d\d*?)0+$/, "$1").split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, "\u202f");
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 };

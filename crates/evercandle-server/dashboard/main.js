@@ -4,7 +4,7 @@
 // stream, and is asked for as well, as the other prices are. Whoever cannot be reached is knocked at until it answers, and
 // then everything is asked again. A page that nobody looks at asks rarely and follows nothing.
 
-import { alertKey, isFiring, showAlerts } from "./alerts.js";
+import { alertKey, isFiring, showAlerts, showWebhooks } from "./alerts.js";
 import { ask, knock, listeners } from "./api.js";
 import { readonly, showCache } from "./cache.js";
 import { Candles } from "./candles.js";
@@ -123,6 +123,7 @@ const showHealth = () => {
   if (health) {
     showCache(health.cache);
     showAlerts(health.alerts);
+    showWebhooks(health.notifier);
     setText(byId("version"), health.version ? `v${health.version}` : "");
   }
   noteChanges(providers ?? {});

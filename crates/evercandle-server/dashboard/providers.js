@@ -62,8 +62,8 @@ const fill = (element, parts, fingerprint) => {
 export const nextProbe = provider => {
   if (provider.circuit === "half_open") return { says: "on trial; next probe", at: instant(provider.retry_at) ?? now() };
   const at = instant(provider.retry_at);
-  // Nothing keeps it from being asked; but nobody asks an upstream that is second in line while the first one answers.
-  if (at === null) return provider.status === "degraded" ? { says: "asked again when it is needed", at: null } : null;
+  // Nothing keeps it from being asked; where nobody does, because another answers first, the daemon does once a minute.
+  if (at === null) return provider.status === "degraded" ? { says: "asked again within a minute", at: null } : null;
   return { says: provider.status === "quarantined" ? "asked again" : "next probe", at };
 };
 

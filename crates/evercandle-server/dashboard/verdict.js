@@ -10,11 +10,11 @@ import { readonly } from "./cache.js";
 import { isSubstitute } from "./prices.js";
 import { byBadness, nextProbe } from "./providers.js";
 import { stateOf } from "./status.js";
-import { sinceWhen, until } from "./time.js";
+import { now, sinceWhen, until } from "./time.js";
 
 const WORDS = { ok: "OK", degraded: "Degraded", down: "Down", lost: "No contact", wait: "Connecting", locked: "Locked" };
 
-/** `{ state, since, sentence, problems: [{ key, state, title, since, next, error }] }`. */
+/** `{ state, lead, since, sentence, problems: [{ key, state, title, since, next, error }] }`: what is worst, since when, and the rest. */
 export const judge = ({ contact, health, scheduler, prices }) => {
   if (contact.locked) return { state: "locked", sentence: "This daemon asks for an API key.", problems: [] };
   if (contact.lost) {
@@ -30,22 +30,23 @@ export const judge = ({ contact, health, scheduler, prices }) => {
     ...ofPrices(prices),
     ...ofCache(health?.cache),
     ...ofSchedule(scheduler),
+    ...ofWebhooks(health?.notifier),
     ...ofAlerts(health?.alerts),
   ];
   // What the daemon knows to be wrong and this page has no line for.
   if (!problems.length) problems.push(...(health?.summary ?? []).map(text => ({ key: text, state: "degraded", title: text, since: null, next: null, error: null })));
   const state = health?.status ?? (problems.length ? "degraded" : "ok");
-  const sinces = problems.map(problem => problem.since).filter(since => since !== null);
-  const since = state === "ok" || !sinces.length ? null : Math.min(...sinces);
-  return { state, since, sentence: sentence(state, problems, scheduler), problems };
+  // One thing by name, with its own time: the oldest of all would say how long something else is wrong.
+  const worst = state === "down" ? null : problems[0];
+  return { state, lead: worst?.title ?? "", since: worst?.since ?? null, sentence: sentence(state, problems, scheduler), problems };
 };
 
 const sentence = (state, problems, scheduler) => {
   const providers = Object.values(scheduler?.providers ?? {}), watches = (scheduler?.job?.kinds ?? []).reduce((sum, kind) => sum + (kind.watches ?? 0), 0);
   if (state === "down") return "Nothing can be served: no upstream answers and nothing is cached.";
   if (problems.length === 0) return `Nothing is wrong. ${providers.length ? `All ${plural(providers.length, "provider")} ok` : "No provider was asked yet"}; ${plural(watches, "watch", "watches")} kept warm.`;
-  if (state === "ok") return `Serving, with ${plural(problems.length, "thing")} to look at.`;
-  return `Serving what can be served, with ${plural(problems.length, "problem")}.`;
+  const more = problems.length === 1 ? "" : `, and ${plural(problems.length - 1, "more thing")} below`;
+  return `${more}. ${state === "ok" ? "Everything is served." : "What can be served is served."}`;
 };
 
 const stopping = health =>
@@ -99,6 +100,18 @@ const ofSchedule = scheduler => {
     });
 };
 
+const ofWebhooks = notifier =>
+  Object.entries(notifier?.webhooks ?? {})
+    .filter(([, webhook]) => webhook.status === "failing")
+    .map(([name, webhook]) => ({
+      key: `webhook ${name}`,
+      state: "degraded",
+      title: `Webhook ${name} is not told of alerts`,
+      since: instant(webhook.failing_since),
+      next: null,
+      error: [webhook.last_failure?.what, webhook.waiting ? `${plural(webhook.waiting, "message")} waiting` : "what was to be told is given up"].filter(Boolean).join("; "),
+    }));
+
 const ofAlerts = alerts =>
   (alerts ?? []).filter(isFiring).map(alert => ({
     key: `alert ${alertKey(alert)}`,
@@ -111,12 +124,15 @@ const ofAlerts = alerts =>
 
 // --- shown ------------------------------------------------------------------------------------------------------------
 
-export const showVerdict = ({ state, since = null, sentence: says, problems }) => {
+export const showVerdict = ({ state, lead = "", since = null, sentence: says, problems }) => {
   const section = byId("verdict");
   setAttribute(section, "data-state", state);
   setText(byId("verdict-word"), WORDS[state] ?? state);
-  setText(byId("verdict-sentence"), says);
-  rewrite(byId("verdict-since"), String(since), since === null ? [] : sinceWhen(since));
+  rewrite(byId("verdict-sentence"), JSON.stringify([lead, since, says]), [
+    ...(lead ? [make("strong", {}, lead)] : []),
+    ...(since === null ? [] : [lead ? " " : "", ...sinceWhen(since)]),
+    says,
+  ]);
   setIcon(byId("verdict-icon"), state === "wait" || state === "locked" ? "wait" : stateOf(state).sign);
   document.title = state === "ok" ? "Evercandle" : `${WORDS[state] ?? state} – Evercandle`;
   keyed(byId("problems"), problems, problem => problem.key, create, update);
@@ -138,7 +154,10 @@ const update = (element, problem) => {
   setText(element.querySelector(".problem-title"), problem.title);
   setText(element.querySelector(".problem-error"), problem.error ?? "");
   const since = element.querySelector(".problem-since"), next = element.querySelector(".problem-next");
-  rewrite(since, String(problem.since), problem.since === null ? [] : sinceWhen(problem.since));
+  // Where the daemon does not say since when, this page says since when it has seen it.
+  const seen = Number(element.dataset.seen ?? now());
+  setAttribute(element, "data-seen", seen);
+  rewrite(since, String(problem.since), problem.since === null ? ["seen ", ...sinceWhen(seen)] : sinceWhen(problem.since));
   rewrite(next, `${problem.next?.says} ${problem.next?.at}`, problem.next ? [problem.next.says, ...(problem.next.at === null ? [] : [" ", until(problem.next.at)])] : []);
 };
 

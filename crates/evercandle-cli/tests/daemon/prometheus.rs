@@ -161,6 +161,8 @@ fn an_outage_is_told_escalated_and_resolved_by_both() {
         assert_eq!((told(FAILING), told(OPEN)), (1, 1), "{:#?}", webhook.heard());
     }
 
+    every_panel_shows_something(&watcher);
+
     world.exchange.faults().clear_all();
     let repaired = Instant::now();
     for (who, webhook) in [("Alertmanager", &theirs), ("the daemon", &ours)] {
@@ -186,6 +188,37 @@ fn an_outage_is_told_escalated_and_resolved_by_both() {
     for text in [daemon.said(), daemon.get("/metrics").body, daemon.get("/health").body] {
         assert!(!text.contains("very-secret"));
     }
+}
+
+/// What does not happen here, and so has nothing to be drawn.
+const SILENT: [&str; 1] = ["Damage"];
+
+/// Asks Prometheus what Grafana would: every expression of the dashboard is understood, and every panel has something to
+/// draw.
+#[track_caller]
+fn every_panel_shows_something(watcher: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ops/grafana/evercandle.json");
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let mut empty = Vec::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let Some(targets) = panel["targets"].as_array() else {
+            continue;
+        };
+        let mut shown = 0;
+        for target in targets {
+            let expression = target["expr"].as_str().unwrap();
+            let query = expression.replace("$instance", ".*").replace("$__rate_interval", "30s");
+            let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let answer = ask(watcher, &format!("/api/v1/query?query={encoded}")).unwrap();
+            assert!(answer.contains("\"status\":\"success\""), "{expression}: {answer}");
+            shown += answer.matches("\"value\"").count();
+        }
+        let title = panel["title"].as_str().unwrap();
+        if shown == 0 && !SILENT.contains(&title) {
+            empty.push(title);
+        }
+    }
+    assert_eq!(empty, Vec::<&str>::new());
 }
 
 const FAILING: &str = "ProviderFailing";

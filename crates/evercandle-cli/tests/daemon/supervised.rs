@@ -161,6 +161,61 @@ fn a_check_names_every_mistake_and_ends_with_2() {
     assert!(text.contains("host"), "{text}");
 }
 
+/// Goal: what would only be noticed when it hurts is said before.
+/// Method: no upstream, a cache bigger than any disk, a webhook whose secret travels in the clear, and one on this machine.
+#[test]
+fn a_check_warns_of_what_will_hurt_later() {
+    let world = World::new();
+    let disabled = [
+        "binance-vision",
+        "binance",
+        "binance-futures",
+        "coingecko",
+        "alternative-me",
+    ]
+    .map(|name| format!("[providers.{name}]\nenabled = false\n"))
+    .concat();
+    let config = format!(
+        "{disabled}[cache]\nsize_max = 1000000000000000000\n\
+         [[alerts.webhooks]]\nname = \"pager\"\nurl_variable = \"PAGER\"\n\
+         [[alerts.webhooks]]\nname = \"relay\"\nurl_variable = \"RELAY\"\n"
+    );
+    let addresses = [
+        ("PAGER", "http://hooks.example.com/secret"),
+        ("RELAY", "http://127.0.0.1:9000/secret"),
+    ];
+    let (code, text) = check(&world, &config, &addresses);
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "warning: every upstream is disabled",
+        "warning: cache.size_max = ",
+        "warning: alerts.webhooks: pager: its address begins with http://",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert!(
+        !text.contains("relay: its address") && !text.contains("secret"),
+        "{text}"
+    );
+    let two = "[providers.alternative-me]\nenabled = false\n[providers.coingecko]\nenabled = false\n";
+    let (_, text) = check(&world, two, &[]);
+    assert!(
+        text.contains("warning: every upstream that serves sentiment is disabled"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_address_without_an_ip_is_refused_with_what_was_expected() {
+    let world = World::new();
+    let (code, text) = check(&world, "[server]\nlisten = \"localhost:8080\"\n", &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("\"localhost:8080\": expected an IP address and a port, such as 127.0.0.1:8080"),
+        "{text}"
+    );
+}
+
 /// Goal: a restart costs nobody an answer. While callers wait for a slow exchange, SIGTERM comes; each gets a whole answer,
 /// whoever comes later is not let in, and the daemon ends with 0 well before a supervisor would kill it.
 #[test]

@@ -17,7 +17,7 @@ use evercandle::Clock;
 use evercandle::config::{AlertsConfig, HttpConfig};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use tokio_util::sync::CancellationToken;
-use url::Url;
+use url::{Host, Url};
 
 use super::Board;
 use super::letters::Letter;
@@ -101,6 +101,15 @@ impl Webhooks {
         Ok(Webhooks(webhooks))
     }
 
+    /// Names of those whose address leads outside without encryption: it is a secret, and anybody on the way can read it.
+    pub fn in_the_clear(&self) -> impl Iterator<Item = &str> {
+        let exposed = self
+            .0
+            .iter()
+            .filter(|webhook| webhook.url.scheme() == "http" && leads_outside(&webhook.url));
+        exposed.map(|webhook| webhook.name.as_str())
+    }
+
     pub(super) fn into_iter(self) -> impl Iterator<Item = Webhook> {
         self.0.into_iter()
     }
@@ -111,6 +120,19 @@ impl fmt::Debug for Webhooks {
         f.debug_list()
             .entries(self.0.iter().map(|webhook| &webhook.name))
             .finish()
+    }
+}
+
+/// Whether a host is neither this machine nor, by its address or its name, in our own network.
+fn leads_outside(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local()),
+        Some(Host::Ipv6(ip)) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+        Some(Host::Domain(name)) => {
+            let ours = ["localhost", "local", "internal", "lan", "home.arpa"];
+            name.contains('.') && !ours.iter().any(|end| name.ends_with(&format!(".{end}")))
+        }
+        None => false,
     }
 }
 
@@ -346,6 +368,29 @@ mod tests {
                 message.contains("OPS_URL holds no address") && !message.contains("secret"),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses_that_lead_outside_are_told_from_those_in_our_own_network() {
+        let outside = [
+            "http://hooks.example.com/x",
+            "http://203.0.113.7/x",
+            "http://[2001:db8::1]/x",
+        ];
+        let ours = [
+            "http://localhost/x",
+            "http://relay:9000/x",
+            "http://relay.internal/x",
+            "http://10.0.0.7/x",
+            "http://127.0.0.1/x",
+            "http://[::1]/x",
+            "http://[fd00::1]/x",
+        ];
+        for (addresses, expected) in [(&outside[..], true), (&ours[..], false)] {
+            for address in addresses {
+                assert_eq!(leads_outside(&address.parse().unwrap()), expected, "{address}");
+            }
         }
     }
 

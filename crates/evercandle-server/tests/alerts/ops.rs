@@ -70,6 +70,43 @@ async fn the_dashboard_names_only_what_the_daemon_has() {
     );
 }
 
+/// Goal: Grafana shows it as it was drawn, though no Grafana is at hand: what it needs is there, and no panel hides another.
+#[test]
+fn the_dashboard_is_laid_out_as_grafana_wants_it() {
+    let text = std::fs::read_to_string(ops("grafana/evercandle.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&dashboard["uid"], &dashboard["id"]),
+        (&"evercandle".into(), &Value::Null)
+    );
+    assert!(36 <= dashboard["schemaVersion"].as_u64().unwrap());
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let chooses = |name: &str, kind: &str| variables.iter().any(|v| v["name"] == name && v["type"] == kind);
+    assert!(chooses("datasource", "datasource") && chooses("instance", "query"));
+    let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let number = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "twice: {}", panel["id"]);
+        assert!(number("x") + number("w") <= 24, "{}", panel["title"]);
+        for (x, y) in (number("x")..number("x") + number("w"))
+            .flat_map(|x| (number("y")..number("y") + number("h")).map(move |y| (x, y)))
+        {
+            assert!(taken.insert((x, y)), "{} lies on another", panel["title"]);
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);
+        let targets = panel["targets"].as_array().unwrap();
+        let names: BTreeSet<&str> = targets.iter().map(|t| t["refId"].as_str().unwrap()).collect();
+        assert!(
+            !targets.is_empty() && names.len() == targets.len(),
+            "{}",
+            panel["title"]
+        );
+    }
+}
+
 #[test]
 fn the_rules_name_only_what_the_daemon_has() {
     let rules = evercandle::alert::prometheus_rules(&evercandle::config::AlertsConfig::default());

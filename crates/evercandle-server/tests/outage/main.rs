@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../observe/support.rs"]
-#[allow(dead_code, reason = "shared with the tests of what the daemon tells of itself")]
 mod support;
 
 mod one_by_one;

@@ -4,6 +4,7 @@
 //! sets fields of the resulting value directly. Unknown keys are errors, so that a typo cannot silently mean a default.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -343,6 +344,16 @@ impl std::fmt::Debug for ProviderKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
+
+/// An address to listen on. No name is looked up, so none is taken.
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!(
+            "{text:?}: expected an IP address and a port, such as 127.0.0.1:8080"
+        ))
+    })
+}
 
 impl Config {
     /// Defaults, then the file named by `EVERCANDLE_CONFIG` (or `evercandle/config.toml` in the user's configuration

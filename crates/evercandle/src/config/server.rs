@@ -16,6 +16,7 @@ pub const API_KEY_VARIABLE: &str = "EVERCANDLE_API_KEY";
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Address and port. Loopback: whoever wants to be reached from elsewhere says so.
+    #[serde(deserialize_with = "super::address")]
     pub listen: SocketAddr,
     /// Names by which the daemon is called besides `localhost` and addresses, such as a proxy's in front of it. A daemon on
     /// loopback answers to no other; elsewhere, names are checked once there is one here.

@@ -37,6 +37,7 @@ impl Report {
         report.reach(config, handed_over);
         report.access(config, secrets);
         report.cache(client);
+        report.upstreams(client);
         match Scheduler::new(client.clone()) {
             Ok(scheduler) => report.watches(client, scheduler.watches()),
             Err(error) => report.problem(error.to_string()),
@@ -131,6 +132,42 @@ impl Report {
             Ok(_) => self.fact("cache", format!("{dir}, {limit}, can be written")),
             Err(error) => self.problem(format!("cache.dir: {dir} cannot be written: {error}")),
         }
+        let config = &client.config().cache;
+        let (Some(size_max), Ok(space)) = (config.size_max, rustix::fs::statvfs(store.dir())) else {
+            return;
+        };
+        let held = store.stats().map_or(0, |stats| stats.bytes);
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let room = held.saturating_add(free.saturating_sub(config.free_min));
+        if room < size_max {
+            self.warning(format!(
+                "cache.size_max = {}: the disk has room for {}, with cache.free_min = {} left free: it is full before the \
+                 cache is, and then nothing is kept",
+                text::bytes(size_max),
+                text::bytes(room),
+                text::bytes(config.free_min)
+            ));
+        }
+    }
+
+    fn upstreams(&mut self, client: &Client) {
+        let upstreams = client.health().upstreams;
+        let names: Vec<String> = upstreams.iter().map(|u| u.provider.to_string()).collect();
+        if names.is_empty() {
+            self.fact("asks", "nobody");
+            return self.warning(
+                "every upstream is disabled (providers.*.enabled = false): only what the cache holds is answered, and \
+                 nothing is refreshed",
+            );
+        }
+        self.fact("asks", names.join(", "));
+        for what in ["klines", "prices", "sentiment"] {
+            if !upstreams.iter().any(|u| u.serves.contains(&what)) {
+                self.warning(format!(
+                    "every upstream that serves {what} is disabled: {what} cannot be fetched"
+                ));
+            }
+        }
     }
 
     fn watches(&mut self, client: &Client, watches: &Watches) {
@@ -185,8 +222,16 @@ impl Report {
         if alerts.webhooks.is_empty() {
             self.fact("alerts", "shown by /health, told to nobody (alerts.webhooks is empty)");
         }
-        if let Err(error) = Webhooks::new(alerts, &config.http, Config::secret_from_environment) {
-            return self.problem(error.to_string());
+        match Webhooks::new(alerts, &config.http, Config::secret_from_environment) {
+            Err(error) => return self.problem(error.to_string()),
+            Ok(webhooks) => {
+                for name in webhooks.in_the_clear() {
+                    self.warning(format!(
+                        "alerts.webhooks: {name}: its address begins with http:// and leads outside: whoever listens on the \
+                         way can read it and use it; use https://"
+                    ));
+                }
+            }
         }
         for webhook in &alerts.webhooks {
             let (name, format, variable) = (&webhook.name, &webhook.format, &webhook.url_variable);

@@ -21,6 +21,11 @@ await play({}, async ({ page, wrong }) => {
   await until(page, "what stands in, in words", () => /SUBSTITUTE: bitcoin/.test(document.querySelector("#chart-badges").innerText));
   assert.match(await text(page, "#events"), /binance is down/);
   assert.match(await page.title(), /Degraded/);
+  assert.match(await text(page, "#verdict-sentence"), /^binance is (down|degraded) since \d\d:\d\d:\d\d UTC/, "one thing by name, with its own time");
+  const lines = await page.evaluate(() => [...document.querySelectorAll("#problems li")].map(line => line.querySelector(".problem-since").innerText));
+  assert.ok(lines.every(line => /since \d\d:\d\d:\d\d UTC/.test(line)), `each since when: ${lines}`);
+  const spilt = await page.evaluate(() => [...document.querySelectorAll(".price")].filter(card => card.scrollWidth > card.clientWidth + 1).map(card => card.innerText));
+  assert.deepEqual(spilt, [], "what stands in a card stays in it");
   await shot(page, "outage", { fullPage: true });
   await accessible(page);
 
@@ -30,8 +35,8 @@ await play({}, async ({ page, wrong }) => {
   await shot(page, "outage-of-all", { fullPage: true });
 
   await exchange.mend();
-  // The substitutes' upstream is not asked again while the exchange answers, so it may go on being degraded.
-  const isOver = () => !/binance|Prices/.test(document.querySelector("#problems").innerText) && document.querySelector('[data-key="binance"]').dataset.status === "ok";
+  // Upstreams that nobody needs while the exchange answers are asked again once a minute: they may go on being degraded.
+  const isOver = () => !/binance is|Prices/.test(document.querySelector("#problems").innerText) && document.querySelector('[data-key="binance"]').dataset.status === "ok";
   await until(page, "the end of the outage", isOver, null, 25_000);
   await until(page, "live prices", () => !/substitute|last known/.test(document.querySelector("#prices").innerText));
   assert.equal(await text(page, "#chart-badges").then(badges => /SUBSTITUTE|last known/.test(badges)), false);

@@ -28,7 +28,7 @@ await play({}, async ({ page, wrong }) => {
   const written = await inPage(async () => {
     const f = await import("/dashboard/format.js");
     return {
-      price: ["55687.70000000", "0.00001230", "100", "1234567.5", null].map(f.price),
+      price: ["55687.70000000", "0.00001230", "100", "1234567.5", null, "55717.803809118195", "0.000012345678912"].map(f.price),
       span: [0, 59_400, 60_000, 200_000, 7_500_000, 273_600_000].map(f.span),
       countdown: [0, 23_000, 725_000, 3_723_000].map(f.countdown),
       percent: [1.239, -0.5, 0, null].map(f.percent),
@@ -38,7 +38,7 @@ await play({}, async ({ page, wrong }) => {
     };
   });
   assert.deepEqual(written, {
-    price: ["55\u202f687.70", "0.0000123", "100", "1\u202f234\u202f567.5", "–"],
+    price: ["55\u202f687.70", "0.0000123", "100", "1\u202f234\u202f567.5", "–", "55\u202f717.8038", "0.000012345678912"],
     span: ["0 s", "59 s", "1 min", "3 min 20 s", "2 h 5 min", "3 d 4 h"],
     countdown: ["0:00", "0:23", "12:05", "1:02:03"],
     percent: ["+1.24 %", "\u22120.50 %", "0.00 %", ""],
@@ -92,7 +92,7 @@ await play({}, async ({ page, wrong }) => {
   const verdicts = await inPage(async () => {
     const { judge } = await import("/dashboard/verdict.js");
     const contact = { lost: false, locked: false, lastAt: 1, nextAt: 2 };
-    const since = "2024-01-01T03:02:11Z", retry_at = "2024-01-01T03:14:23Z";
+    const before = "2024-01-01T02:00:00Z", since = "2024-01-01T03:02:11Z", retry_at = "2024-01-01T03:14:23Z";
     const down = { status: "down", since, retry_at, last_error: { what: "refused" } };
     const say = input => {
       const { state, since, problems } = judge({ contact, health: null, scheduler: null, prices: [], ...input });
@@ -103,8 +103,9 @@ await play({}, async ({ page, wrong }) => {
       say({ contact: { ...contact, locked: true } }),
       say({ contact: { ...contact, lost: true } }),
       say({ health: { status: "ok" }, scheduler: { providers: { binance: { status: "ok" } } } }),
-      say({ health: { status: "degraded" }, scheduler: { providers: { a: { status: "degraded" }, binance: down } } }),
+      say({ health: { status: "degraded" }, scheduler: { providers: { a: { status: "degraded", since: before }, binance: down } } }),
       say({ health: { status: "degraded", cache: { readonly: "disk full" } } }),
+      say({ health: { status: "degraded", notifier: { webhooks: { ops: { status: "failing", failing_since: since, waiting: 1, last_failure: { what: "no connection" } }, well: { status: "ok" } } } } }),
       say({ health: { status: "degraded", summary: ["something new"] } }),
       say({ health: { status: "degraded" }, prices: [{ symbol: "X", state: "substitute", as_of: since, substitute: "another" }] }),
       say({ health: { status: "degraded", alerts: [{ name: "CircuitOpenLong", provider: "binance", state: "firing", severity: "escalate", began_at: since }, { name: "B", state: "pending" }] } }),
@@ -119,6 +120,7 @@ await play({}, async ({ page, wrong }) => {
     ["ok", null, []],
     ["degraded", opened, ["binance is down", "a is degraded"]],
     ["degraded", null, ["The cache is read-only"]],
+    ["degraded", opened, ["Webhook ops is not told of alerts"]],
     ["degraded", null, ["something new"]],
     ["degraded", null, ["SUBSTITUTE prices for X"]],
     ["degraded", opened, ["Alert: Circuit open long, binance"]],
