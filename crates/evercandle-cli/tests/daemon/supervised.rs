@@ -197,10 +197,11 @@ fn a_check_warns_of_what_will_hurt_later() {
         !text.contains("relay: its address") && !text.contains("secret"),
         "{text}"
     );
-    let two = "[providers.alternative-me]\nenabled = false\n[providers.coingecko]\nenabled = false\n";
-    let (_, text) = check(&world, two, &[]);
+    let three =
+        ["binance", "binance-futures", "coingecko"].map(|name| format!("[providers.{name}]\nenabled = false\n"));
+    let (_, text) = check(&world, &three.concat(), &[]);
     assert!(
-        text.contains("warning: every upstream that serves sentiment is disabled"),
+        text.contains("warning: every upstream that serves prices is disabled"),
         "{text}"
     );
 }
