@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import logging
@@ -382,6 +383,23 @@ def test_threads_share_a_manager(spot: CryptoKlineVisionData) -> None:
 
     with ThreadPoolExecutor(10) as pool:
         assert set(pool.map(ask, ["BTCUSDT", "ETHUSDT"] * 10)) == {192}
+
+
+def test_managers_with_caches_of_their_own_do_not_hold_files_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("evercandle.ckvd.engine._CLIENTS_MAX", 3)
+    monkeypatch.setattr("evercandle.ckvd.engine._clients", {})
+
+    def ask(number: int) -> int:
+        manager = CryptoKlineVisionData(cache_dir=tmp_path / str(number))
+        with pytest.raises(errors.DataRetrievalError):
+            manager.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-03"), enforce_source="CACHE")
+        gc.collect()
+        return len(os.listdir("/dev/fd"))
+
+    held = [ask(number) for number in range(12)]
+    assert held[-1] <= held[4] + 1
 
 
 def test_times_of_any_zone_and_intervals_by_value(spot: CryptoKlineVisionData) -> None:

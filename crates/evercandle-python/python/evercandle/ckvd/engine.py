@@ -1,7 +1,7 @@
 """Which Evercandle client is asked, and in which order it asks the sources.
 
 Managers are made and dropped freely, so the clients behind them are shared: what one call learns about an upstream that is
-down or wants to be left alone, the next call knows. They are closed when the program ends.
+down or wants to be left alone, the next call knows. They end with the program, or when many others were used since.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ REST = ("binance", "binance-futures")
 # Without a cache, what passes through is kept in a folder of its own, which is never read and never larger than this.
 _UNREAD_MAX = 64 * 1024 * 1024
 
+# Each holds files open, and programs may want a cache of its own for everything, such as tests.
+_CLIENTS_MAX = 32
+
 
 class Opening(NamedTuple):
     """What a client is made with."""
@@ -57,9 +60,13 @@ def client_of(opening: Opening) -> Client:
     surroundings = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("EVERCANDLE_")))
     key = (os.getpid(), opening, surroundings)
     with _lock:
-        client = _clients.get(key)
+        client = _clients.pop(key, None)
         if client is None or client.is_closed:
-            client = _clients[key] = _open(opening)
+            client = _open(opening)
+        _clients[key] = client
+        while len(_clients) > _CLIENTS_MAX:
+            # Who is asking it still holds it; it ends with the last of them.
+            del _clients[next(iter(_clients))]
         return client
 
 
