@@ -420,10 +420,10 @@ impl Upstream {
     /// was planned or asked leave.
     fn look(&self, clock: &Clock) -> Look {
         let now = clock.instant();
-        let (breaker, ban) = {
+        let (breaker, ban, banned_since) = {
             let gate = self.gate.lock();
             let ban = gate.quarantine.until(now).map(|(until, why)| (until, why.to_owned()));
-            (gate.breaker.snapshot(now), ban)
+            (gate.breaker.snapshot(now), ban, gate.quarantine.since(now))
         };
         let outcomes = self.outcomes.lock().clone();
         let status = match breaker.phase {
@@ -440,7 +440,9 @@ impl Upstream {
         {
             let mut condition = self.condition.lock();
             let was_alone = condition.status == Status::Quarantined;
-            condition.becomes(status, ban.as_ref().map(|(until, _)| *until), now);
+            // A ban may have begun in an earlier process, or in another one.
+            let began = banned_since.unwrap_or(now);
+            condition.becomes(status, began, ban.as_ref().map(|(until, _)| *until), now);
             if was_alone != ban.is_some() {
                 telemetry::left_alone(&self.name, ban.is_some());
             }
@@ -508,10 +510,10 @@ impl Upstream {
 }
 
 impl Condition {
-    /// It is seen to be so; `ends`: until then, by time alone.
-    fn becomes(&mut self, status: Status, ends: Option<Instant>, now: Instant) {
+    /// It is seen to be so; `began`: since then at the earliest; `ends`: until then, by time alone.
+    fn becomes(&mut self, status: Status, began: Instant, ends: Option<Instant>, now: Instant) {
         if status != self.status {
-            (self.status, self.since) = (status, self.ends.filter(|end| *end <= now).unwrap_or(now));
+            (self.status, self.since) = (status, self.ends.filter(|end| *end <= now).unwrap_or(began));
         }
         self.ends = ends;
     }

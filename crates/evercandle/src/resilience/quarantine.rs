@@ -75,6 +75,12 @@ impl Quarantine {
         Some((ban.until, &ban.why))
     }
 
+    /// Since when, if it lasts.
+    pub(crate) fn since(&self, now: Instant) -> Option<Instant> {
+        let ban = self.ban.as_ref().filter(|ban| now < ban.until)?;
+        Some(ban.since)
+    }
+
     /// A real call succeeded: the next guess is the first again. A ban that runs is not shortened.
     pub(crate) fn recovered(&mut self) {
         self.strikes = 0;
@@ -104,9 +110,12 @@ impl Quarantine {
     pub(crate) fn restore(record: &QuarantineRecord, now: Instant, wall: Timestamp) -> Quarantine {
         let left = record.until_us.saturating_sub(wall.as_micros());
         let whole = record.until_us.saturating_sub(record.since_us);
-        let left = Duration::from_micros(u64::try_from(left.min(whole)).unwrap_or(0));
+        let past = wall.as_micros().saturating_sub(record.since_us);
+        let micros = |n: i64| Duration::from_micros(u64::try_from(n).unwrap_or(0));
+        let (left, past) = (micros(left.min(whole)), micros(past));
         let ban = (!left.is_zero()).then(|| Ban {
-            since: now,
+            // A monotonic clock may know of no time before this machine was started.
+            since: now.checked_sub(past).unwrap_or(now),
             until: now + left.min(LONGEST),
             why: record.why.clone(),
         });
@@ -274,6 +283,12 @@ mod tests {
             assert_eq!(left(&restored, later), expected * SECOND, "read at {seconds} s");
             assert_eq!(restored.strikes, 3);
         }
+        let restored = Quarantine::restore(&record, later, wall(20));
+        assert_eq!(
+            restored.record(later, wall(20)),
+            Some(record),
+            "and it began when it did"
+        );
         assert_eq!(quarantine.record(now + MINUTE, wall(60)), None);
         assert_eq!(Quarantine::default().record(now, wall(0)), None);
     }

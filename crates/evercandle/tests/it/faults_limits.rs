@@ -199,6 +199,26 @@ async fn f12_a_ban_outlives_a_killed_process_and_not_its_time() {
     assert_eq!(world.sim.calls_in_quarantine(), 0);
 }
 
+/// Goal: at three in the morning, after a restart, it is still to be seen since when an upstream keeps us out.
+#[tokio::test]
+async fn a_restart_does_not_hide_since_when_a_ban_lasts() {
+    let world = restless().await;
+    let client = world.client();
+    world
+        .sim
+        .inject(Fault::new(Effect::Banned { retry_after: 120 }).on(HOST));
+    price(&client).await;
+    let before = health(&client, EXCHANGE);
+    world.pass(Duration::from_secs(40));
+    let after = health(&world.client(), EXCHANGE);
+    assert_eq!(
+        (before.status, after.status),
+        (Status::Quarantined, Status::Quarantined)
+    );
+    let apart = after.status_since.since(before.status_since).abs();
+    assert!(apart < 2_000_000, "{} and {}", before.status_since, after.status_since);
+}
+
 /// Goal: whoever is kept out without being told for how long comes back ever more rarely, and is no failure.
 #[tokio::test]
 async fn f13_a_firewall_or_a_border_is_left_alone_for_long_and_then_longer() {
