@@ -238,7 +238,7 @@ pub fn range(range: TimeRange) -> Value {
     json!({"start": range.start().to_string(), "end": range.end().to_string()})
 }
 
-/// A run of klines with one origin.
+/// A run of klines with one origin; `fetched_at` is when the first of them came.
 pub fn segment(segment: &Segment) -> Value {
     let verification = match &segment.origin.verification {
         Verification::Checksum { sha256, etag } => json!({"kind": "checksum", "sha256": sha256, "etag": etag}),

@@ -103,7 +103,8 @@ pub struct Segment {
 pub struct Origin {
     /// The provider that answered.
     pub provider: ProviderName,
-    /// When it answered.
+    /// When it answered. Klines that came bit by bit are told as one run, and then it is when the first of them came: an
+    /// answer may be younger than it says, and is never older.
     pub fetched_at: Timestamp,
     /// What was checked beyond the structure of the rows.
     pub verification: Verification,

@@ -232,6 +232,7 @@ pub(crate) struct SegmentBody {
     #[schema(example = "binance-vision")]
     provider: String,
     via: ViaWord,
+    /// When they came; of klines that came bit by bit, when the first of them did.
     #[schema(format = DateTime)]
     fetched_at: String,
     verification: VerificationBody,
