@@ -1,6 +1,6 @@
 //! What may be written on the command line: types and their help, nothing that acts.
 //!
-//! Options that several commands share are groups (`Global`, `Upstreams`, `Span`), so that they are spelled, described
+//! Options that several commands share are groups (`Global`, `Upstreams`, `RangeArgs`, `Printing`), so that they are spelled, described
 //! and tested once.
 
 use std::net::SocketAddr;
@@ -313,12 +313,9 @@ pub(crate) enum DecimalFormat {
     Exact,
 }
 
+/// How rows are printed, and where to.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Get {
-    #[command(flatten)]
-    pub(crate) series: SeriesArgs,
-    #[command(flatten)]
-    pub(crate) range: RangeArgs,
+pub(crate) struct Printing {
     /// Output format [default: by the ending of --out, else table on a terminal and csv elsewhere]
     #[arg(long, short, help_heading = "Output")]
     pub(crate) format: Option<Format>,
@@ -328,7 +325,7 @@ pub(crate) struct Get {
     /// How times are written in text formats
     #[arg(long, value_name = "FORM", default_value = "rfc3339", help_heading = "Output")]
     pub(crate) time: TimeFormat,
-    /// How prices and volumes are written
+    /// How prices, rates and volumes are written
     #[arg(long, value_name = "FORM", default_value = "float", help_heading = "Output")]
     pub(crate) decimals: DecimalFormat,
     /// Only these columns, in this order
@@ -343,6 +340,16 @@ pub(crate) struct Get {
     /// Print what was found even when something is missing
     #[arg(long)]
     pub(crate) best_effort: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) series: SeriesArgs,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
     /// Include the kline that is still open
     #[arg(long)]
     pub(crate) forming: bool,
@@ -359,30 +366,8 @@ pub(crate) struct Funding {
     pub(crate) market: Option<Market>,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
-    /// Output format [default: by the ending of --out, else table on a terminal and csv elsewhere]
-    #[arg(long, short, help_heading = "Output")]
-    pub(crate) format: Option<Format>,
-    /// Write to this file, whole or not at all
-    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
-    pub(crate) out: Option<PathBuf>,
-    /// How times are written in text formats
-    #[arg(long, value_name = "FORM", default_value = "rfc3339", help_heading = "Output")]
-    pub(crate) time: TimeFormat,
-    /// How rates and prices are written
-    #[arg(long, value_name = "FORM", default_value = "float", help_heading = "Output")]
-    pub(crate) decimals: DecimalFormat,
-    /// Only these columns, in this order
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = "Output")]
-    pub(crate) columns: Vec<String>,
-    /// In a table, every row
-    #[arg(long, help_heading = "Output")]
-    pub(crate) all: bool,
-    /// Tell on stderr what was asked of whom, and where every part came from
-    #[arg(long, help_heading = "Output")]
-    pub(crate) explain: bool,
-    /// Print what was found even when something is missing
-    #[arg(long)]
-    pub(crate) best_effort: bool,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
     #[command(flatten)]
     pub(crate) upstreams: Upstreams,
 }

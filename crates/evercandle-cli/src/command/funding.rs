@@ -3,11 +3,10 @@
 use evercandle::model::funding::PUBLISHED_AFTER;
 use evercandle::{Interval, Kind, Market, Series, Symbol};
 
-use super::get::{How, format, print};
+use super::get::{How, print};
 use crate::args::{Funding, Global};
 use crate::exit::{Exit, Failure};
 use crate::gather::query;
-use crate::output;
 use crate::screen::Screen;
 use crate::session::Session;
 
@@ -16,15 +15,7 @@ const SETTLEMENTS_DEFAULT: u32 = 90;
 
 pub(crate) async fn run(args: &Funding, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let series = series(&args.symbol, args.market)?;
-    let style = output::style(Kind::FundingRates, args.time, args.decimals, &args.columns)?;
-    let how = How {
-        style,
-        format: format(args.format, args.out.as_deref(), screen)?,
-        out: args.out.as_deref(),
-        all: args.all,
-        explain: args.explain,
-        best_effort: args.best_effort,
-    };
+    let how = How::of(&args.printing, Kind::FundingRates, screen)?;
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     // An end that was left open means "what is known": a rate of this minute may not be published yet.
     let known = session.now().plus(-PUBLISHED_AFTER);

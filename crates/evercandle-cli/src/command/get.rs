@@ -8,11 +8,11 @@ use std::io::Write;
 use std::path::Path;
 
 use evercandle::model::batch::COLUMN_NAMES;
-use evercandle::{Batch, Forming};
+use evercandle::{Batch, Forming, Kind};
 use evercandle_formats::{Head, Sink, Story, Style};
 use futures::StreamExt;
 
-use crate::args::{Format, Get, Global};
+use crate::args::{Format, Get, Global, Printing};
 use crate::exit::{Exit, Failure, missing};
 use crate::explain;
 use crate::gather::{Gathered, Query, query};
@@ -30,15 +30,7 @@ const ROWS_DEFAULT: u32 = 100;
 
 pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
     let series = args.series.series()?;
-    let style = output::style(series.kind(), args.time, args.decimals, &args.columns)?;
-    let how = How {
-        style,
-        format: format(args.format, args.out.as_deref(), screen)?,
-        out: args.out.as_deref(),
-        all: args.all,
-        explain: args.explain,
-        best_effort: args.best_effort,
-    };
+    let how = How::of(&args.printing, series.kind(), screen)?;
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args
         .range
@@ -61,14 +53,27 @@ pub(crate) async fn run(args: &Get, global: &Global, screen: &Screen) -> Result<
 
 /// How an answer is printed.
 pub(super) struct How<'a> {
-    pub(super) style: Style,
-    pub(super) format: Format,
+    style: Style,
+    format: Format,
     /// A file, or stdout.
-    pub(super) out: Option<&'a Path>,
+    out: Option<&'a Path>,
     /// In a table, every row.
-    pub(super) all: bool,
-    pub(super) explain: bool,
-    pub(super) best_effort: bool,
+    all: bool,
+    explain: bool,
+    best_effort: bool,
+}
+
+impl<'a> How<'a> {
+    pub(super) fn of(args: &'a Printing, kind: Kind, screen: &Screen) -> Result<How<'a>, Failure> {
+        Ok(How {
+            style: output::style(kind, args.time, args.decimals, &args.columns)?,
+            format: format(args.format, args.out.as_deref(), screen)?,
+            out: args.out.as_deref(),
+            all: args.all,
+            explain: args.explain,
+            best_effort: args.best_effort,
+        })
+    }
 }
 
 /// Asks, and prints what comes of it.
@@ -139,7 +144,7 @@ pub(super) async fn print(query: &Query, how: How<'_>, session: &Session, screen
 }
 
 /// As asked for, else by the file's ending, else for whoever reads stdout.
-pub(super) fn format(asked: Option<Format>, out: Option<&Path>, screen: &Screen) -> Result<Format, Failure> {
+fn format(asked: Option<Format>, out: Option<&Path>, screen: &Screen) -> Result<Format, Failure> {
     let format = match (asked, out) {
         (Some(format), _) => format,
         (None, None) if screen.stdout_is_terminal => Format::Table,
