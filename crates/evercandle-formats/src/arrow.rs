@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{ArrowError, DataType, Schema};
 use evercandle::Batch;
 use evercandle::model::batch::{COLUMN_NAMES, column_names, schema_of};
 
@@ -26,14 +26,33 @@ const SCALE_STREAMED: u8 = 8;
 
 pub(crate) struct ArrowSink {
     out: Option<Out>,
-    writer: Option<FileWriter<Out>>,
+    open: fn(Out, &Schema) -> Result<Writer, ArrowError>,
+    writer: Option<Writer>,
     shape: Shape,
 }
 
+enum Writer {
+    File(FileWriter<Out>),
+    Stream(StreamWriter<Out>),
+}
+
 impl ArrowSink {
-    pub(crate) fn new(out: Out, style: Style) -> ArrowSink {
+    pub(crate) fn file(out: Out, style: Style) -> ArrowSink {
+        ArrowSink::new(out, style, |out, schema| {
+            FileWriter::try_new(out, schema).map(Writer::File)
+        })
+    }
+
+    pub(crate) fn stream(out: Out, style: Style) -> ArrowSink {
+        ArrowSink::new(out, style, |out, schema| {
+            StreamWriter::try_new(out, schema).map(Writer::Stream)
+        })
+    }
+
+    fn new(out: Out, style: Style, open: fn(Out, &Schema) -> Result<Writer, ArrowError>) -> ArrowSink {
         ArrowSink {
             out: Some(out),
+            open,
             writer: None,
             shape: Shape::new(style),
         }
@@ -44,68 +63,31 @@ impl Sink for ArrowSink {
     fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
         let schema = self.shape.begin(head);
         let out = self.out.take().ok_or_else(|| io::Error::other("begun twice"))?;
-        self.writer = Some(FileWriter::try_new(out, &schema).map_err(io_error)?);
+        self.writer = Some((self.open)(out, &schema).map_err(io_error)?);
         Ok(())
     }
 
     fn batch(&mut self, batch: &Batch) -> io::Result<()> {
         let rows = self.shape.rows(batch)?;
         match &mut self.writer {
-            Some(writer) if rows.num_rows() > 0 => writer.write(&rows).map_err(io_error),
+            Some(Writer::File(writer)) if rows.num_rows() > 0 => writer.write(&rows).map_err(io_error),
+            Some(Writer::Stream(writer)) if rows.num_rows() > 0 => writer.write(&rows).map_err(io_error),
             _ => Ok(()),
         }
     }
 
     fn end(&mut self, story: &Story) -> io::Result<()> {
-        let Some(mut writer) = self.writer.take() else {
-            return Ok(());
+        let out = match self.writer.take() {
+            None => return Ok(()),
+            Some(Writer::File(mut writer)) => {
+                for (key, value) in metadata(story, self.shape.dialect()) {
+                    writer.write_metadata(key, value);
+                }
+                writer.finish().and_then(|()| writer.into_inner())
+            }
+            Some(Writer::Stream(mut writer)) => writer.finish().and_then(|()| writer.into_inner()),
         };
-        for (key, value) in metadata(story, self.shape.dialect()) {
-            writer.write_metadata(key, value);
-        }
-        writer.finish().map_err(io_error)?;
-        writer.into_inner().map_err(io_error)?.flush()
-    }
-}
-
-pub(crate) struct ArrowStreamSink {
-    out: Option<Out>,
-    writer: Option<StreamWriter<Out>>,
-    shape: Shape,
-}
-
-impl ArrowStreamSink {
-    pub(crate) fn new(out: Out, style: Style) -> ArrowStreamSink {
-        ArrowStreamSink {
-            out: Some(out),
-            writer: None,
-            shape: Shape::new(style),
-        }
-    }
-}
-
-impl Sink for ArrowStreamSink {
-    fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
-        let schema = self.shape.begin(head);
-        let out = self.out.take().ok_or_else(|| io::Error::other("begun twice"))?;
-        self.writer = Some(StreamWriter::try_new(out, &schema).map_err(io_error)?);
-        Ok(())
-    }
-
-    fn batch(&mut self, batch: &Batch) -> io::Result<()> {
-        let rows = self.shape.rows(batch)?;
-        match &mut self.writer {
-            Some(writer) if rows.num_rows() > 0 => writer.write(&rows).map_err(io_error),
-            _ => Ok(()),
-        }
-    }
-
-    fn end(&mut self, _: &Story) -> io::Result<()> {
-        let Some(mut writer) = self.writer.take() else {
-            return Ok(());
-        };
-        writer.finish().map_err(io_error)?;
-        writer.into_inner().map_err(io_error)?.flush()
+        out.map_err(io_error)?.flush()
     }
 }
 

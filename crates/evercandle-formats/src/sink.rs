@@ -9,7 +9,7 @@ use std::io;
 use evercandle::model::batch::COLUMN_NAMES;
 use evercandle::{Batch, Series, TimeRange};
 
-use crate::arrow::{ArrowSink, ArrowStreamSink};
+use crate::arrow::ArrowSink;
 use crate::csv::CsvSink;
 use crate::json::{JsonSink, NdjsonSink};
 use crate::parquet::ParquetSink;
@@ -72,8 +72,8 @@ pub fn sink(format: Format, style: Style, out: Out) -> Box<dyn Sink> {
         Format::Csv => Box::new(CsvSink::new(out, style)),
         Format::Json => Box::new(JsonSink::new(out, style)),
         Format::Ndjson => Box::new(NdjsonSink::new(out, style)),
-        Format::Arrow => Box::new(ArrowSink::new(out, style)),
-        Format::ArrowStream => Box::new(ArrowStreamSink::new(out, style)),
+        Format::Arrow => Box::new(ArrowSink::file(out, style)),
+        Format::ArrowStream => Box::new(ArrowSink::stream(out, style)),
         Format::Parquet => Box::new(ParquetSink::new(out, style)),
     }
 }
