@@ -1,7 +1,7 @@
 //! The trail, for people: who was asked for what, why, how long it took and what came of it; where every part came from;
 //! what is missing and why.
 
-use evercandle::{Attempt, Gap, Grid, Outcome, Segment, Timestamp, Verification, Via};
+use evercandle::{Attempt, Gap, Grid, Outcome, Segment, Timestamp, Verification};
 use evercandle_formats::Story;
 
 use crate::output::list::{Column, left, right, table};
@@ -162,7 +162,7 @@ fn segment(segment: &Segment, grid: Grid) -> Vec<String> {
         text::range(segment.range),
         text::thousands(grid.count(segment.range)),
         segment.origin.provider.to_string(),
-        via(segment.via).to_owned(),
+        segment.via.as_str().to_owned(),
         text::second(segment.origin.fetched_at),
         verified,
     ]
@@ -175,13 +175,6 @@ fn gap(gap: &Gap, grid: Grid, noun: &str) -> Vec<String> {
         text::span(gap.range.micros()),
         gap.reason.to_string().replace("kline", noun),
     ]
-}
-
-pub(crate) fn via(via: Via) -> &'static str {
-    match via {
-        Via::Cache => "cache",
-        Via::Upstream => "upstream",
-    }
 }
 
 fn clock(at: Timestamp) -> String {

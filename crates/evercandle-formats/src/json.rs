@@ -5,7 +5,7 @@
 use std::io;
 
 use evercandle::model::batch::column_names;
-use evercandle::{Batch, Gap, GapReason, Grid, Kind, Segment, Series, TimeRange, Verification, Via};
+use evercandle::{Batch, Gap, GapReason, Grid, Kind, Segment, Series, TimeRange, Verification};
 use serde_json::{Value, json};
 
 use crate::cell;
@@ -240,16 +240,16 @@ pub fn range(range: TimeRange) -> Value {
 
 /// A run of klines with one origin; `fetched_at` is when the first of them came.
 pub fn segment(segment: &Segment) -> Value {
+    let kind = segment.origin.verification.as_str();
     let verification = match &segment.origin.verification {
-        Verification::Checksum { sha256, etag } => json!({"kind": "checksum", "sha256": sha256, "etag": etag}),
-        Verification::Structural => json!({"kind": "structural"}),
-        Verification::Unsettled => json!({"kind": "unsettled"}),
+        Verification::Checksum { sha256, etag } => json!({"kind": kind, "sha256": sha256, "etag": etag}),
+        Verification::Structural | Verification::Unsettled => json!({"kind": kind}),
     };
     json!({
         "start": segment.range.start().to_string(),
         "end": segment.range.end().to_string(),
         "provider": segment.origin.provider.as_str(),
-        "via": match segment.via { Via::Cache => "cache", Via::Upstream => "upstream" },
+        "via": segment.via.as_str(),
         "fetched_at": segment.origin.fetched_at.to_string(),
         "verification": verification,
     })

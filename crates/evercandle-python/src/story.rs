@@ -5,7 +5,7 @@
 use evercandle::store::{Damage, Evicted, SeriesSummary, StoreStats, VerifyReport};
 use evercandle::{
     Answer, Attempt, CircuitState, Gap, GapReason, Grid, Health, MissingPrice, Nature, Outcome, Price, PriceState,
-    Prices, ProviderName, Segment, SentimentAnswer, Series, TimeRange, UpstreamHealth, Verification, Via,
+    Prices, ProviderName, Segment, SentimentAnswer, Series, TimeRange, UpstreamHealth, Verification,
 };
 use serde_json::{Value, json};
 
@@ -33,18 +33,17 @@ fn series(series: &Series) -> Value {
 }
 
 fn segment(segment: &Segment) -> Value {
-    let (verification, sha256) = match &segment.origin.verification {
-        Verification::Checksum { sha256, .. } => ("checksum", Some(sha256)),
-        Verification::Structural => ("structural", None),
-        Verification::Unsettled => ("unsettled", None),
+    let sha256 = match &segment.origin.verification {
+        Verification::Checksum { sha256, .. } => Some(sha256),
+        Verification::Structural | Verification::Unsettled => None,
     };
     json!({
         "start": segment.range.start().as_micros(),
         "end": segment.range.end().as_micros(),
         "provider": segment.origin.provider.as_str(),
-        "via": via(segment.via),
+        "via": segment.via.as_str(),
         "fetched_at": segment.origin.fetched_at.as_micros(),
-        "verification": verification,
+        "verification": segment.origin.verification.as_str(),
         "sha256": sha256,
     })
 }
@@ -93,13 +92,6 @@ fn attempt(attempt: &Attempt) -> Value {
     })
 }
 
-fn via(via: Via) -> &'static str {
-    match via {
-        Via::Cache => "cache",
-        Via::Upstream => "upstream",
-    }
-}
-
 pub(crate) fn prices(prices: &Prices) -> Value {
     json!({
         "prices": prices.prices.iter().map(price).collect::<Vec<_>>(),
@@ -128,7 +120,7 @@ pub(crate) fn price(price: &Price) -> Value {
         "quote_volume": day.quote_volume,
         "provider": price.provider.as_str(),
         "fetched_at": price.fetched_at.as_micros(),
-        "via": via(price.via),
+        "via": price.via.as_str(),
     })
 }
 
@@ -161,7 +153,7 @@ pub(crate) fn sentiment(answer: &SentimentAnswer) -> Value {
         "age_seconds": told.age.as_secs_f64(),
         "provider": told.provider.as_str(),
         "fetched_at": told.fetched_at.as_micros(),
-        "via": via(told.via),
+        "via": told.via.as_str(),
         "trail": trail(&answer.trail),
     })
 }

@@ -119,6 +119,16 @@ pub enum Via {
     Upstream,
 }
 
+impl Via {
+    /// A stable word for machines: `cache`, `upstream`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Via::Cache => "cache",
+            Via::Upstream => "upstream",
+        }
+    }
+}
+
 /// What vouches for klines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verification {
@@ -134,6 +144,17 @@ pub enum Verification {
     /// As [`Verification::Structural`], and the kline had closed too recently to be final, or not yet at all; such
     /// klines are never stored.
     Unsettled,
+}
+
+impl Verification {
+    /// A stable word for machines: `checksum`, `structural`, `unsettled`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Verification::Checksum { .. } => "checksum",
+            Verification::Structural => "structural",
+            Verification::Unsettled => "unsettled",
+        }
+    }
 }
 
 /// Slots that are missing from an answer.

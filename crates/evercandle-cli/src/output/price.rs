@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::list::{Column, csv_cell, json_text, left, right, table, tinted};
 use crate::args::LatestFormat;
-use crate::explain;
 use crate::screen::{Ink, Screen};
 use crate::text;
 
@@ -195,7 +194,7 @@ fn object(price: &Price) -> Value {
         "day": day,
         "provider": price.provider.as_str(),
         "fetched_at": price.fetched_at.to_string(),
-        "via": explain::via(price.via),
+        "via": price.via.as_str(),
     })
 }
 

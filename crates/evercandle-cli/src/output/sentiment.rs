@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::list::{Column, csv_cell, json_text, left, right, table};
 use crate::args::LatestFormat;
-use crate::explain;
 use crate::screen::{Ink, Screen, paint};
 use crate::text;
 
@@ -216,7 +215,7 @@ fn object(sentiment: &Sentiment) -> Value {
         "missing": sentiment.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "provider": sentiment.provider.as_str(),
         "fetched_at": sentiment.fetched_at.to_string(),
-        "via": explain::via(sentiment.via),
+        "via": sentiment.via.as_str(),
         "attribution": sentiment.measure.is_primary().then_some(ATTRIBUTION),
     })
 }

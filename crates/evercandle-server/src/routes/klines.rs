@@ -15,7 +15,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TE, TRAILER, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use evercandle::{Client, Gap, Segment, Verification, Via};
+use evercandle::{Client, Gap, Segment, Via};
 use evercandle_formats::sink::{Scales, scales};
 use evercandle_formats::{Gathered, Head, Story};
 use futures::StreamExt;
@@ -274,15 +274,7 @@ fn told(story: &Story) -> HeaderMap {
 }
 
 fn segment(segment: &Segment) -> String {
-    let verification = match segment.origin.verification {
-        Verification::Checksum { .. } => "checksum",
-        Verification::Structural => "structural",
-        Verification::Unsettled => "unsettled",
-    };
-    let via = match segment.via {
-        Via::Cache => "cache",
-        Via::Upstream => "upstream",
-    };
+    let (via, verification) = (segment.via.as_str(), segment.origin.verification.as_str());
     format!(
         "{};start=\"{}\";end=\"{}\";via={via};verification={verification};fetched_at=\"{}\"",
         segment.origin.provider,

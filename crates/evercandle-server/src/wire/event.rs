@@ -1,7 +1,7 @@
 //! What event streams tell, as JSON in one line each. Pure.
 
 use evercandle::model::batch::COLUMN_NAMES;
-use evercandle::{Answer, Gap, Market, MissingPrice, Price, Series, Status, TimeRange, Timestamp, UpstreamHealth, Via};
+use evercandle::{Answer, Gap, Market, MissingPrice, Price, Series, Status, TimeRange, Timestamp, UpstreamHealth};
 use evercandle_formats::{DecimalFormat, Dialect, Style, TimeFormat, json};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -164,10 +164,7 @@ pub(crate) fn candle(answer: &Answer, (batch, row): (usize, usize)) -> String {
         .segments
         .iter()
         .find(|s| s.range.contains(answer.grid.floor(open)));
-    let via = segment.map(|s| match s.via {
-        Via::Cache => "cache",
-        Via::Upstream => "upstream",
-    });
+    let via = segment.map(|s| s.via.as_str());
     format!(
         "{{\"series\":{},\"kline\":{},\"provider\":{},\"via\":{}}}",
         json::series(&answer.series),
