@@ -61,6 +61,10 @@ mod resting;
 
 mod latest;
 
+mod prices;
+
+mod sentiment;
+
 pub(crate) mod in_flight;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod fetch_error;
 mod json;
 mod klines;
 mod latest;
+mod reply;
 mod settings;
 
 pub use fetch_error::{FetchError, Policy, Verdict};

@@ -18,6 +18,7 @@ mod exchange_info;
 mod funding;
 mod halts;
 mod listing;
+mod pages;
 mod ratios;
 pub mod rest;
 mod rest_json;
