@@ -16,12 +16,11 @@ use crate::answer::{Answer, Attempt, Outcome, ProviderName, Verification};
 use crate::clock::Clock;
 use crate::config::{Config, EngineConfig, LatestConfig};
 use crate::error::Error;
-use crate::health::{Control, Health};
 use crate::model::batch::Batch;
 use crate::model::interval::Grid;
 use crate::model::range::{RangeSet, TimeRange};
 use crate::model::series::{Kind, Market, Series};
-use crate::provider::{Call, FetchError, Form, Instrument, Offer, Slice};
+use crate::provider::{FetchError, Form, Offer, Slice};
 use crate::request::{Completeness, Forming, Priority, Request, Sources};
 use crate::resilience::backoff::Backoff;
 use crate::resilience::deadline::Deadline;
@@ -43,6 +42,10 @@ pub(crate) mod upstream;
 
 pub(crate) mod bans;
 
+mod look;
+
+mod poor_files;
+
 mod outcomes;
 
 pub(crate) mod quotas;
@@ -59,6 +62,10 @@ mod strangers;
 
 mod resting;
 
+mod control;
+
+mod listing;
+
 mod latest;
 
 mod prices;
@@ -71,7 +78,7 @@ pub(crate) mod in_flight;
 mod tests;
 
 use assembly::{Assembly, origin};
-use attempt::{Errand, Terms, Tries, attempt};
+use attempt::{Terms, Tries};
 use in_flight::InFlight;
 use last_known::LastKnown;
 use plan::{Question, Step, Tried, View, plan};
@@ -79,7 +86,7 @@ use probe::Probes;
 use quotas::Quotas;
 use slice::{HOLE_SETTLES, Settled};
 use strangers::Strangers;
-use upstream::{Refusal, Upstream, wall};
+use upstream::{Refusal, Upstream};
 
 /// Rounds of planning per answer: month, days, pages, a page cut short by rows nobody foresaw, and one to spare for
 /// each. Reaching it is visible as a gap with the failures so far.
@@ -445,128 +452,6 @@ impl Engine {
             class,
             patience: LONG_PATIENCE,
         }
-    }
-
-    // --- health and control ------------------------------------------------------------------------------------------
-
-    /// How everything is.
-    pub(crate) fn health(&self) -> Health {
-        for upstream in &self.upstreams {
-            self.probes.follow(upstream, upstream.tick(&self.clock));
-        }
-        Health {
-            at: self.clock.now(),
-            upstreams: self
-                .upstreams
-                .iter()
-                .map(|u| u.health(&self.quotas, &self.clock))
-                .collect(),
-            common_cause_since: self.probes.suspected().map(|since| wall(since, &self.clock)),
-            cache_readonly: self.store.readonly(),
-            latest: self.last_known.answered(),
-        }
-    }
-
-    /// Probes every upstream that may be called, all at once.
-    pub(crate) async fn check(&self) {
-        futures::future::join_all(self.upstreams.iter().map(|u| self.probes.check(u))).await;
-    }
-
-    /// Probes one of them, if it may be called.
-    pub(crate) async fn check_one(&self, name: &str) -> Result<(), Error> {
-        self.probes.check(self.named(name)?).await;
-        Ok(())
-    }
-
-    /// Waits for what is being written behind callers' backs.
-    pub(crate) async fn flush(&self) {
-        self.last_known.flush().await;
-    }
-
-    /// Sets an upstream's breaker by hand.
-    pub(crate) fn control(&self, name: &str, how: Control) -> Result<(), Error> {
-        let upstream = self.named(name)?;
-        let change = match how {
-            Control::ForceOpen => upstream.force_open(&self.clock),
-            Control::ForceClosed => upstream.force_closed(&self.clock),
-            Control::Reset => upstream.reset(&self.clock),
-        };
-        self.probes.follow(upstream, change);
-        Ok(())
-    }
-
-    fn named(&self, name: &str) -> Result<&Arc<Upstream>, Error> {
-        self.upstreams.iter().find(|u| u.name.as_str() == name).ok_or_else(|| {
-            let known: Vec<&str> = self.upstreams.iter().map(|u| u.name.as_str()).collect();
-            Error::BadRequest(format!(
-                "unknown upstream {name:?}: expected one of {}",
-                known.join(", ")
-            ))
-        })
-    }
-
-    /// Asks for an upstream's published limit when it begins to matter, once a day, without keeping anybody waiting.
-    fn mind_limit(self: &Arc<Self>, upstream: &Arc<Upstream>) {
-        let Some(spec) = upstream.provider().quota(Call::Limit) else {
-            return;
-        };
-        if !self.quotas.wants_limit(spec) {
-            return;
-        }
-        let (engine, upstream) = (self.clone(), upstream.clone());
-        tokio::spawn(async move {
-            let deadline = engine.deadline(None, Priority::Interactive);
-            let errand = Errand {
-                subject: &spec.group,
-                range: None,
-                form: "limit",
-                call: Call::Limit,
-            };
-            let ask = || upstream.provider().published_limit();
-            let terms = engine.terms(&deadline, Class::Probe);
-            if let Ok(Some(limit)) = attempt(&upstream, terms, errand, &mut Vec::new(), ask).await {
-                engine.quotas.publish(spec, limit);
-            }
-        });
-    }
-
-    /// The instruments of a market, from the first upstream that lists them.
-    pub(crate) async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, Error> {
-        let deadline = self.deadline(None, Priority::Interactive);
-        let mut trail = Vec::new();
-        for upstream in &self.upstreams {
-            let Some(klines) = upstream.klines() else { continue };
-            let errand = Errand {
-                subject: &market,
-                range: None,
-                form: "instruments",
-                call: Call::Instruments(market),
-            };
-            let ask = || klines.instruments(market);
-            let result = attempt(
-                upstream,
-                self.terms(&deadline, Class::Interactive),
-                errand,
-                &mut trail,
-                ask,
-            )
-            .await;
-            match result {
-                Ok(Some(instruments)) => return Ok(instruments),
-                // It lists none; that explains nothing.
-                Ok(None) => drop(trail.pop()),
-                Err(_) => {}
-            }
-        }
-        let reasons = trail
-            .iter()
-            .map(|a| (a.provider.clone(), a.outcome.to_string()))
-            .collect();
-        Err(Error::NoUpstream {
-            what: format!("instruments of market {market}"),
-            reasons,
-            retry_after: self.retry_after(|u| u.klines().is_some()),
-        })
     }
 }
 

@@ -3,7 +3,6 @@
 //! The breaker, the quarantine and the record of calls live behind one lock that is never held across an `await`; what
 //! follows from a change of the breaker (log, metrics, a probe) is done after the lock is gone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,77 +14,49 @@ use crate::answer::ProviderName;
 use crate::clock::Clock;
 use crate::config::BreakerSettings;
 use crate::engine::bans::Bans;
+use crate::engine::look::Condition;
 use crate::engine::outcomes::Outcomes;
-use crate::engine::quotas::Quotas;
+use crate::engine::poor_files::PoorFiles;
 use crate::engine::slots::Slots;
-use crate::health::{CircuitState, Status, UpstreamHealth};
-use crate::model::range::{DAY, Timestamp};
+use crate::model::range::Timestamp;
 use crate::model::series::Series;
 use crate::provider::http::Method;
 use crate::provider::{
-    Call, FetchError, KlineProvider, Offer, PriceProvider, Provider, Roles, SentimentProvider, Slice, Verdict,
+    FetchError, KlineProvider, Offer, PriceProvider, Provider, Roles, SentimentProvider, Slice, Verdict,
 };
-use crate::resilience::breaker::{Breaker, BreakerConfig, Change, Lesson, Permit, Phase, Rejection, Snapshot};
+use crate::resilience::breaker::{Breaker, BreakerConfig, Change, Lesson, Permit, Phase, Rejection};
 use crate::resilience::quarantine::Quarantine;
 use crate::telemetry;
 
 /// A provider plus everything learnt about it.
 pub(crate) struct Upstream {
     pub(crate) name: ProviderName,
-    roles: Roles,
+    pub(super) roles: Roles,
     /// How many calls may be in flight.
     pub(crate) slots: Slots,
     /// Tries per question, the first included.
     pub(crate) tries_max: u32,
-    gate: Mutex<Gate>,
+    pub(super) gate: Mutex<Gate>,
     bans: Bans,
-    outcomes: Mutex<Outcomes>,
-    condition: Mutex<Condition>,
+    pub(super) outcomes: Mutex<Outcomes>,
+    pub(super) condition: Mutex<Condition>,
     /// Told whenever a call was settled, for those who wait behind a trial.
     pub(crate) settled: Notify,
     /// Told whenever its prober should look again.
     pub(crate) woken: Arc<Notify>,
-    /// Files that are not worth asking for now, until when, and why.
-    poor_files: Mutex<HashMap<Slice, (Instant, FetchError)>>,
+    poor_files: PoorFiles,
 }
-
-/// How long a file that was not there is not asked for again: young ones may be published any minute.
-const ABSENT_YOUNG: Duration = Duration::from_secs(600);
-const ABSENT_OLD: Duration = Duration::from_secs(6 * 3_600);
-/// A file counts as young for so long after the end of its period: publication has been late by a week, but rarely.
-const YOUNG: i64 = 3 * DAY;
-/// How long a file whose bytes were wrong, twice, is left alone.
-const CORRUPT_RESTS: Duration = Duration::from_secs(3_600);
-/// Files remembered at the most; beyond, all are forgotten, which costs a request each.
-const POOR_FILES_MAX: usize = 10_000;
 
 /// How often a prober looks whether probation is over.
 const PROBATION_LOOK: Duration = Duration::from_secs(1);
 
-struct Gate {
-    breaker: Breaker,
-    quarantine: Quarantine,
+pub(super) struct Gate {
+    pub(super) breaker: Breaker,
+    pub(super) quarantine: Quarantine,
     /// How it is probed: by HEAD until it says that it does not serve that.
     probe_method: Method,
     /// Whether somebody sees to its being probed.
     has_prober: bool,
-}
-
-/// Its status as it was seen last, after whatever happened last.
-#[derive(Clone, Copy)]
-struct Condition {
-    status: Status,
-    since: Instant,
-    /// When it ends by time alone, where that is known beforehand.
-    ends: Option<Instant>,
-}
-
-/// How it looks at one instant.
-struct Look {
-    breaker: Snapshot,
-    ban: Option<(Instant, String)>,
-    outcomes: Outcomes,
-    status: Status,
 }
 
 /// Why an upstream may not be called now.
@@ -161,14 +132,10 @@ impl Upstream {
             }),
             bans,
             outcomes: Mutex::default(),
-            condition: Mutex::new(Condition {
-                status: Status::Ok,
-                since: clock.instant(),
-                ends: None,
-            }),
+            condition: Mutex::new(Condition::new(clock.instant())),
             settled: Notify::new(),
             woken: Arc::default(),
-            poor_files: Mutex::default(),
+            poor_files: PoorFiles::default(),
         }
     }
 
@@ -376,146 +343,17 @@ impl Upstream {
 
     // --- files -------------------------------------------------------------------------------------------------------
 
-    /// Remembers that a file is absent or corrupt, so that not every request asks for it again.
+    /// Remembers that a file is absent or corrupt.
     pub(crate) fn remember(&self, slice: &Slice, error: &FetchError, clock: &Clock) {
-        let rests = match error {
-            FetchError::Absent(_) if clock.now().since(slice.range.end()) < YOUNG => ABSENT_YOUNG,
-            FetchError::Absent(_) => ABSENT_OLD,
-            FetchError::Corrupt(why) => {
-                telemetry::archive_quarantined(&self.name, &slice.range.to_string(), why);
-                CORRUPT_RESTS
-            }
-            _ => return,
-        };
-        let mut files = self.poor_files.lock();
-        if files.len() >= POOR_FILES_MAX {
-            files.clear();
+        if let FetchError::Corrupt(why) = error {
+            telemetry::archive_quarantined(&self.name, &slice.range.to_string(), why);
         }
-        files.insert(slice.clone(), (clock.instant() + rests, error.clone()));
+        self.poor_files.add(slice, error, clock);
     }
 
     /// The files of a series that are not worth asking for now, and why.
     pub(crate) fn remembered(&self, series: &Series, clock: &Clock) -> Vec<(Slice, FetchError)> {
-        let (mut files, now) = (self.poor_files.lock(), clock.instant());
-        files.retain(|_, (until, _)| *until > now);
-        files
-            .iter()
-            .filter(|(s, _)| s.series == *series)
-            .map(|(s, (_, e))| (s.clone(), e.clone()))
-            .collect()
-    }
-
-    // --- how it looks ------------------------------------------------------------------------------------------------
-
-    /// Time alone may have closed it; what changed.
-    pub(crate) fn tick(&self, clock: &Clock) -> Option<Change> {
-        let change = self.gate.lock().breaker.tick(clock.instant());
-        self.look(clock);
-        change
-    }
-
-    /// How it looks now. Looked at after everything that happens to it, so that whoever asks hears since when: only what
-    /// time alone changed may be noticed late, and when a ban ended is known all the same. It looks at memory only, because
-    /// it is looked at often and by those who must be answered while a disk hangs: another process' ban shows once a call
-    /// was planned or asked leave.
-    fn look(&self, clock: &Clock) -> Look {
-        let now = clock.instant();
-        let (breaker, ban, banned_since) = {
-            let gate = self.gate.lock();
-            let ban = gate.quarantine.until(now).map(|(until, why)| (until, why.to_owned()));
-            (gate.breaker.snapshot(now), ban, gate.quarantine.since(now))
-        };
-        let outcomes = self.outcomes.lock().clone();
-        let status = match breaker.phase {
-            _ if ban.is_some() => Status::Quarantined,
-            Phase::Open => Status::Down,
-            Phase::HalfOpen => Status::Degraded,
-            Phase::Closed if outcomes.answered_last == Some(false) => Status::Degraded,
-            // Failures of probes while it rested are over once one is answered; those of real calls are not, for a while.
-            Phase::Closed if !breaker.on_probation && breaker.failure_count > 0 && !outcomes.is_long_over() => {
-                Status::Degraded
-            }
-            Phase::Closed => Status::Ok,
-        };
-        {
-            let mut condition = self.condition.lock();
-            let was_alone = condition.status == Status::Quarantined;
-            // A ban may have begun in an earlier process, or in another one.
-            let began = banned_since.unwrap_or(now);
-            condition.becomes(status, began, ban.as_ref().map(|(until, _)| *until), now);
-            if was_alone != ban.is_some() {
-                telemetry::left_alone(&self.name, ban.is_some());
-            }
-        }
-        Look {
-            breaker,
-            ban,
-            outcomes,
-            status,
-        }
-    }
-
-    /// Everything an operator must know of it.
-    pub(crate) fn health(&self, quotas: &Quotas, clock: &Clock) -> UpstreamHealth {
-        let Look {
-            breaker: look,
-            ban,
-            outcomes,
-            status,
-        } = self.look(clock);
-        let since = self.condition.lock().since;
-        let retry_at = match (&ban, look.retry_at) {
-            (Some((until, _)), retry) => Some(retry.map_or(*until, |r| r.max(*until))),
-            (None, retry) => retry,
-        };
-        UpstreamHealth {
-            provider: self.name.clone(),
-            serves: self.serves(),
-            status,
-            status_since: wall(since, clock),
-            state: match look.phase {
-                Phase::Closed => CircuitState::Closed,
-                Phase::Open => CircuitState::Open,
-                Phase::HalfOpen => CircuitState::HalfOpen,
-            },
-            circuit_open: look.phase != Phase::Closed,
-            forced: look.forced.is_some(),
-            failure_count: look.failure_count,
-            success_count: outcomes.successes,
-            failures_total: outcomes.failures,
-            skipped_total: outcomes.skipped,
-            opened_at: look.opened_at.map(|at| wall(at, clock)),
-            cooldown: look.cooldown,
-            retry_at: retry_at.map(|at| wall(at, clock)),
-            quarantine: ban.map(|(_, why)| why),
-            latency: outcomes.latency(),
-            answered_last: outcomes.answered_last,
-            last_error: outcomes.last_error,
-            last_success_at: outcomes.last_success_at,
-            last_probe: outcomes.last_probe,
-            quota: self.provider().quota(Call::Probe).map(|spec| quotas.in_use(spec)),
-        }
-    }
-
-    fn serves(&self) -> Vec<&'static str> {
-        [
-            (self.roles.klines.is_some(), "klines"),
-            (self.roles.prices.is_some(), "prices"),
-            (self.roles.sentiment.is_some(), "sentiment"),
-        ]
-        .into_iter()
-        .filter_map(|(does, what)| does.then_some(what))
-        .collect()
-    }
-}
-
-impl Condition {
-    /// It is seen to be so; `began`: since then at the earliest; `ends`: until then, by time alone.
-    fn becomes(&mut self, status: Status, began: Instant, ends: Option<Instant>, now: Instant) {
-        if status != self.status {
-            (self.status, self.since) = (status, self.ends.filter(|end| *end <= now).unwrap_or(began));
-        }
-        self.ends = ends;
+        self.poor_files.of(series, clock)
     }
 }
 
