@@ -325,7 +325,9 @@ class Answer(Generic[Row]):
     def __getitem__(self, key: SupportsIndex | slice) -> Row | Self:
         """``answer[0]`` is a row, ``answer[10:20]`` those rows with their own story."""
         if not isinstance(key, slice):
-            position = whole_of(key, "row", -(2**63))
+            if isinstance(key, str):
+                raise wrong("row", key, f"a whole number or a slice; for a column ask to_numpy({key!r})")
+            position = whole_of(key, "row", None)
             position += len(self) if position < 0 else 0
             if not 0 <= position < len(self):
                 raise IndexError(f"row {key} of {len(self)}")

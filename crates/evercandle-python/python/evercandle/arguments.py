@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ._native import format_instant
 from .errors import BadRequestError
-from .vocabulary import FUNDING_RATES, Interval, Market, micros_of
+from .vocabulary import FUNDING_RATES, Interval, Market, is_unicode, micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Of what was given, so much is shown.
 _SHOWN = 60
+# What the engine can count to.
+_WHOLE_MAX = 2**63 - 1
 
 
 def wrong(name: str, given: object, expected: str) -> BadRequestError:
@@ -34,8 +36,8 @@ def wrong(name: str, given: object, expected: str) -> BadRequestError:
 
 
 def text_of(given: object, name: str, expected: str = "a text") -> str:
-    """A text that is not empty."""
-    if not isinstance(given, str) or not given:
+    """A text that is not empty, and can be written: half a surrogate pair cannot."""
+    if not isinstance(given, str) or not given or not is_unicode(given):
         raise wrong(name, given, expected)
     return given
 
@@ -69,29 +71,25 @@ def flag_of(given: object, name: str) -> bool:
     raise wrong(name, given, "True or False")
 
 
-def whole_of(given: object, name: str, least: int, most: int = 2**63 - 1) -> int:
+def whole_of(given: object, name: str, least: int | None, most: int = _WHOLE_MAX) -> int:
     """A whole number within bounds, NumPy's too."""
-    expected = f"a whole number, at least {least}" if most == 2**63 - 1 else f"a whole number from {least} to {most}"
-    if isinstance(given, bool) or type(given).__name__ == "bool_" or not hasattr(given, "__index__"):
+    expected = "a whole number"
+    if least is not None:
+        expected += f", at least {least}" if most == _WHOLE_MAX else f" from {least} to {most}"
+    # A NumPy array has the method, whatever it holds.
+    if isinstance(given, bool) or type(given).__name__ in ("bool_", "ndarray") or not hasattr(given, "__index__"):
         raise wrong(name, given, expected)
-    whole = _index_of(given, name, expected)
-    if not least <= whole <= most:
+    whole = cast("SupportsIndex", given).__index__()
+    if whole > most or whole < (-_WHOLE_MAX if least is None else least):
         raise wrong(name, given, expected)
     return whole
-
-
-def _index_of(given: object, name: str, expected: str) -> int:
-    try:
-        return cast("SupportsIndex", given).__index__()
-    except TypeError:  # An array of several numbers has the method.
-        raise wrong(name, given, expected) from None
 
 
 def seconds_of(given: object, name: str = "deadline") -> float | None:
     """A duration in seconds, more than none."""
     if given is None:
         return None
-    expected = "seconds or a timedelta, more than 0"
+    expected = "seconds or a timedelta, more than 0 and less than a billion seconds"
     if isinstance(given, timedelta):
         seconds = given.total_seconds()
     elif isinstance(given, (bool, str, bytes)) or type(given).__name__ == "bool_" or not hasattr(given, "__float__"):
@@ -101,7 +99,7 @@ def seconds_of(given: object, name: str = "deadline") -> float | None:
             seconds = float(cast("SupportsFloat", given))
         except (TypeError, ValueError, OverflowError):
             raise wrong(name, given, expected) from None
-    if not 0 < seconds < float("inf"):
+    if not 0 < seconds < 1e9:
         raise wrong(name, given, expected)
     return seconds
 
@@ -139,6 +137,14 @@ def path_of(given: object, name: str) -> str | None:
     if given is None:
         return None
     path = os.fspath(cast("os.PathLike[Any]", given)) if hasattr(given, "__fspath__") else given
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or "\0" in path or not _is_file_name(path):
         raise wrong(name, given, "a path")
     return path
+
+
+def _is_file_name(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True

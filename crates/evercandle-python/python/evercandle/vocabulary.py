@@ -81,7 +81,7 @@ class Market(str, Enum):
         return self.value
 
 
-def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") -> int:
+def micros_of(moment: object, unit: Unit | None = None, name: str = "time") -> int:
     """Microseconds since the epoch, rounded down.
 
     Raises :class:`BadRequestError` for what is no moment, for one that is out of all bounds, and for a bare number
@@ -97,7 +97,7 @@ def micros_of(moment: TimeLike, unit: Unit | None = None, name: str = "time") ->
     return micros
 
 
-def _micros_of(moment: TimeLike, unit: Unit | None, name: str) -> int:
+def _micros_of(moment: object, unit: Unit | None, name: str) -> int:
     if isinstance(moment, datetime):
         if moment != moment:  # pandas.NaT is a datetime that is no moment
             raise BadRequestError(f"{name} is NaT: expected a moment")
@@ -106,25 +106,23 @@ def _micros_of(moment: TimeLike, unit: Unit | None, name: str) -> int:
     if isinstance(moment, date):
         return (datetime(moment.year, moment.month, moment.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND
     if isinstance(moment, str):
-        micros = parse_instant(moment)
+        micros = parse_instant(moment) if is_unicode(moment) else None
         if micros is None:
             raise BadRequestError(
-                f"{name} {moment!r}: expected an ISO 8601 date or time, such as 2024-01-31 or 2024-01-31T12:00:00Z"
+                f"{name} is {moment!r}: expected an ISO 8601 date or time, such as 2024-01-31 or 2024-01-31T12:00:00Z"
             )
         return micros
     if type(moment).__name__ == "datetime64":
         return _micros_of_datetime64(moment, name)
-    if isinstance(moment, bool) or not hasattr(moment, "__index__"):
+    # An array has the method, whatever it holds.
+    if isinstance(moment, bool) or type(moment).__name__ == "ndarray" or not hasattr(moment, "__index__"):
         raise BadRequestError(
             f"{name} is a {type(moment).__name__}: expected a datetime, a date, an ISO 8601 string or a whole number"
         )
     if unit is None:
         raise BadRequestError(f'{name} is the number {moment}: say what it counts, with unit="s", "ms", "us" or "ns"')
     times, per = _UNITS[unit]
-    try:
-        return cast(SupportsIndex, moment).__index__() * times // per
-    except TypeError:  # An array of several numbers has the method.
-        raise BadRequestError(f"{name} is a {type(moment).__name__}: expected one number") from None
+    return cast(SupportsIndex, moment).__index__() * times // per
 
 
 def _micros_of_datetime64(moment: Any, name: str) -> int:
@@ -135,6 +133,15 @@ def _micros_of_datetime64(moment: Any, name: str) -> int:
     if not 0 <= years < 9000 - 1970:
         return _END
     return int(moment.astype("datetime64[us]").astype("int64"))
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it can be written; half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def datetime_of(micros: int) -> datetime:
