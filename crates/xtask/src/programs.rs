@@ -1,5 +1,5 @@
 //! Programs that the daemon is tested with and that cargo does not bring: Prometheus and Alertmanager, a browser and what
-//! drives it, a generator of requests.
+//! drives it, a generator of requests, what checks systemd's units.
 //!
 //! What Debian packages comes from there; the rest goes into `target/tools`, so that nothing is left on the machine that
 //! `cargo clean` does not remove. Where there is no Debian, everything that is on the `PATH` is used, and the message says
@@ -26,7 +26,7 @@ impl Program {
     }
 }
 
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 8] = [
     Program {
         name: "prometheus",
         package: "prometheus",
@@ -38,6 +38,10 @@ const PROGRAMS: [Program; 7] = [
     Program {
         name: "prometheus-alertmanager",
         package: "prometheus-alertmanager",
+    },
+    Program {
+        name: "systemd-analyze",
+        package: "systemd",
     },
     Program {
         name: "chromium",

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod browser;
+mod installed;
 mod life;
 mod prometheus;
 mod schemathesis;

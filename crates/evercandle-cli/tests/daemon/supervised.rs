@@ -1,6 +1,6 @@
 //! Under a supervisor: it is told, it hands over a socket, it asks for an explanation first.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use evercandle_simulator::{Effect, Fault};
 
-use super::support::{Running, World};
+use super::support::{Daemon, World};
 
 fn check(world: &World, config: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     check_at(world, "127.0.0.1:0", config, variables)
@@ -50,6 +50,18 @@ fn a_supervisor_is_told_when_it_serves_and_when_it_stops() {
     assert!(heard().starts_with("STOPPING=1\n"));
 }
 
+/// The daemon as a supervisor starts it that listens already.
+pub(crate) fn handing_over(socket: TcpListener, arguments: &[&str]) -> Command {
+    // The protocol counts from descriptor 3 and names the process, which the shell becomes.
+    let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", script, env!("CARGO_BIN_EXE_evercandle")])
+        .args(arguments)
+        .stdin(Stdio::from(OwnedFd::from(socket)));
+    command
+}
+
 /// Goal: who connected before the daemon was there is answered by it.
 #[test]
 fn a_socket_that_is_handed_over_is_served() {
@@ -60,22 +72,13 @@ fn a_socket_that_is_handed_over_is_served() {
     early
         .write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .unwrap();
-    // The protocol counts from descriptor 3 and names the process, which the shell becomes.
-    let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve";
-    let mut child = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_evercandle")])
+    let mut command = handing_over(socket, &["serve"]);
+    command
         .env("EVERCANDLE_CACHE_DIR", world.path("cache"))
         .env("EVERCANDLE_INTERNET", world.exchange.base_url())
-        .env("HOME", world.dir.path())
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stdout = child.stdout.take().unwrap();
-    let _running = Running(child);
-    let mut url = String::new();
-    BufReader::new(stdout).read_line(&mut url).unwrap();
-    assert_eq!(url.trim(), format!("http://{address}"));
+        .env("HOME", world.dir.path());
+    let daemon = Daemon::spawn(command);
+    assert_eq!(daemon.address(), address.to_string());
     early.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut answer = String::new();
     early.read_to_string(&mut answer).unwrap();

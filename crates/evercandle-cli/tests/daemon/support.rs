@@ -52,7 +52,8 @@ impl World {
             .env("TMPDIR", self.dir.path())
             .envs(variables.iter().copied())
             .args(["serve", "--listen", listen, "--config"])
-            .arg(&path);
+            .arg(&path)
+            .stdin(Stdio::null());
         Daemon::spawn(command)
     }
 
@@ -70,13 +71,9 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    fn spawn(mut command: Command) -> Daemon {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// Starts it with standard input as it was set.
+    pub(crate) fn spawn(mut command: Command) -> Daemon {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (mut stderr, heard) = (child.stderr.take().unwrap(), said.clone());
         std::thread::spawn(move || {
