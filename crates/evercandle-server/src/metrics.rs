@@ -20,6 +20,7 @@ const REQUESTS: &str = "qt_http_requests_total";
 const DURATION: &str = "qt_http_request_duration_seconds";
 const IN_FLIGHT: &str = "qt_http_requests_in_flight";
 const SHED: &str = "qt_http_shed_total";
+const CUT_OFF: &str = "qt_http_cut_off_total";
 const CONNECTIONS: &str = "qt_http_connections";
 const STREAMS: &str = "qt_http_streams";
 const RESTARTS: &str = "qt_task_restarts_total";
@@ -85,6 +86,11 @@ fn describe() {
     );
     gauge!(IN_FLIGHT, Unit::Count, "Requests whose answer has not begun yet.");
     counter!(SHED, Unit::Count, "Requests and connections turned away, by reason.");
+    counter!(
+        CUT_OFF,
+        Unit::Count,
+        "Answers under way that were broken off, by reason."
+    );
     gauge!(CONNECTIONS, Unit::Count, "Connections that are open.");
     gauge!(STREAMS, Unit::Count, "Event streams that are open.");
     counter!(
@@ -110,6 +116,9 @@ fn describe() {
     }
     for reason in ["connections", "requests", "streams"] {
         ::metrics::counter!(SHED, "reason" => reason).absolute(0);
+    }
+    for reason in ["answer_timeout", "slow_reader", "stopping"] {
+        ::metrics::counter!(CUT_OFF, "reason" => reason).absolute(0);
     }
     ::metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -153,6 +162,11 @@ pub(crate) fn stream() -> Level {
 /// A request or connection was turned away.
 pub(crate) fn shed(reason: &'static str) {
     ::metrics::counter!(SHED, "reason" => reason).increment(1);
+}
+
+/// An answer was broken off while its connection was well.
+pub(crate) fn cut_off(reason: &'static str) {
+    ::metrics::counter!(CUT_OFF, "reason" => reason).increment(1);
 }
 
 /// A task is watched; it has not broken yet.

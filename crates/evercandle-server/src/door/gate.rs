@@ -16,8 +16,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, head
 
 use crate::app::App;
 use crate::door::access::Door;
+use crate::door::conversation::Crowded;
 use crate::door::limits::{self, Limits, Permit};
-use crate::door::listener::Crowded;
+use crate::door::line::Lasting;
 use crate::metrics;
 use crate::problem::{self, Problem};
 
@@ -133,7 +134,10 @@ async fn answer(app: &App, admitted: Admitted, next: Next) -> Response {
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     let outcome = match is_timed {
         true => tokio::time::timeout(app.limits().patience(), work).await,
-        false => Ok(work.await),
+        false => Ok(work.await.map(|mut response| {
+            response.extensions_mut().insert(Lasting);
+            response
+        })),
     };
     match outcome {
         Ok(Ok(response)) => match permit {

@@ -84,6 +84,7 @@ async fn prometheus_gets_its_text_with_help_and_type_for_every_series() {
         "qt_http_request_duration_seconds",
         "qt_http_requests_in_flight",
         "qt_http_shed_total",
+        "qt_http_cut_off_total",
         "qt_http_connections",
         "qt_http_streams",
         "qt_build_info",

@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub idle_timeout_ms: u64,
     /// An answer must have begun by then.
     pub request_timeout_ms: u64,
+    /// An answer must have ended by then, counted from the request's head; what has not is cut off. Event streams may last.
+    pub answer_timeout_ms: u64,
     /// How long answers under way may take to end after the daemon was told to stop.
     pub drain_ms: u64,
     /// Bytes of a request's body.
@@ -65,6 +67,8 @@ impl Default for ServerConfig {
             body_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             request_timeout_ms: 60_000,
+            // Ten years of minutes as JSON, at three megabytes a second.
+            answer_timeout_ms: 600_000,
             // Supervisors that wait ten seconds see a clean end.
             drain_ms: 8_000,
             body_bytes_max: 65_536,
@@ -97,6 +101,12 @@ impl ServerConfig {
                 return Err(ConfigError(format!("server.{name} = 0: expected at least 1")));
             }
         }
+        if self.answer_timeout_ms < self.request_timeout_ms {
+            return Err(ConfigError(format!(
+                "server.answer_timeout_ms = {}: expected at least server.request_timeout_ms = {}: an answer ends after it began",
+                self.answer_timeout_ms, self.request_timeout_ms
+            )));
+        }
         for host in &self.hosts {
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
             if host.is_empty() || !host.bytes().all(is_name) {
@@ -118,5 +128,25 @@ impl ServerConfig {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_not_have_to_end_before_it_has_to_begin() {
+        let config = ServerConfig {
+            request_timeout_ms: 2,
+            answer_timeout_ms: 1,
+            ..ServerConfig::default()
+        };
+        let error = config.validate().unwrap_err().to_string();
+        assert!(
+            error.contains("server.answer_timeout_ms = 1: expected at least server.request_timeout_ms = 2"),
+            "{error}"
+        );
+        assert_eq!(ServerConfig::default().validate(), Ok(()));
     }
 }

@@ -339,6 +339,45 @@ async fn an_answer_that_does_not_begin_is_given_up_and_its_place_is_free() {
     assert_eq!(status(&daemon.get("/slow/0").await), 200);
 }
 
+/// Goal: an answer that goes on and on gives its place back, is counted, and cannot be taken for a whole one, not even
+/// where a body ends with its connection.
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_broken_off_unless_it_is_a_stream_of_events() {
+    crate::install_recorder();
+    let daemon = Daemon::start(|config| {
+        config.request_timeout_ms = 300;
+        config.answer_timeout_ms = 300;
+        config.requests_max = 1;
+    })
+    .await;
+    let ask = async |path: &str| {
+        let mut stream = daemon.connect().await;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    let (began, mut endless, mut events) = (Instant::now(), ask("/endless").await, ask("/v1/stream").await);
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, endless.read_to_end(&mut bytes)).await;
+    let error = read.unwrap().expect_err("it looked whole");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let took = began.elapsed();
+    assert!(
+        Duration::from_millis(290) < took && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+    assert_eq!(status(&daemon.get("/slow/0").await), 200, "its place is not free");
+    let counted = metrics::render(metrics::Exposition::Prometheus).unwrap();
+    assert!(
+        counted.contains(r#"qt_http_cut_off_total{reason="answer_timeout"} 1"#),
+        "{counted}"
+    );
+    let mut bytes = vec![0; 1_024 * 1_024];
+    while began.elapsed() < Duration::from_millis(900) {
+        assert!(0 < events.read(&mut bytes).await.unwrap(), "the stream of events ended");
+    }
+}
+
 #[tokio::test]
 async fn who_does_not_read_is_cut_off_and_who_reads_slowly_is_not() {
     let daemon = Daemon::start(|config| {
