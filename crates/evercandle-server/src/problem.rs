@@ -191,6 +191,20 @@ impl Problem {
         self
     }
 
+    /// For a connection that is then closed, where nothing is known of what was asked.
+    pub(crate) fn as_bytes(&self) -> Vec<u8> {
+        let body = self.0.render("");
+        let retry_after = self.0.retry_after.map(seconds);
+        let retry_after = retry_after.map_or(String::new(), |after| format!("retry-after: {after}\r\n"));
+        format!(
+            "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n{retry_after}\
+             connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            self.0.status,
+            body.len()
+        )
+        .into_bytes()
+    }
+
     pub(crate) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Problem {
         self.0.headers.insert(name, value);
         self

@@ -21,10 +21,6 @@ use crate::{routes, supervision};
 /// How long the end waits for the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// Connections that may wait to be accepted. Where a crowd overflows this, the kernel drops attempts without a word, and
-/// whoever tries to look how the daemon is tries again only after a second.
-const BACKLOG: u32 = 4_096;
-
 /// What opens doors. Shown nowhere.
 #[derive(Clone, Default)]
 pub struct Secrets {
@@ -144,11 +140,17 @@ impl Server {
             }
         });
         tracing::info!(address = %self.address, version = env!("CARGO_PKG_VERSION"), "serving");
-        let serve = listener::serve(self.listener, routes::all(app.clone()), app.config(), stopping.clone());
+        let address = self.address;
+        let serve = async {
+            listener::serve(self.listener, routes::all(app.clone()), app.config(), stopping.clone())
+                .await
+                .map_err(|source| ServeError::Listen { address, source })
+        };
         let told = async {
             stop.await;
             tracing::info!("stopping: answers under way may end");
             stopping.cancel();
+            Ok(())
         };
         let drain = Duration::from_millis(app.config().drain_ms);
         let letters = async {
@@ -156,8 +158,9 @@ impl Server {
             if tokio::time::timeout(drain, watch).await.is_err() {
                 tracing::warn!("some messages to webhooks could not be delivered in time");
             }
+            Ok(())
         };
-        let (cut_off, (), ()) = tokio::join!(serve, told, letters);
+        let (cut_off, (), ()) = tokio::try_join!(serve, told, letters)?;
         if tokio::time::timeout(FLUSH_MAX, app.client().flush()).await.is_err() {
             tracing::warn!("what was learnt last could not be written in time");
         }
@@ -180,7 +183,7 @@ async fn tell_runs(feed: Feed, mut runs: Receiver<Arc<Run>>) {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address.is_ipv4() {
         true => TcpSocket::new_v4()?,
         false => TcpSocket::new_v6()?,
@@ -188,5 +191,5 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     // After a restart the address is ours again at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(listener::BACKLOG)
 }

@@ -6,37 +6,98 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::door::line::{Late, Line, Patience, Watched};
+use crate::door::gate;
+use crate::door::line::{FAREWELL, HEAD_BYTES_MAX, Late, Line, Patience, Watched};
 use crate::metrics;
+use crate::problem::Problem;
 
-/// Bytes of a request's head. No question to this daemon comes near.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A head that is written piece by piece is looked at so often, this far apart, until it tells what it is about.
+const LOOKS: usize = 5;
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
 /// Bytes buffered on a connection, either way.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-
-const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Marks requests of connections beyond the cap: health is answered, nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crowded;
 
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) router: Router,
+    pub(super) patience: Patience,
+    /// Those that are open.
+    pub(super) connections: TaskTracker,
+    /// From here on nothing is begun.
+    pub(super) stop: CancellationToken,
+    /// From here on nothing goes on.
+    pub(super) abort: CancellationToken,
+}
+
+/// Where a connection is served.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seat {
-    Regular,
+pub(super) enum Place {
+    /// By the workers, for as many questions as it likes.
+    Hall,
+    /// At the window, for one question, which is about health.
+    Window,
+    /// At the window, beyond the cap, for one question.
     Reserve,
+}
+
+/// How a connection begins.
+pub(super) enum Opening {
+    /// With a question about health.
+    Health,
+    /// With anything else.
+    Work,
+    /// It does not: the peer left, or was silent for too long.
+    None,
+}
+
+/// The first bytes of a connection decide; they are left where they are.
+pub(super) async fn opening(stream: &TcpStream, shared: &Shared) -> Opening {
+    let late = async {
+        tokio::select! {
+            () = sleep(shared.patience.head) => {}
+            () = shared.abort.cancelled() => {}
+            () = async { shared.stop.cancelled().await; sleep(FAREWELL).await } => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        opening = look(stream) => opening,
+        () = late => Opening::None,
+    }
+}
+
+async fn look(stream: &TcpStream) -> Opening {
+    let mut bytes = [0; gate::OPENING_BYTES];
+    for _ in 0..LOOKS {
+        match stream.peek(&mut bytes).await {
+            Ok(0) | Err(_) => return Opening::None,
+            Ok(read) => match gate::is_about_health(&bytes[..read]) {
+                Some(true) => return Opening::Health,
+                Some(false) => return Opening::Work,
+                None => sleep(LOOK_PAUSE).await,
+            },
+        }
+    }
+    Opening::Work
 }
 
 /// Why a conversation ended.
@@ -45,30 +106,19 @@ enum End {
     Closed,
     /// The peer is late.
     Late(Late),
-    /// We are stopping, and nothing is owed.
-    Stopped,
-    /// We are stopping, and waited long enough.
+    /// It had to.
     Aborted,
 }
 
-/// One connection to its end. From `stop` on nothing is begun; at `abort` what is under way is cut off.
-pub(super) async fn converse(
-    stream: TcpStream,
-    router: Router,
-    patience: Patience,
-    seat: Seat,
-    stop: CancellationToken,
-    abort: CancellationToken,
-) {
-    let _counted = metrics::connection();
-    let line = Line::new(patience);
+/// One connection to its end, which is at `abort` at the latest.
+pub(super) async fn converse(stream: TcpStream, line: Line, place: Place, shared: &Shared, abort: CancellationToken) {
     let service = {
-        let line = line.clone();
+        let (line, router) = (line.clone(), shared.router.clone());
         service_fn(move |request: Request<Incoming>| {
             let (router, answering) = (router.clone(), line.answer());
             async move {
                 let mut request = request.map(Body::new);
-                if seat == Seat::Reserve {
+                if place == Place::Reserve {
                     request.extensions_mut().insert(Crowded);
                 }
                 let response = router.oneshot(request).await?;
@@ -79,45 +129,51 @@ pub(super) async fn converse(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         // A second fence behind ours, which is nearer.
-        .header_read_timeout(patience.head.max(patience.idle))
+        .header_read_timeout(shared.patience.head.max(shared.patience.idle))
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .keep_alive(seat == Seat::Regular);
+        .keep_alive(place == Place::Hall && !shared.stop.is_cancelled());
     let watched = Watched::new(stream, line.clone());
     let mut connection = http.serve_connection(TokioIo::new(watched), service);
-    let mut alarm = Box::pin(sleep_until(Instant::now() + patience.head));
-    let (mut stopped, mut aborted) = (Box::pin(stop.cancelled()), Box::pin(abort.cancelled()));
-    let mut stopping = false;
+    let mut alarm = Box::pin(sleep_until(Instant::now() + shared.patience.head));
+    let (mut stopped, mut aborted) = (Box::pin(shared.stop.cancelled()), Box::pin(abort.cancelled()));
+    let (mut stopping, mut told) = (false, false);
     let end = std::future::poll_fn(|context| {
-        loop {
-            if Pin::new(&mut connection).poll(context).is_ready() {
-                return Poll::Ready(End::Closed);
-            }
-            if stopping || stopped.as_mut().poll(context).is_pending() {
-                break;
-            }
-            stopping = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        }
-        if stopping && line.is_quiet() {
-            return Poll::Ready(End::Stopped);
+        if Pin::new(&mut connection).poll(context).is_ready() {
+            return Poll::Ready(End::Closed);
         }
         if aborted.as_mut().poll(context).is_ready() {
             return Poll::Ready(End::Aborted);
+        }
+        if !stopping && stopped.as_mut().poll(context).is_ready() {
+            stopping = true;
+            line.stop();
+        }
+        // Only then: it would hang up on whoever is about to ask.
+        if stopping && !told && line.is_answering() {
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
         line.poll_late(alarm.as_mut(), context).map(End::Late)
     })
     .await;
     let stream = connection.into_parts().io.into_inner().into_inner();
     let cut_off = match end {
+        End::Closed | End::Late(Late::Silent) => None,
         End::Late(Late::Head) => {
-            let _ = stream.try_write(TOO_LATE);
+            say(&stream, &too_late());
             None
         }
         End::Late(Late::Reader) => Some("slow_reader"),
         End::Late(Late::Answer) => Some("answer_timeout"),
-        End::Aborted => Some("stopping"),
-        End::Closed | End::Stopped | End::Late(Late::Silent) => None,
+        End::Aborted if !line.has_asked() => {
+            metrics::shed("connections");
+            say(&stream, &gate::crowded());
+            None
+        }
+        End::Aborted if shared.abort.is_cancelled() => Some("stopping"),
+        // Had to leave its place to somebody, with an answer that it does not read.
+        End::Aborted => Some("slow_reader"),
     };
     if let Some(reason) = cut_off {
         metrics::cut_off(reason);
@@ -125,4 +181,18 @@ pub(super) async fn converse(
     if cut_off.is_some() || line.is_broken() {
         let _ = stream.set_zero_linger();
     }
+}
+
+/// Says no where nothing is being answered; as far as it is taken.
+fn say(stream: &TcpStream, problem: &Problem) {
+    let _ = stream.try_write(&problem.as_bytes());
+}
+
+fn too_late() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "head-too-slow",
+        "The request's head took too long",
+        "it must arrive within server.header_timeout_ms",
+    )
 }

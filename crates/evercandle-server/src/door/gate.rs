@@ -76,9 +76,7 @@ async fn admit(app: &App, request: Request<Body>) -> Result<Admitted, Problem> {
     let (load, door) = (Load::of(path), Door::of(path));
     if request.extensions().get::<Crowded>().is_some() && load != Load::Health {
         metrics::shed("connections");
-        return Err(Problem::overloaded(
-            "as many connections are open as server.connections_max allows; close what is not needed, and ask again",
-        ));
+        return Err(crowded());
     }
     Limits::check_target(&request)?;
     Limits::check_length(&request)?;
@@ -102,6 +100,13 @@ async fn admit(app: &App, request: Request<Body>) -> Result<Admitted, Problem> {
     })
 }
 
+/// What is said beyond the cap.
+pub(super) fn crowded() -> Problem {
+    Problem::overloaded(
+        "as many connections are open as server.connections_max allows; close what is not needed, and ask again",
+    )
+}
+
 /// How a request counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
@@ -121,6 +126,21 @@ impl Load {
             path if path.starts_with("/health/") => Load::Health,
             _ => Load::Work,
         }
+    }
+}
+
+/// So many of a connection's first bytes are looked at: as many as the longest beginning below has.
+pub(super) const OPENING_BYTES: usize = 13;
+
+/// Whether a connection that begins like this is about [`Load::Health`]; `None`: that cannot be told yet.
+pub(super) fn is_about_health(opening: &[u8]) -> Option<bool> {
+    let beginnings: [&[u8]; 4] = [b"GET /health", b"GET /metrics", b"HEAD /health", b"HEAD /metrics"];
+    if beginnings.iter().any(|beginning| opening.starts_with(beginning)) {
+        return Some(true);
+    }
+    match beginnings.iter().any(|beginning| beginning.starts_with(opening)) {
+        true => None,
+        false => Some(false),
     }
 }
 

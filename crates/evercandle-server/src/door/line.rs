@@ -18,16 +18,24 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use evercandle::config::ServerConfig;
+use http::StatusCode;
 use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use crate::problem::Problem;
+
+/// Bytes of a request's head. No question to this daemon comes near.
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes a second that a reader takes on average while we wait for it. Half a megabit: the slowest line by which anybody
 /// fetches more than the machine buffers, a bad one by radio, is twice as fast. A reader that keeps just below it is given
 /// up after a few `idle_timeout_ms`; one at twice the pace never, however unevenly the machine hands its bytes on.
 const PACE_MIN: u64 = 64 * 1024;
+
+/// When we are told to stop, whoever has connected and asked nothing yet, or is at it, may do so for this long.
+pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Marks answers that last for as long as their reader likes.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +90,23 @@ impl Line {
         Answering(self.clone())
     }
 
-    /// Nothing is owed to the peer.
-    pub(super) fn is_quiet(&self) -> bool {
-        let debts = self.0.lock();
-        debts.answering == 0 && debts.blocked.is_none()
+    /// Nothing is waited for any more, but for what is about to be asked.
+    pub(super) fn stop(&self) {
+        self.0.lock().farewell = Some(Instant::now() + FAREWELL);
+    }
+
+    /// The connection is open.
+    pub(super) fn is_open(&self) -> bool {
+        1 < Arc::strong_count(&self.0)
+    }
+
+    /// A whole head has come.
+    pub(super) fn has_asked(&self) -> bool {
+        self.0.lock().greeted
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        0 < self.0.lock().answering
     }
 
     /// An answer could not be finished.
@@ -124,6 +145,8 @@ struct Debts {
     greeted: bool,
     /// When the first byte of the next head arrived.
     head_since: Option<Instant>,
+    /// Since we were told to stop: until when a head is waited for.
+    farewell: Option<Instant>,
     /// Since when the peer is waited for to read on.
     blocked: Option<Instant>,
     /// For how long it may yet be.
@@ -140,6 +163,7 @@ impl Debts {
             quiet_since: now,
             greeted: false,
             head_since: None,
+            farewell: None,
             blocked: None,
             credit: patience.idle,
         }
@@ -197,13 +221,22 @@ impl Debts {
             let reader = (since + self.credit, Late::Reader);
             return Some(whole.filter(|whole| whole.0 < reader.0).unwrap_or(reader));
         }
-        match (self.answering, self.head_since) {
-            (0, Some(since)) => Some((since + patience.head, Late::Head)),
-            // Whoever connects has something to ask.
-            (0, None) if !self.greeted => Some((self.quiet_since + patience.head, Late::Silent)),
-            (0, None) => Some((self.quiet_since + patience.idle, Late::Silent)),
-            _ => whole,
+        if 0 < self.answering {
+            return whole;
         }
+        let (deadline, late) = match self.head_since {
+            Some(since) => (since + patience.head, Late::Head),
+            // Whoever connects has something to ask.
+            None if !self.greeted => (self.quiet_since + patience.head, Late::Silent),
+            None if self.farewell.is_some() => (self.quiet_since, Late::Silent),
+            None => (self.quiet_since + patience.idle, Late::Silent),
+        };
+        Some((self.farewell.map_or(deadline, |farewell| farewell.min(deadline)), late))
+    }
+
+    /// Whether what is written now is no answer: a head has begun, and nothing was asked by it.
+    fn is_refusal(&self) -> bool {
+        self.answering == 0 && self.blocked.is_none() && self.head_since.is_some()
     }
 }
 
@@ -271,6 +304,27 @@ impl Watched {
         self.stream
     }
 
+    /// hyper refuses what it cannot read with a status alone. That is swallowed, and said in words.
+    fn refused(&self, bytes: &[u8]) -> bool {
+        if !(bytes.starts_with(b"HTTP/1.1 4") && self.line.0.lock().is_refusal()) {
+            return false;
+        }
+        let problem = match bytes.get(9..12) {
+            Some(b"431") => Problem::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head-too-large",
+                "The request's head is too large",
+                format!("at most {HEAD_BYTES_MAX} bytes of first line and headers are read"),
+            ),
+            _ => Problem::bad_request(
+                "this is not HTTP/1.1 (RFC 9112): its first line or one of its headers is malformed",
+            ),
+        };
+        // As far as it is taken, which is all of it: nothing is on its way.
+        let _ = self.stream.try_write(&problem.as_bytes());
+        true
+    }
+
     fn wrote(&self, result: &Poll<io::Result<usize>>) {
         match result {
             Poll::Pending => self.line.0.lock().block(Instant::now()),
@@ -293,6 +347,9 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.refused(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(&result);
         result
@@ -303,6 +360,11 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [bytes] = slices
+            && self.refused(bytes)
+        {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.wrote(&result);
         result

@@ -47,7 +47,7 @@ async fn a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_rest_lo
 
     let mut stream = daemon.connect().await;
     stream
-        .write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .write_all(b"GET /v1/watches HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let began = Instant::now();

@@ -14,13 +14,13 @@ use evercandle::schedule::Scheduler;
 use evercandle::{Client, Config};
 use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::door::listener;
-use crate::server::Secrets;
+use crate::server::{self, Secrets};
 
 /// Beyond this, a test hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Daemon {
     address: SocketAddr,
     stop: CancellationToken,
-    running: JoinHandle<usize>,
+    running: JoinHandle<std::io::Result<usize>>,
     /// Slow answers that began.
     begun: Arc<AtomicUsize>,
     _dir: tempfile::TempDir,
@@ -40,9 +40,9 @@ impl Daemon {
         let mut config = Config::default();
         config.cache.dir = Some(dir.path().to_owned());
         change(&mut config.server);
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
-        let server = config.server.clone();
+        let settings = config.server.clone();
         let client = Client::new(config).unwrap();
         let scheduler = Scheduler::new(client.clone()).unwrap();
         let app = App::new(scheduler, client, &Secrets::default(), address);
@@ -77,7 +77,7 @@ impl Daemon {
         let stop = app.stopping().clone();
         let running = {
             let stop = stop.clone();
-            tokio::spawn(async move { listener::serve(socket, router, &server, stop).await })
+            tokio::spawn(async move { listener::serve(socket, router, &settings, stop).await })
         };
         Daemon {
             address,
@@ -100,7 +100,11 @@ impl Daemon {
     async fn ended(self) -> (usize, Duration) {
         let began = Instant::now();
         self.stop.cancel();
-        let cut_off = tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap();
+        let cut_off = tokio::time::timeout(PATIENCE, self.running)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         (cut_off, began.elapsed())
     }
 }
@@ -122,6 +126,17 @@ async fn get_from(address: SocketAddr, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let _ = stream.write_all(request.as_bytes()).await;
     until_closed(&mut stream).await
+}
+
+/// Keeps the thread until the answer is there.
+fn ask_on_this_thread(address: SocketAddr, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
 }
 
 async fn until_closed(stream: &mut TcpStream) -> String {
@@ -270,22 +285,7 @@ async fn beyond_the_cap_connections_may_ask_for_health_and_for_nothing_else() {
         "{refused}"
     );
     assert_eq!(status(&daemon.get("/health/live").await), 200);
-    // Beyond those few, a bare refusal: nothing was asked yet, and nothing is read.
-    let mut held = Vec::new();
-    let mut bare = String::new();
-    for _ in 0..80 {
-        let mut stream = daemon.connect().await;
-        let mut bytes = [0; 256];
-        let wait = Duration::from_millis(20);
-        if let Ok(Ok(read)) = tokio::time::timeout(wait, stream.read(&mut bytes)).await {
-            bare = String::from_utf8_lossy(&bytes[..read]).into_owned();
-            break;
-        }
-        held.push(stream);
-    }
-    assert_eq!(status(&bare), 503, "{bare}");
-    assert!(bare.contains("retry-after: 1"), "{bare}");
-    drop((crowd, held));
+    drop(crowd);
     for _ in 0..100 {
         if status(&daemon.get("/slow/0").await) == 200 {
             return;
@@ -293,6 +293,55 @@ async fn beyond_the_cap_connections_may_ask_for_health_and_for_nothing_else() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the crowd is gone, and places are not free");
+}
+
+/// Goal: neither a crowd nor somebody who renews silent connections without end makes the daemon look dead.
+/// Method: all on one thread, so that a question always follows its connection within a few connections of the others.
+#[tokio::test]
+async fn connections_that_ask_nothing_leave_for_whoever_asks_for_health() {
+    const RUDE: usize = 16;
+    const EACH: usize = 20;
+    let daemon = Daemon::start(|config| config.connections_max = 2).await;
+    let _crowd = (daemon.connect().await, daemon.connect().await);
+    let (address, renewed) = (daemon.address, Arc::new(AtomicUsize::new(0)));
+    for _ in 0..RUDE {
+        let renewed = renewed.clone();
+        tokio::spawn(async move {
+            let mut silent = std::collections::VecDeque::new();
+            loop {
+                silent.push_back(TcpStream::connect(address).await.unwrap());
+                renewed.fetch_add(1, Ordering::Relaxed);
+                if EACH < silent.len() {
+                    let mut left = silent.pop_front().unwrap();
+                    let answer = until_closed(&mut left).await;
+                    assert!(
+                        answer.is_empty() || answer.contains("server.connections_max"),
+                        "{answer}"
+                    );
+                }
+            }
+        });
+    }
+    while renewed.load(Ordering::Relaxed) < RUDE * EACH {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for _ in 0..20 {
+        let answer = daemon.get("/health/live").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    let renewed = renewed.load(Ordering::Relaxed);
+    assert!(RUDE * EACH + 100 < renewed, "nobody was rude meanwhile: {renewed}");
+}
+
+/// Goal: whoever looks at a daemon that has too much to do sees that, and does not wait behind what there is to do.
+/// Method: the only thread there is for work waits until the answer is there.
+#[tokio::test]
+async fn health_is_answered_while_all_others_wait() {
+    let daemon = Daemon::start(|_| {}).await;
+    assert_eq!(status(&daemon.get("/slow/0").await), 200);
+    let answer = ask_on_this_thread(daemon.address, "/health/live");
+    assert_eq!(status(&answer), 200, "nobody answered: {answer:?}");
+    assert!(answer.contains("connection: close"), "{answer}");
 }
 
 #[tokio::test]
@@ -471,6 +520,41 @@ async fn under_load_the_end_is_clean_and_soon() {
         whole += one.await.unwrap();
     }
     assert_eq!(whole, begun.load(Ordering::Relaxed), "an answer that began was lost");
+}
+
+/// Goal: nobody is reset whom the machine had let in before the end, not even who had not asked yet.
+/// Method: nothing is accepted on this thread while they come.
+#[tokio::test]
+async fn whoever_came_before_the_end_is_answered() {
+    use std::io::{Read, Write};
+    let daemon = Daemon::start(|config| config.requests_max = 200).await;
+    let mut crowd: Vec<_> = (0..200)
+        .map(|_| std::net::TcpStream::connect(daemon.address).unwrap())
+        .collect();
+    let ask = |stream: &mut std::net::TcpStream| stream.write_all(b"GET /slow/50 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for stream in &mut crowd[..100] {
+        ask(stream).unwrap();
+    }
+    daemon.stop.cancel();
+    for stream in &mut crowd[100..] {
+        ask(stream).unwrap();
+    }
+    let answers = tokio::task::spawn_blocking(move || {
+        let read = |stream: &mut std::net::TcpStream| {
+            let mut answer = String::new();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        crowd.iter_mut().map(read).collect::<Vec<_>>()
+    });
+    for answer in answers.await.unwrap() {
+        let answer = answer.expect("a reset before an answer");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("slow\n"),
+            "{answer}"
+        );
+    }
+    assert_eq!(daemon.ended().await.0, 0);
 }
 
 #[tokio::test]
