@@ -247,21 +247,23 @@ impl LastKnown {
 
     fn save_prices(&self) {
         let _one = self.saving.lock();
-        // Another process may know newer ones; what is older than ours is replaced.
-        let mut all = self.load_prices();
-        if let Some(ours) = self.prices.lock().as_ref() {
-            for (key, known) in ours {
-                if all.get(key).is_none_or(|k| k.fetched_at <= known.fetched_at) {
-                    all.insert(key.clone(), known.clone());
+        self.store.alone_with_state(|| {
+            // Another process may know newer ones; what is older than ours is replaced.
+            let mut all = self.load_prices();
+            if let Some(ours) = self.prices.lock().as_ref() {
+                for (key, known) in ours {
+                    if all.get(key).is_none_or(|k| k.fetched_at <= known.fetched_at) {
+                        all.insert(key.clone(), known.clone());
+                    }
                 }
             }
-        }
-        let all: Vec<LastPrice> = all
-            .iter()
-            .map(|((market, ..), known)| stored_price(*market, known))
-            .collect();
-        // Where the disk refuses, the store has said so already.
-        let _ = self.store.save_state(PRICES_FILE, &all);
+            let all: Vec<LastPrice> = all
+                .iter()
+                .map(|((market, ..), known)| stored_price(*market, known))
+                .collect();
+            // Where the disk refuses, the store has said so already.
+            let _ = self.store.save_state(PRICES_FILE, &all);
+        });
     }
 
     fn load_prices(&self) -> PricesByKey {
@@ -381,4 +383,49 @@ fn read_readings(stored: LastReadings) -> Option<(Measure, Known<Vec<Reading>>)>
         value,
     };
     Some((measure, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CacheConfig;
+    use crate::price::Decimal;
+
+    /// Goal: what two processes learn at the same moment is known to a third, all of it.
+    #[tokio::test]
+    async fn processes_that_save_at_the_same_time_lose_nothing_of_each_other() {
+        let clock = Clock::held(Timestamp::from_micros(1_700_000_000_000_000));
+        let config = CacheConfig {
+            free_min: 0,
+            ..CacheConfig::default()
+        };
+        for round in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let process = || LastKnown::new(Store::open(dir.path().to_owned(), &config, clock.clone()).unwrap());
+            let symbols = ["AUSDT", "BUSDT", "CUSDT", "DUSDT"].map(|name| Symbol::new(name).unwrap());
+            let processes = symbols.clone().map(|symbol| (process(), symbol));
+            for (process, symbol) in &processes {
+                let quote = Quote {
+                    symbol: symbol.clone(),
+                    price: Decimal::positive("7.10").unwrap(),
+                    nature: Nature::Exchange,
+                    as_of: clock.now(),
+                    halted: None,
+                    day: None,
+                };
+                let known = Known::new(quote, &ProviderName::new("binance"), clock.now(), clock.now(), &clock);
+                process.keep_prices(Market::Spot, vec![known]);
+            }
+            for (process, _) in &processes {
+                process.flush().await;
+            }
+            let later = process();
+            for symbol in &symbols {
+                assert!(
+                    later.price(Market::Spot, symbol, false).is_some(),
+                    "{symbol} in round {round}"
+                );
+            }
+        }
+    }
 }

@@ -256,6 +256,13 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
+/// A folder that no other process has locked, for as long as the file is held; waits for its turn.
+pub(super) fn locked(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
 /// Flushes a folder's list of entries to the device.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     fault::at("fsync folder")?;

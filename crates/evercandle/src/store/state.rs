@@ -91,6 +91,14 @@ impl Store {
         })
     }
 
+    /// Does something with what is saved, while no other process does the like. Where locks may hang, or are not to be had,
+    /// it is done all the same: then another's change may be lost, which costs a value that can be learnt again.
+    pub(crate) fn alone_with_state<R>(&self, work: impl FnOnce() -> R) -> R {
+        let local = Some(self.state_dir()).filter(|_| !self.0.site.remote);
+        let _locked = local.and_then(|folder| disk::locked(&folder));
+        work()
+    }
+
     fn state_file(&self, name: &str) -> PathBuf {
         self.state_dir().join(format!("{name}.json"))
     }
