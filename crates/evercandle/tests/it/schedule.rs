@@ -205,6 +205,65 @@ async fn a_tick_during_a_run_is_skipped_and_counted() {
     assert!(daemon.runs.try_recv().is_err(), "nothing was queued");
 }
 
+/// Goal: a run that only waits ends after five periods, says what it did not reach, and the next one begins there. Method:
+/// one question at a time; the first hangs while five periods pass.
+#[tokio::test]
+async fn a_run_ends_after_five_periods_and_the_next_begins_where_it_ended() {
+    let mut world = World::new().await;
+    world.impatient(1_500);
+    world.config.schedule = ScheduleConfig {
+        klines: vec![klines(&["BTCUSDT", "ETHUSDT"], &["1m"])],
+        concurrency: 1,
+        ..nothing()
+    };
+    let silence = world.sim.inject(Fault::new(Effect::BlackHole));
+    let mut daemon = Daemon::start(&world);
+    until("a question", || 0 < world.requests("")).await;
+    world.pass(Duration::from_secs(5 * 180));
+    let run = daemon.run().await;
+    assert_eq!((run.status, run.successful_symbols), (RunStatus::Failed, 0));
+    let unreached = run
+        .errors
+        .iter()
+        .find(|error| error.symbol.as_deref() == Some("ETHUSDT"));
+    assert_eq!(unreached.unwrap().what, "not reached before the run had to end");
+    assert_eq!(world.requests("ETHUSDT"), 0);
+
+    world.sim.faults().clear(silence);
+    world.forget_requests();
+    assert!(daemon.scheduler.refresh_now(None), "those that rest included");
+    assert_eq!(daemon.run().await.status, RunStatus::Ok);
+    let asked = world.sim.journal().matching("symbol=");
+    let first = asked.first().unwrap();
+    assert!(first.target().contains("ETHUSDT"), "{first:?}");
+    assert!(0 < world.requests("BTCUSDT"));
+}
+
+/// Goal: several daemons do not march in step. Method: eight pauses, each within the jitter, and not all alike.
+#[tokio::test]
+async fn no_two_pauses_are_alike_and_none_strays_too_far() {
+    let mut world = World::new().await;
+    world.config.schedule = ScheduleConfig {
+        prices: vec![prices(&["BTCUSDT"])],
+        jitter_percent: 20,
+        ..nothing()
+    };
+    let mut daemon = Daemon::start(&world);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        daemon.run().await;
+        let next = || daemon.scheduler.status().jobs[0].next_run_at;
+        until("the next to be planned", || next().is_some()).await;
+        let pause = next().unwrap().since(world.clock.now());
+        // What has passed on the machine's own clock since the run began is no part of it any more.
+        assert!((134_000_000..=216_000_000).contains(&pause), "{pause} µs");
+        pauses.push(pause / 1_000_000);
+        world.pass(Duration::from_micros(pause.unsigned_abs()));
+    }
+    pauses.dedup();
+    assert!(1 < pauses.len(), "{pauses:?}");
+}
+
 /// Goal: an outage of one is told although others stand in for it, and nothing of theirs passes for its own.
 #[tokio::test]
 async fn when_one_upstream_is_down_others_refresh_and_the_record_says_so() {
