@@ -162,7 +162,7 @@ fn unknown(name: &str, known: &[&str]) -> Problem {
 }
 
 /// What is repeated to the caller is no longer than it needs to be recognised.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
 

@@ -1,6 +1,8 @@
 //! The OpenAPI document against the running daemon: schemathesis makes requests of it, good and bad ones, and holds every
 //! answer against what is documented.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 use crate::support::World;
@@ -14,25 +16,45 @@ const CONFIG: &str = "
 [server]
 rows_max = 5000
 symbols_max = 50
+streams_max = 1
 [http]
 timeout_ms = 10000
 [schedule]
 enabled = false
 ";
 
-/// 503 is documented, and the daemon may not know better. What is far too large a size still means all of it.
+/// 503 is documented, and the daemon may not know better. What is far too large a size still means all of it. The document
+/// cannot say that `start` and `last` exclude each other, that one of two members is needed, or which symbols there are.
+/// (Checks that are named on the command line run everywhere, whatever is said here; all of them run anyway.)
 const RULES: &str = r#"
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 [[operations]]
+include-path = "/v1/klines"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/v1/price/{symbol}"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/v1/prices"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/v1/stream"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
 include-path = "/admin/cache/evict"
 checks.negative_data_rejection.enabled = false
+checks.positive_data_acceptance.enabled = false
 "#;
 
-/// Goal: no 5xx but the documented 503, no answer that the document does not describe, and no bad question that is
-/// answered. What is left out: streams without end, and that all good data be accepted, since the document cannot say
-/// that `start` and `last` exclude each other, or which symbols there are.
+/// Goal: no 5xx but the documented 503, no answer that the document does not describe, no bad question that is answered,
+/// and no good one that is refused. Method: a stream has no end to wait for, so the only one there may be is open already:
+/// bad questions are refused as ever, and good ones with the documented 503.
 #[test]
 fn answers_are_as_documented_and_bad_questions_are_refused() {
     let Some(schemathesis) = tools::program("schemathesis") else {
@@ -40,6 +62,11 @@ fn answers_are_as_documented_and_bad_questions_are_refused() {
     };
     let world = World::new();
     let daemon = world.serve(CONFIG, &[("EVERCANDLE_ADMIN_TOKEN", TOKEN)]);
+    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    write!(stream, "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
     let rules = world.path("schemathesis.toml");
     std::fs::write(&rules, RULES).unwrap();
     let output = Command::new(schemathesis)
@@ -48,13 +75,6 @@ fn answers_are_as_documented_and_bad_questions_are_refused() {
         .arg(&rules)
         .args(["run", &format!("{}/openapi.json", daemon.url), "--no-color"])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
-        .args(["--exclude-path", "/v1/stream"])
-        .args([
-            "--checks",
-            "all",
-            "--exclude-checks",
-            "positive_data_acceptance,ignored_auth",
-        ])
         .args([
             "--max-examples",
             "20",
@@ -65,7 +85,7 @@ fn answers_are_as_documented_and_bad_questions_are_refused() {
             "--seed",
             "1",
         ])
-        .args(["--request-timeout", "20"])
+        .args(["--request-timeout", "20", "--max-response-time", "20"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

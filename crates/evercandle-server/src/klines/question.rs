@@ -11,7 +11,7 @@ use evercandle_formats::style::{self, ColumnError};
 use evercandle_formats::time::{self, Span, When};
 use evercandle_formats::{DecimalFormat, Dialect, Query, Style, TimeFormat};
 
-use crate::parameters::{Parameters, symbol};
+use crate::parameters::{Parameters, shortened, symbol};
 use crate::problem::Problem;
 
 /// What `/v1/klines` takes.
@@ -183,9 +183,14 @@ fn range(
 
 /// Reads a time. A form makes spaces of the plus signs that were not encoded, and a time has none before its offset.
 fn when(text: &str) -> Result<When, String> {
-    When::read(text, LAST).or_else(|error| match text.contains(' ') {
+    let read = When::read(text, LAST).or_else(|error| match text.contains(' ') {
         true => When::read(&text.replace(' ', "+"), LAST).map_err(|_| error),
         false => Err(error),
+    });
+    // What is no time at all has no better explanation than what was written.
+    read.map_err(|error| match error.starts_with("expected ") {
+        true => format!("{:?} is not a time: {error}", shortened(text)),
+        false => error,
     })
 }
 

@@ -10,8 +10,19 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RefreshQuery {
-    /// `klines`, `prices` or `sentiment`; absent: all of them.
+    /// Absent: all of them.
+    #[param(value_type = Option<JobWord>, inline)]
     pub(crate) kind: Option<String>,
+}
+
+/// What is refreshed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
+pub(crate) enum JobWord {
+    Klines,
+    Prices,
+    Sentiment,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

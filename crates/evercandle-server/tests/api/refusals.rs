@@ -38,6 +38,8 @@ async fn what_makes_no_sense_is_refused_with_what_was_expected() {
         ),
         (format!("{ask}&start=yesterday"), 400, "expected 2024-01-01"),
         (format!("{ask}&start=20240101"), 400, "write 2024-01-01"),
+        (format!("{ask}&start=2023-02-29"), 400, "2023-02-29\\\" is not a time"),
+        (format!("{ask}&end=9999-12-31"), 400, "9999-12-31\\\" is not a time"),
         (format!("{ask}&format=xml"), 400, "json, csv, ndjson, arrow, parquet"),
         (format!("{ask}&forming=1"), 400, "not one of true, false"),
         (format!("{ask}&columns=clse"), 400, "did you mean close?"),
@@ -109,6 +111,21 @@ async fn nothing_but_symbols_gets_past_the_door() {
         }
     }
     assert_eq!(world.sim.journal().len(), 0, "{:?}", world.sim.journal().requests());
+}
+
+/// Goal: a caller who refuses every encoding gets a no, and not the answer with another status.
+#[tokio::test]
+async fn who_refuses_every_encoding_is_told_which_there_are() {
+    let world = World::new().await;
+    for (path, status) in [
+        ("/v1/klines?symbol=BTCUSDT&interval=1h&limit=100", 406),
+        ("/v1/klines?symbol=BTCUSDT", 400),
+    ] {
+        let reply = world.ask("GET", path, &[("Accept-Encoding", "identity;q=0")]).await;
+        assert_eq!(reply.status, status, "{path}");
+        reply.problem();
+        assert_eq!(reply.header("evercandle-rows"), "", "{path}");
+    }
 }
 
 #[tokio::test]
