@@ -57,7 +57,7 @@ pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Resul
     // The address is the data of this command: a script reads it.
     crate::output::print(&format!("{url}\n"))?;
     let rehearse = session.simulator().map(|exchange| {
-        let refuse = r#"{"effect":{"kind":"refuse"},"upstream":"binance-spot"}"#;
+        let refuse = r#"{"effect":{"kind":"refuse"},"upstream":"binance"}"#;
         format!("\n  break  curl {exchange}/_simulator/faults -d '{refuse}'\n  repair curl -X DELETE {exchange}/_simulator/faults")
     });
     screen.say(&format!(

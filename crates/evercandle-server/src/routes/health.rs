@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use evercandle::alert::{Alert, AlertState};
+use evercandle::schedule::{Run, RunStatus, ScheduleStatus};
 use evercandle::{Health, Timestamp};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,7 +22,7 @@ use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
 use crate::wire::alert;
 use crate::wire::health::{self, CacheBody, HealthBody, ReadyBody, Word};
-use crate::wire::schedule::{self, ScheduleBody, Short};
+use crate::wire::schedule::{self, ScheduleBody};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -91,12 +92,13 @@ async fn scheduler(State(app): State<App>, RawQuery(query): RawQuery) -> Result<
 
 fn body(app: &App, figures: Option<Figures>) -> HealthBody {
     let health = app.client().health();
-    let scheduler = schedule::short(&app.schedule());
+    let schedule = app.schedule();
+    let scheduler = schedule::short(&schedule);
     let draining = app.stopping().is_cancelled();
     let cache = cache(&health, figures);
     let alerts = app.alerts();
     let webhooks = app.board().webhooks();
-    let (status, mut summary) = verdict(&health, &cache, &scheduler, &webhooks, draining);
+    let (status, mut summary) = verdict(&health, &cache, &schedule, &webhooks, draining);
     summary.extend(alerts.iter().filter_map(|alert| fires(alert, health.at)));
     HealthBody {
         status,
@@ -144,11 +146,24 @@ fn cache(health: &Health, figures: Option<Figures>) -> CacheBody {
     }
 }
 
+/// What the last refresh of a kind could not do, in a sentence.
+fn unwell(run: &Run, now: Timestamp) -> Option<String> {
+    let (kind, ended) = (run.kind.as_str(), health::clock(run.completed_at, now));
+    let how = match (run.status, run.symbols.saturating_sub(run.successful_symbols)) {
+        (RunStatus::Ok, _) => return None,
+        (_, 0) => "with others standing in for who did not answer".to_owned(),
+        (_, missed) => format!("without {missed} of {} symbols", run.symbols),
+    };
+    Some(format!(
+        "scheduler: the last refresh of {kind} ended {ended} {how}; see last_run in /health/scheduler"
+    ))
+}
+
 /// Everything in one word, and what is wrong in sentences.
 fn verdict(
     health: &Health,
     cache: &CacheBody,
-    scheduler: &Short,
+    schedule: &ScheduleStatus,
     webhooks: &[(String, Standing)],
     draining: bool,
 ) -> (Word, Vec<String>) {
@@ -173,15 +188,11 @@ fn verdict(
     if let Some(files @ 1..) = cache.quarantined_files {
         wrong.push(format!("cache: damaged files set aside: {files}"));
     }
-    if scheduler.enabled && !scheduler.running {
+    if schedule.enabled && !schedule.running {
         wrong.push("scheduler: enabled, but not running".to_owned());
     }
-    if let Some(status @ ("degraded" | "failed")) = scheduler.last_status {
-        let errors = scheduler.errors;
-        wrong.push(format!(
-            "scheduler: the last run was {status}, with {errors} errors; see /health/scheduler"
-        ));
-    }
+    let runs = schedule.jobs.iter().filter_map(|job| job.last_run.as_deref());
+    wrong.extend(runs.filter_map(|run| unwell(run, now)));
     wrong.extend(
         webhooks
             .iter()

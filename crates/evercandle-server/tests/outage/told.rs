@@ -134,7 +134,10 @@ async fn a_refresh_in_an_outage_is_recorded_with_everybodys_reason() {
     assert_eq!(scheduler["running"], true);
     assert_ne!(scheduler["last_run"]["status"], "ok");
     let summary = daemon.json("/health").await["summary"].to_string();
-    assert!(summary.contains("scheduler: the last run was"), "{summary}");
+    assert!(
+        summary.contains("scheduler: the last refresh of klines ended 10:"),
+        "{summary}"
+    );
 
     world.up();
     until("a run that is well again", || {

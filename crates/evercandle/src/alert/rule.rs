@@ -21,7 +21,7 @@ const UNREACHABLE_FOR: Duration = Duration::from_secs(120);
 /// What to do about an upstream that sent us away.
 const BANNED: &str = "See its quarantine in /health/scheduler for the reason and the end. 429 and 418: this address asks too \
                       much, perhaps somebody else behind it does; nothing shortens a ban, and asking lengthens it. 403 and \
-                      451: it does not serve this address or this country; use another line, or disable it.";
+                      451: it does not serve this address or this country; use another line, or disable it. This ends some time after the ban has.";
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -238,7 +238,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             ),
             runbook: "Decide whether to go on without it: see which watches have no other upstream under errors in \
                       /health/scheduler, and the upstream's own status page. If it answers elsewhere, our address may be \
-                      blocked.",
+                      blocked. This ends once its circuit has stayed closed for a while.",
             condition: Condition::CircuitOpen {
                 window: open,
                 share: STEADY_SHARE,
@@ -292,7 +292,8 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             severity: Severity::Warn,
             summary: format!("The cache could not be written for {}", words(readonly)),
             runbook: "See cache.readonly in /health for the reason: free space, remount, or repair the folder's owner. \
-                      Everything is still served, and asked for anew each time; writing resumes by itself.",
+                      Everything is still served, and asked for anew each time; writing resumes by itself. \
+                      This ends once that has gone well for a while.",
             condition: Condition::CacheReadonly {
                 window: readonly,
                 share: STEADY_SHARE,
