@@ -216,6 +216,21 @@ impl Assembly {
         }
     }
 
+    /// Whether what is held counts at all.
+    pub(crate) fn is_through_store(&self) -> bool {
+        self.through_store
+    }
+
+    /// What is held now, before anything was fetched.
+    pub(crate) fn look_again(&mut self, held: Held) {
+        if self.grid.is_provisional() {
+            self.grid = Grid::new(self.series.interval(), held.anchor);
+        }
+        self.add_holes(&held.holes);
+        self.first_open = self.first_open.or(held.first_open);
+        self.held = held;
+    }
+
     /// Whether something was stored that [`Assembly::close`] needs to see.
     pub(crate) fn reread_needed(&self) -> bool {
         self.stored

@@ -243,6 +243,10 @@ impl Engine {
         let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, &part()).await;
         let (mut archived, mut passed_over) = (false, HashSet::new());
         let mut tried = self.remembered(series, &upstreams, assembly);
+        // Whoever wanted the same may have stored it while this one learnt what time it is.
+        if assembly.is_through_store() {
+            assembly.look_again(self.store.read(series, assembly.wanted()));
+        }
         for _ in 0..ROUNDS_MAX {
             let missing = assembly.missing();
             let Some(hull) = missing.hull() else { break };

@@ -3,7 +3,7 @@
 use evercandle::{Completeness, Error, GapReason, Market, Request, Sources, Via};
 use evercandle_simulator::{Effect, Fault};
 
-use crate::support::{Upstreams, World, any_answer, best_effort, range, series, suppliers};
+use crate::support::{Upstreams, World, any_answer, best_effort, range, series, suppliers, until};
 
 /// Goal: the main job. Method: a month and a bit of minutes, cold, then again.
 #[tokio::test]
@@ -203,6 +203,28 @@ async fn the_same_cold_range_wanted_many_times_is_fetched_once() {
         assert_eq!(answer.unwrap().len(), 600);
     }
     assert_eq!(world.requests("/klines?"), 1, "one page, asked for once");
+}
+
+/// Goal: what another has stored while this one was still asking what time it is, is not asked for again.
+/// Method: the exchange's clock keeps the first to ask waiting for so long that a second one gets all of it meanwhile.
+#[tokio::test]
+async fn what_was_stored_before_the_planning_is_not_fetched_again() {
+    let world = World::new().await;
+    let request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-05-01", "2024-05-01T10:00:00Z"),
+    );
+    let slow = Effect::Latency { milliseconds: 3_000 };
+    world.sim.inject(Fault::new(slow).path("*/time").times(1));
+    let (late, asked) = (world.client(), request.clone());
+    let late = tokio::spawn(async move { late.get_data(asked).await });
+    until("the clock to be asked", || world.requests("/time") == 1).await;
+    world.client().get_data(request).await.unwrap();
+    assert!(!late.is_finished(), "the other was quicker: nothing is shown");
+    let answer = late.await.unwrap().unwrap();
+    world.check(&answer, Upstreams::TellTheTruth);
+    assert_eq!(world.requests("/klines?"), 1);
+    assert!(answer.segments.iter().all(|segment| segment.via == Via::Cache));
 }
 
 /// Goal: 404 is absence, remembered briefly. Method: one client, a month that is not there, twice.
