@@ -623,6 +623,9 @@ pub(crate) struct Serve {
     /// Explain the configuration and look for mistakes, then end: 0 if it could serve, else 2
     #[arg(long)]
     pub(crate) check: bool,
+    /// Ask the daemon that listens there whether it can serve, then end: 0 if it can, else 4
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) probe: bool,
     #[command(flatten)]
     pub(crate) internet: Internet,
 }

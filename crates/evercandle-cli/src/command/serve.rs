@@ -10,9 +10,11 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::args::{Global, Serve};
 use crate::exit::{Exit, Failure};
 use crate::screen::{Ink, Screen};
-use crate::session::Session;
+use crate::session::{self, Session};
 
 mod check;
+
+mod probe;
 
 mod supervisor;
 
@@ -20,6 +22,13 @@ use check::Report;
 use supervisor::Notice;
 
 pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+    if args.probe {
+        let listen = match args.listen {
+            Some(listen) => listen,
+            None => session::config(global)?.server.listen,
+        };
+        return probe::run(listen, screen).await;
+    }
     // One that was handed over is ours from here on, even to check.
     let socket = supervisor::socket()?;
     let secrets = Secrets {

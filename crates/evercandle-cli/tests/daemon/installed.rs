@@ -137,6 +137,11 @@ fn the_container_runs_what_it_says() {
     let arguments = words("CMD ");
     let port = format!(":{}", last(&dockerfile, "EXPOSE "));
     assert!(arguments.iter().any(|word| word.ends_with(&port)), "{arguments:?}");
+    let health = last(&dockerfile, "HEALTHCHECK ");
+    let (_, probe) = health.split_once("CMD ").unwrap();
+    let probe: Vec<String> = serde_json::from_str(probe).unwrap();
+    assert_eq!(probe[0], PROGRAM);
+    assert!(probe.iter().any(|word| word.ends_with(&port)), "{probe:?}");
     let check = Command::new(env!("CARGO_BIN_EXE_evercandle"))
         .env_clear()
         .env("EVERCANDLE_CACHE_DIR", world.path("cache"))

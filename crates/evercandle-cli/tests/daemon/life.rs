@@ -1,5 +1,7 @@
 //! From the first line to the last, and on from there.
 
+use std::process::Command;
+
 use evercandle_simulator::{Effect, Fault};
 
 use super::support::{Reply, World};
@@ -68,5 +70,28 @@ fn killed_in_a_ban_it_comes_back_with_its_cache_and_without_a_call() {
         before,
         "{:#?}",
         world.exchange.journal().matching("binance.com").last()
+    );
+}
+
+/// Goal: a supervisor that can only run commands learns whether the daemon can serve.
+/// Method: `--probe` while it serves, and once it has ended.
+#[test]
+fn a_probe_tells_whether_it_can_serve() {
+    let world = World::new();
+    let daemon = world.serve("", &[]);
+    let address = daemon.address().to_owned();
+    let probe = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evercandle"));
+        command.env_clear().args(["serve", "--probe", "--listen", &address]);
+        command.output().unwrap()
+    };
+    let ready = probe();
+    assert_eq!(ready.status.code(), Some(0), "{ready:?}");
+    assert!(daemon.terminate().success());
+    let gone = probe();
+    assert_eq!(gone.status.code(), Some(4), "{gone:?}");
+    assert!(
+        String::from_utf8_lossy(&gone.stderr).contains("does not answer"),
+        "{gone:?}"
     );
 }
