@@ -4,6 +4,7 @@
 //! whoever asks how often; and when nobody can tell, the last one is served, with its age. That nobody can tell is remembered
 //! too, or a crowd that waits would find it out one after another.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) struct Listings([Mutex<Kept>; Market::ALL.len()]);
 #[derive(Clone)]
 pub(crate) struct Listing {
     pub(crate) instruments: Arc<Vec<Instrument>>,
+    /// Their symbols.
+    pub(crate) names: Arc<HashSet<String>>,
     pub(crate) fetched_at: Timestamp,
     pub(crate) via: Via,
     /// Nobody could tell now: this is what was known before.
@@ -74,6 +77,7 @@ impl Listings {
         match (client.instruments(market).await, &mut *kept) {
             (Ok(instruments), kept) => {
                 let listing = Listing {
+                    names: Arc::new(instruments.iter().map(|one| one.symbol.to_string()).collect()),
                     instruments: Arc::new(instruments),
                     fetched_at: client.clock().now(),
                     via: Via::Upstream,

@@ -15,6 +15,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use evercandle::config::ServerConfig;
 use evercandle::{Interval, Market, Series, Symbol, Timestamp};
 use futures::Stream;
 use utoipa::IntoParams;
@@ -23,7 +24,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::feed::{Event, EventId, Full, Listening, Lost, Topic};
-use crate::parameters::Parameters;
+use crate::metrics;
+use crate::parameters::{Parameters, shortened};
 use crate::problem::{Problem, ProblemBody};
 use crate::wire::event::{self, EndEvent, ResetEvent};
 use crate::wire::market::MarketWord;
@@ -80,7 +82,7 @@ struct Wanted {
 )]
 async fn stream(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
     let parameters = Parameters::read(query.as_deref(), NAMES)?;
-    let topics = topics(&parameters, app.config().symbols_max)?;
+    let topics = topics(&parameters, app.config())?;
     listed(&app, &topics)?;
     let shown = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     // What a browser shows by itself is newer than what the page was loaded with.
@@ -113,24 +115,36 @@ fn refused(full: Full) -> Problem {
     }
 }
 
-/// What a question is about.
-fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>, Problem> {
-    let instruments = parameters.symbols(symbols_max)?;
-    let mut intervals = parameters.list("interval");
-    if intervals.is_empty() {
-        intervals.push("1m");
+/// What a question is about; no more than may be followed at once.
+fn topics(parameters: &Parameters, config: &ServerConfig) -> Result<HashSet<Topic>, Problem> {
+    let instruments = parameters.symbols(config.symbols_max)?;
+    // Each once, however often it was written: they are multiplied below.
+    let mut intervals = BTreeSet::new();
+    for word in parameters.list("interval") {
+        let interval: Result<Interval, _> = word.parse();
+        intervals.insert(interval.map_err(|error| Problem::parameter("interval", error.to_string()))?);
     }
-    let intervals: Result<Vec<Interval>, _> = intervals.into_iter().map(str::parse).collect();
-    let intervals = intervals.map_err(|error| Problem::parameter("interval", error.to_string()))?;
-    let mut kinds = parameters.list("events");
+    if intervals.is_empty() {
+        intervals.insert(Interval::M1);
+    }
+    let mut kinds = BTreeSet::from_iter(parameters.list("events"));
     if kinds.is_empty() {
-        kinds = match instruments.is_empty() {
-            true => vec!["provider", "run"],
-            false => vec!["candle", "price", "provider", "run"],
-        };
+        kinds.extend(match instruments.is_empty() {
+            true => &["provider", "run"][..],
+            false => &["candle", "price", "provider", "run"],
+        });
     }
     let mut topics = HashSet::new();
     for kind in kinds {
+        let each = match kind {
+            "candle" => instruments.len() * intervals.len(),
+            "price" => instruments.len(),
+            _ => 0,
+        };
+        if config.stream_series_max < each {
+            metrics::shed("streams");
+            return Err(refused(Full::Followed(config.stream_series_max)));
+        }
         match kind {
             "candle" | "price" if instruments.is_empty() => {
                 let needs = format!("{kind} needs symbols, such as symbols=BTCUSDT,ETHUSDT");
@@ -156,7 +170,7 @@ fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>,
                 topics.insert(Topic::Runs);
             }
             other => {
-                let other: String = other.chars().take(80).collect();
+                let other = shortened(other);
                 let unknown = format!("{other:?} is unknown: expected some of candle, price, provider, run");
                 return Err(Problem::parameter("events", unknown));
             }
@@ -167,21 +181,25 @@ fn topics(parameters: &Parameters, symbols_max: usize) -> Result<HashSet<Topic>,
 
 /// A stream about nothing but symbols that the exchange is known not to list would be silent for ever.
 fn listed(app: &App, topics: &HashSet<Topic>) -> Result<(), Problem> {
-    let mut strangers = BTreeSet::new();
+    let mut asked = BTreeSet::new();
     for topic in topics {
-        let (market, symbol) = match topic {
-            Topic::Candles(series) => (series.market(), series.symbol()),
-            Topic::Price(market, symbol) => (*market, symbol),
+        match topic {
+            Topic::Candles(series) => asked.insert((series.market(), series.symbol())),
+            Topic::Price(market, symbol) => asked.insert((*market, symbol)),
             Topic::Providers | Topic::Runs => return Ok(()),
         };
-        match app.listings().known(market, app.client()) {
-            Some(listing) if listing.instruments.iter().all(|one| one.symbol != symbol.as_str()) => {
-                strangers.insert(format!("{market} {symbol}"));
-            }
+    }
+    for (market, symbol) in &asked {
+        match app.listings().known(*market, app.client()) {
+            Some(listing) if !listing.names.contains(symbol.as_str()) => {}
             _ => return Ok(()),
         }
     }
-    let strangers: Vec<String> = strangers.into_iter().take(10).collect();
+    let strangers = asked
+        .iter()
+        .take(10)
+        .map(|(market, symbol)| format!("{market} {symbol}"));
+    let strangers: Vec<String> = strangers.collect();
     Err(Problem::unknown_symbol(format!(
         "the exchange lists none of these symbols: {}",
         strangers.join(", ")
@@ -380,7 +398,7 @@ mod tests {
     async fn what_is_asked_for_is_what_is_listened_to() {
         let about = |query: &str| {
             let parameters = Parameters::read(Some(query), NAMES).unwrap();
-            topics(&parameters, 10).unwrap()
+            topics(&parameters, &ServerConfig::default()).unwrap()
         };
         assert_eq!(about(""), HashSet::from([Topic::Providers, Topic::Runs]));
         let market = Market::Um;
@@ -395,5 +413,26 @@ mod tests {
             ])
         );
         assert_eq!(about("symbols=BTC/USDT:USDT").len(), 4);
+    }
+
+    /// Goal: a question does not cost more than its answer.
+    /// Method: as much as a head holds; word for word with each other that would take minutes.
+    #[test]
+    fn words_are_multiplied_only_as_far_as_series_may_be_followed() {
+        let about = |query: &str| {
+            let parameters = Parameters::read(Some(query), NAMES).unwrap();
+            topics(&parameters, &ServerConfig::default())
+        };
+        let symbols: Vec<String> = (0..200).map(|number| format!("A{number}")).collect();
+        let symbols = symbols.join(",");
+        let repeated = format!(
+            "symbols={symbols}&events={}&interval={}",
+            "candle,".repeat(1_000),
+            "1m,".repeat(2_000)
+        );
+        assert_eq!(about(&repeated).unwrap().len(), 200);
+        let too_many = about(&format!("symbols={symbols}&interval=1m,1h&events=candle")).unwrap_err();
+        let too_many = too_many.body("/v1/stream");
+        assert!(too_many.contains("server.stream_series_max"), "{too_many}");
     }
 }
