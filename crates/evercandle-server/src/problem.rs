@@ -317,17 +317,6 @@ pub(crate) async fn named(mut response: Response, instance: &str) -> Response {
         return with_body(response, &problem.0, instance);
     }
     let status = response.status();
-    if status == StatusCode::NOT_ACCEPTABLE {
-        // The compression says so of an answer that was made already, and leaves it as it is.
-        let problem = Problem::new(
-            status,
-            "not-acceptable",
-            "There is no such format",
-            "Accept-Encoding refuses everything that is served: gzip, zstd, and no encoding at all",
-        );
-        let problem = problem.hint("leave the header out, or do not refuse identity");
-        return with_body(status.into_response(), &problem.0, instance);
-    }
     if !(status.is_client_error() || status.is_server_error()) || has_words_for_machines(response.headers()) {
         return response;
     }
@@ -364,8 +353,6 @@ fn has_words_for_machines(headers: &HeaderMap) -> bool {
 
 fn with_body(response: Response, problem: &Words, instance: &str) -> Response {
     let (mut parts, _) = response.into_parts();
-    // The compression writes over it where it has a no of its own.
-    parts.status = problem.status;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     // A refusal describes a moment.

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::app::App;
+use crate::compression;
 use crate::door::access::Door;
 use crate::door::conversation::Crowded;
 use crate::door::limits::{self, Limits, Permit};
@@ -81,6 +82,7 @@ async fn admit(app: &App, request: Request<Body>) -> Result<Admitted, Problem> {
     Limits::check_target(&request)?;
     Limits::check_length(&request)?;
     app.access().check(&request, door)?;
+    compression::check(request.headers()).await?;
     let request = app.limits().read_body(request).await?;
     let permit = match load {
         Load::Work => {

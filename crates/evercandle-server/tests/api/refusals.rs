@@ -117,12 +117,12 @@ async fn nothing_but_symbols_gets_past_the_door() {
 #[tokio::test]
 async fn who_refuses_every_encoding_is_told_which_there_are() {
     let world = World::new().await;
-    for (path, status) in [
-        ("/v1/klines?symbol=BTCUSDT&interval=1h&limit=100", 406),
-        ("/v1/klines?symbol=BTCUSDT", 400),
+    for path in [
+        "/v1/klines?symbol=BTCUSDT&interval=1h&limit=100",
+        "/v1/klines?symbol=BTCUSDT",
     ] {
         let reply = world.ask("GET", path, &[("Accept-Encoding", "identity;q=0")]).await;
-        assert_eq!(reply.status, status, "{path}");
+        assert_eq!(reply.status, 406, "{path}");
         reply.problem();
         assert_eq!(reply.header("evercandle-rows"), "", "{path}");
     }

@@ -128,6 +128,21 @@ async fn a_circuit_is_forced_and_reset_by_hand() {
     }
 }
 
+/// Goal: a no means that nothing was done.
+#[tokio::test]
+async fn an_order_whose_answer_could_not_be_read_is_not_carried_out() {
+    let daemon = Daemon::with(secrets(None, Some(TOKEN)), |_| {}).await;
+    let headers = format!("Authorization: Bearer {TOKEN}\r\nAccept-Encoding: identity;q=0\r\n");
+    let path = "/admin/providers/binance/circuit";
+    let answer = daemon
+        .ask(&request("POST", path, &headers, r#"{"action":"force_open"}"#))
+        .await;
+    assert_eq!(status(&answer), 406, "{answer}");
+    assert!(answer.contains("problem:not-acceptable"), "{answer}");
+    let schedule = daemon.get("/health/scheduler").await;
+    assert!(!schedule.contains(r#""circuit":"open""#), "{schedule}");
+}
+
 #[tokio::test]
 async fn what_is_watched_is_refreshed_when_somebody_wants_it() {
     let daemon = Daemon::with(secrets(None, Some(TOKEN)), |config| {
