@@ -64,11 +64,11 @@ async fn connections_that_wait_do_not_hold_up_the_end() {
     let mut daemon = Daemon::start(|_| {}).await;
     let (mut idle, mut greeted, mut half) = (daemon.connect().await, daemon.connect().await, daemon.connect().await);
     greeted
-        .write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .write_all(b"GET /v1/watches HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
-    half.write_all(b"GET /health/live HTTP/1.1\r\nHo").await.unwrap();
-    assert_eq!(status(&daemon.get("/health/live").await), 200);
+    half.write_all(b"GET /v1/watches HTTP/1.1\r\nHo").await.unwrap();
+    assert_eq!(status(&daemon.get("/v1/watches").await), 200);
     daemon.tell_to_stop();
     for stream in [&mut idle, &mut greeted, &mut half] {
         until_closed(stream).await;
