@@ -117,7 +117,7 @@ fn describe() {
     for reason in ["connections", "requests", "streams"] {
         ::metrics::counter!(SHED, "reason" => reason).absolute(0);
     }
-    for reason in ["answer_timeout", "slow_reader", "stopping"] {
+    for reason in ["answer_timeout", "incomplete", "slow_reader", "stopping"] {
         ::metrics::counter!(CUT_OFF, "reason" => reason).absolute(0);
     }
     ::metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);

@@ -166,25 +166,26 @@ pub(super) async fn converse(stream: TcpStream, line: Line, place: Place, shared
         }
         End::Late(Late::Reader) => Some("slow_reader"),
         End::Late(Late::Answer) => Some("answer_timeout"),
+        // Who was at its question at the very end had nothing to lose.
+        End::Aborted if shared.abort.is_cancelled() => line.has_asked().then_some("stopping"),
         End::Aborted if !line.has_asked() => {
             metrics::shed("connections");
             say(&stream, &gate::crowded());
             None
         }
-        End::Aborted if shared.abort.is_cancelled() => Some("stopping"),
         // Had to leave its place to somebody, with an answer that it does not read.
         End::Aborted => Some("slow_reader"),
     };
+    // It broke off by itself: what was left of it could not be had.
+    let cut_off = cut_off.or_else(|| line.is_broken().then_some("incomplete"));
     if let Some(reason) = cut_off {
         metrics::cut_off(reason);
-    }
-    if cut_off.is_some() || line.is_broken() {
         let _ = stream.set_zero_linger();
     }
 }
 
 /// Says no where nothing is being answered; as far as it is taken.
-fn say(stream: &TcpStream, problem: &Problem) {
+pub(super) fn say(stream: &TcpStream, problem: &Problem) {
     let _ = stream.try_write(&problem.as_bytes());
 }
 

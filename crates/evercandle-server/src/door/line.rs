@@ -31,8 +31,14 @@ use crate::problem::Problem;
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes a second that a reader takes on average while we wait for it. Half a megabit: the slowest line by which anybody
 /// fetches more than the machine buffers, a bad one by radio, is twice as fast. A reader that keeps just below it is given
-/// up after a few `idle_timeout_ms`; one at twice the pace never, however unevenly the machine hands its bytes on.
+/// up after a few `idle_timeout_ms`; one at twice the pace never, however unevenly the machine hands its bytes on: see
+/// [`SEND_BUFFER`].
 const PACE_MIN: u64 = 64 * 1024;
+/// Bytes that the machine keeps for a reader. It says that there is room again only once a third of its buffer is free, and
+/// left to itself it lets buffers grow to megabytes: a reader at twice the pace would seem to take nothing for ten seconds.
+/// Of this much, which Linux doubles for its own needs, a third is read in one and a half; so that is the least
+/// `idle_timeout_ms` with which the pace is what it says.
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// When we are told to stop, whoever has connected and asked nothing yet, or is at it, may do so for this long.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
@@ -103,6 +109,11 @@ impl Line {
     /// A whole head has come.
     pub(super) fn has_asked(&self) -> bool {
         self.0.lock().greeted
+    }
+
+    /// The peer is waited for to read on.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.0.lock().blocked.is_some()
     }
 
     pub(super) fn is_answering(&self) -> bool {
@@ -297,6 +308,8 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(stream: TcpStream, line: Line) -> Watched {
+        // Where it cannot be set, a slow reader on a busy line has less time.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER);
         Watched { stream, line }
     }
 
@@ -400,9 +413,9 @@ mod tests {
 
     /// When, and why, somebody is cut off who takes so many bytes every so often of an answer that never ends; `pages`:
     /// whether all there is was taken each time, and then comes more.
-    fn cut_off(bytes: usize, every: Duration, pages: bool) -> (Duration, Late) {
+    fn cut_off(patience: Patience, bytes: usize, every: Duration, pages: bool) -> (Duration, Late) {
         let began = Instant::now();
-        let mut debts = Debts::new(PATIENCE, began);
+        let mut debts = Debts::new(patience, began);
         debts.begin(began);
         debts.block(began);
         let mut now = began;
@@ -424,21 +437,36 @@ mod tests {
     #[test]
     fn a_reader_below_the_pace_is_late_however_steadily_it_reads_and_one_above_it_only_when_the_whole_is() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        assert_eq!(cut_off(0, second, false), (minute, Late::Reader));
+        assert_eq!(cut_off(PATIENCE, 0, second, false), (minute, Late::Reader));
         for pages in [false, true] {
             for (bytes, every) in [(100, second), (32 * 1024, second), (64 * 1024, Duration::from_secs(55))] {
-                let (after, late) = cut_off(bytes, every, pages);
+                let (after, late) = cut_off(PATIENCE, bytes, every, pages);
                 assert_eq!(late, Late::Reader);
                 assert!(
                     minute <= after && after <= 2 * minute,
                     "{bytes} every {every:?}: {after:?}"
                 );
             }
-            // In one piece every twenty seconds, as a large buffer of the machine hands them on.
-            let piece = 2 * 20 * PACE_MIN as usize;
-            let (after, late) = cut_off(piece, Duration::from_secs(20), pages);
+            // At twice the pace, in pieces as the machine hands them on, with as little patience as that allows.
+            let patience = Patience {
+                idle: Duration::from_millis(1_500),
+                ..PATIENCE
+            };
+            let piece = 2 * SEND_BUFFER / 3;
+            let every = Duration::from_secs_f64(piece as f64 / (2 * PACE_MIN) as f64);
+            let (after, late) = cut_off(patience, piece, every, pages);
             assert_eq!((after, late), (PATIENCE.answer, Late::Answer));
         }
+    }
+
+    #[tokio::test]
+    async fn the_machine_keeps_no_more_for_a_reader_than_its_pace_allows() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, _theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let watched = Watched::new(ours.unwrap().0, Line::new(PATIENCE));
+        let kept = rustix::net::sockopt::socket_send_buffer_size(&watched.stream).unwrap();
+        assert!([SEND_BUFFER, 2 * SEND_BUFFER].contains(&kept), "{kept}");
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //! handed to the runtime that the daemon was started on.
 //!
 //! Beyond `connections_max`, newcomers stay at the window for a moment: health is answered, everything else is refused in
-//! words. There are few such places, and a newcomer always gets one: that of the oldest who has asked nothing yet.
+//! words. There are few such places: a newcomer gets that of the oldest who has asked nothing yet, or does not read what it
+//! was told. Nobody else's, who is being answered: then it is the newcomer who is refused.
 //!
 //! Told to stop, we take whoever the machine has let in already, since closing the socket would reset them, and give them a
 //! moment to ask. Between the last look and the end of the socket a connection can still slip in and be reset, unless the
@@ -35,7 +36,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::door::conversation::{Opening, Place, Shared, converse, opening};
+use crate::door::conversation::{Opening, Place, Shared, converse, opening, say};
+use crate::door::gate;
 use crate::door::line::{Line, Patience};
 use crate::metrics;
 
@@ -189,7 +191,11 @@ impl Window {
             idle: shared.patience.idle.min(RESERVE_PATIENCE),
             ..shared.patience
         });
-        let leave = self.make_room(line.clone());
+        let Some(leave) = self.make_room(line.clone()) else {
+            metrics::shed("connections");
+            say(&stream, &gate::crowded());
+            return;
+        };
         self.shared.connections.spawn(async move {
             let _counted = metrics::connection();
             converse(stream, line, Place::Reserve, &shared, leave).await;
@@ -198,20 +204,21 @@ impl Window {
         yield_now().await;
     }
 
-    /// A place beyond the cap.
-    fn make_room(&mut self, line: Line) -> CancellationToken {
+    /// A place beyond the cap, if there is one.
+    fn make_room(&mut self, line: Line) -> Option<CancellationToken> {
         self.reserve.retain(|guest| guest.line.is_open());
         if RESERVE <= self.reserve.len() {
-            // Whoever asked is being answered, and gone in a moment; if all have, the oldest of them does not read.
-            let silent = self.reserve.iter().position(|guest| !guest.line.has_asked());
-            if let Some(guest) = self.reserve.remove(silent.unwrap_or(0)) {
+            // Whoever asked is being answered, and gone in a moment, unless it does not read.
+            let place = |is_idle: fn(&Line) -> bool| self.reserve.iter().position(|guest| is_idle(&guest.line));
+            let idle = place(|line| !line.has_asked()).or_else(|| place(Line::is_blocked))?;
+            if let Some(guest) = self.reserve.remove(idle) {
                 guest.leave.cancel();
             }
         }
         let leave = self.shared.abort.child_token();
         let guest = leave.clone();
         self.reserve.push_back(Guest { line, leave: guest });
-        leave
+        Some(leave)
     }
 }
 
@@ -248,4 +255,39 @@ fn is_the_peers(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: beyond the cap, nobody has to leave who is being answered.
+    #[tokio::test]
+    async fn a_newcomer_gets_the_place_of_who_asks_nothing_or_none() {
+        let patience = Patience::of(&ServerConfig::default());
+        let mut window = Window {
+            shared: Arc::new(Shared {
+                router: Router::new(),
+                patience,
+                connections: TaskTracker::new(),
+                stop: CancellationToken::new(),
+                abort: CancellationToken::new(),
+            }),
+            seats: Arc::new(Semaphore::new(0)),
+            reserve: VecDeque::new(),
+            workers: Handle::current(),
+        };
+        let (mut answering, mut left) = (Vec::new(), Vec::new());
+        for _ in 1..RESERVE {
+            let line = Line::new(patience);
+            answering.push(line.answer());
+            left.push(window.make_room(line).unwrap());
+        }
+        let (silent, asks) = (Line::new(patience), Line::new(patience));
+        let told = window.make_room(silent.clone()).unwrap();
+        answering.push(asks.answer());
+        assert!(window.make_room(asks).is_some() && told.is_cancelled());
+        assert!(window.make_room(Line::new(patience)).is_none(), "whose place?");
+        assert!(left.iter().all(|leave| !leave.is_cancelled()));
+    }
 }

@@ -11,6 +11,9 @@ pub const ADMIN_TOKEN_VARIABLE: &str = "EVERCANDLE_ADMIN_TOKEN";
 /// The key that callers must show, from the environment only; without one nobody is asked for any.
 pub const API_KEY_VARIABLE: &str = "EVERCANDLE_API_KEY";
 
+/// More at once than any machine has sockets for.
+const AT_ONCE_MAX: usize = 1_000_000;
+
 /// The daemon. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,7 +34,8 @@ pub struct ServerConfig {
     pub header_timeout_ms: u64,
     /// A request's body must have arrived by then.
     pub body_timeout_ms: u64,
-    /// A connection on which nothing is asked, or nothing is read, is closed after this.
+    /// A connection on which nothing is asked, or nothing is read, is closed after this; so is one whose answer is read at
+    /// less than 64 KiB a second, after a few times this.
     pub idle_timeout_ms: u64,
     /// An answer must have begun by then.
     pub request_timeout_ms: u64,
@@ -101,6 +105,17 @@ impl ServerConfig {
                 return Err(ConfigError(format!("server.{name} = 0: expected at least 1")));
             }
         }
+        for (name, value) in [
+            ("connections_max", self.connections_max),
+            ("requests_max", self.requests_max),
+            ("streams_max", self.streams_max),
+        ] {
+            if AT_ONCE_MAX < value {
+                return Err(ConfigError(format!(
+                    "server.{name} = {value}: expected at most {AT_ONCE_MAX}"
+                )));
+            }
+        }
         if self.answer_timeout_ms < self.request_timeout_ms {
             return Err(ConfigError(format!(
                 "server.answer_timeout_ms = {}: expected at least server.request_timeout_ms = {}: an answer ends after it began",
@@ -148,5 +163,15 @@ mod tests {
             "{error}"
         );
         assert_eq!(ServerConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn no_more_is_allowed_at_once_than_can_be_counted() {
+        let config = ServerConfig {
+            requests_max: usize::MAX,
+            ..ServerConfig::default()
+        };
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("expected at most 1000000"), "{error}");
     }
 }

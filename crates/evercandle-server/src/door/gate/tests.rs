@@ -62,6 +62,10 @@ impl Daemon {
             )
             .route("/busy", get(|| async { std::thread::sleep(Duration::from_millis(10)) }))
             .route("/broken", get(|| async { panic!("meant") as () }))
+            .route(
+                "/torn",
+                get(|| async { Body::from_stream(zeros().take(1).chain(torn())) }),
+            )
             .route("/big", get(|| async { Body::from_stream(zeros().take(1_024)) }))
             .route("/endless", get(|| async { Body::from_stream(zeros().then(rest)) }))
             .route(
@@ -112,6 +116,10 @@ impl Daemon {
 /// 64 KiB, again and again.
 fn zeros() -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
     futures::stream::repeat_with(|| Ok(Bytes::from_static(&[0; 65_536])))
+}
+
+fn torn() -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
+    futures::stream::once(async { Err(std::io::Error::other("meant")) })
 }
 
 async fn rest<T>(item: T) -> T {
@@ -304,9 +312,10 @@ async fn connections_that_ask_nothing_leave_for_whoever_asks_for_health() {
     let daemon = Daemon::start(|config| config.connections_max = 2).await;
     let _crowd = (daemon.connect().await, daemon.connect().await);
     let (address, renewed) = (daemon.address, Arc::new(AtomicUsize::new(0)));
+    let mut rude = tokio::task::JoinSet::new();
     for _ in 0..RUDE {
         let renewed = renewed.clone();
-        tokio::spawn(async move {
+        rude.spawn(async move {
             let mut silent = std::collections::VecDeque::new();
             loop {
                 silent.push_back(TcpStream::connect(address).await.unwrap());
@@ -331,6 +340,9 @@ async fn connections_that_ask_nothing_leave_for_whoever_asks_for_health() {
     }
     let renewed = renewed.load(Ordering::Relaxed);
     assert!(RUDE * EACH + 100 < renewed, "nobody was rude meanwhile: {renewed}");
+    if let Some(ended) = rude.try_join_next() {
+        panic!("one of them was answered otherwise: {ended:?}");
+    }
 }
 
 /// Goal: whoever looks at a daemon that has too much to do sees that, and does not wait behind what there is to do.
@@ -424,6 +436,19 @@ async fn an_answer_that_does_not_end_is_broken_off_unless_it_is_a_stream_of_even
     let mut bytes = vec![0; 1_024 * 1_024];
     while began.elapsed() < Duration::from_millis(900) {
         assert!(0 < events.read(&mut bytes).await.unwrap(), "the stream of events ended");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_by_itself_is_counted() {
+    crate::install_recorder();
+    let daemon = Daemon::start(|_| {}).await;
+    assert_eq!(status(&daemon.get("/torn").await), 200);
+    let counted = || metrics::render(metrics::Exposition::Prometheus).unwrap();
+    let began = Instant::now();
+    while !counted().contains(r#"qt_http_cut_off_total{reason="incomplete"} 1"#) {
+        assert!(began.elapsed() < PATIENCE, "{}", counted());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -555,6 +580,16 @@ async fn whoever_came_before_the_end_is_answered() {
         );
     }
     assert_eq!(daemon.ended().await.0, 0);
+}
+
+#[tokio::test]
+async fn who_is_still_asking_when_all_is_over_is_not_told_that_it_is_crowded() {
+    let daemon = Daemon::start(|config| config.drain_ms = 100).await;
+    let mut half = daemon.connect().await;
+    half.write_all(b"GET /slow/0 HTTP/1.1\r\nHo").await.unwrap();
+    assert_eq!(status(&daemon.get("/slow/0").await), 200);
+    daemon.ended().await;
+    assert_eq!(until_closed(&mut half).await, "");
 }
 
 #[tokio::test]
