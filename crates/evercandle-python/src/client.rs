@@ -417,9 +417,12 @@ impl NativeClient {
                 return Err(failure::raise(py, "bad_request", &why));
             }
         };
+        // It may write to the disk, to forget a ban.
         let done = failure::guarded(py, || {
-            let _inside = opened.shared.runtime().enter();
-            opened.client.control(upstream, how)
+            py.detach(|| {
+                let _inside = opened.shared.runtime().enter();
+                opened.client.control(upstream, how)
+            })
         })?;
         done.map_err(|error| Failure::of(error).raise(py))
     }
@@ -506,7 +509,7 @@ impl NativeClient {
     fn cache_release(&self, py: Python<'_>, series: (String, String, String)) -> PyResult<()> {
         let opened = self.opened(py)?;
         let series = parse_series(&series).map_err(|error| Failure::of(error).raise(py))?;
-        opened.client.store().release(&series);
+        py.detach(|| opened.client.store().release(&series));
         Ok(())
     }
 }

@@ -100,6 +100,15 @@ impl Clock {
     }
 }
 
+/// Blocks this thread for a moment of the system's time, between two looks at what another process is doing.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that sleeps, where nothing can be awaited"
+)]
+pub(crate) fn block(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

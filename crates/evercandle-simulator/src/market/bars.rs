@@ -31,6 +31,8 @@ const SLOW_NOISES: [(i64, f64); 8] = [
 const FAST_NOISES: [(i64, f64); 3] = [(1, 0.000_45), (4, 0.000_9), (16, 0.001_6)];
 /// How far a wick reaches beyond the body, as a share of price.
 const WICK: f64 = 0.000_5;
+/// Where growth ends, thousands of years ahead, so that every column can be counted.
+const TICKS_MAX: i64 = 10_000_000_000;
 
 /// What a lane of noise decides. Lanes 0..16 belong to the path.
 pub(super) mod lane {
@@ -230,7 +232,7 @@ impl Bars {
 
     fn ticks(&self, level: f64) -> i64 {
         let price = self.spec.price * exp(level) * f64::from(10u32.pow(u32::from(self.spec.tick_decimals)));
-        (price.round() as i64).max(1)
+        (price.round() as i64).clamp(1, TICKS_MAX)
     }
 
     /// Logarithm of price over starting price at an hour.

@@ -306,3 +306,18 @@ fn prices_print_as_each_market_prints_them() {
     let pepe = market.kline(&spot("PEPEUSDT", Interval::D1), at("2024-05-05")).unwrap();
     assert!(pepe.volume > 1 << 53);
 }
+
+/// Goal: a path that grows for thousands of years ends at a price that can be counted, and not in a panic.
+#[test]
+fn prices_of_a_distant_future_can_still_be_told() {
+    let market = Market::new(7);
+    for of in [ExchangeMarket::Spot, ExchangeMarket::UsdM, ExchangeMarket::CoinM] {
+        for symbol in market.symbols(of) {
+            for interval in [Interval::S1, Interval::M1, Interval::D1] {
+                let series = Series::new(of, symbol.name.clone(), interval);
+                let day = at("8998-12-30")..at("8998-12-31");
+                market.klines(&series, day);
+            }
+        }
+    }
+}

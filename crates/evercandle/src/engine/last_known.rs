@@ -97,6 +97,8 @@ pub(crate) struct LastKnown {
     /// One writer at a time, so that an older state cannot replace a newer one.
     saving: Arc<Mutex<()>>,
     writing: TaskTracker,
+    /// Whether a save of each kind is yet to begin.
+    waiting: Arc<[AtomicBool; 2]>,
     /// How callers were answered, of each kind.
     answered: Arc<[Answered; 2]>,
 }
@@ -134,6 +136,7 @@ impl LastKnown {
             readings: Arc::default(),
             saving: Arc::default(),
             writing: TaskTracker::new(),
+            waiting: Arc::default(),
             answered: Arc::default(),
         }
     }
@@ -206,8 +209,7 @@ impl LastKnown {
                 prices.retain(|_, k| k.fetched_at >= oldest_kept);
             }
         }
-        let this = self.clone();
-        self.in_background(move || this.save_prices());
+        self.save_in_background(Kind::Prices);
     }
 
     /// The last readings of a measure.
@@ -218,24 +220,31 @@ impl LastKnown {
     }
 
     /// Remembers readings. A longer history stays when a shorter one continues it.
-    pub(crate) fn keep_readings(&self, measure: &Measure, mut told: Known<Vec<Reading>>) {
+    pub(crate) fn keep_readings(&self, measure: &Measure, told: Known<Vec<Reading>>) {
         {
             let mut all = self.readings.lock();
             let all = all.get_or_insert_with(|| self.load_readings());
-            if let Some(position) = all.iter().position(|(m, _)| m == measure) {
-                let (_, before) = all.swap_remove(position);
-                let oldest = told.value.last().map_or(Timestamp::MAX, |r| r.at);
-                told.value.extend(before.value.into_iter().filter(|r| r.at < oldest));
-            }
-            all.push((measure.clone(), told));
+            continue_with(all, measure, told);
         }
-        let this = self.clone();
-        self.in_background(move || this.save_readings());
+        self.save_in_background(Kind::Sentiment);
     }
 
-    /// The disk may be slow, and nobody waits for it.
-    fn in_background(&self, save: impl FnOnce() + Send + 'static) {
-        drop(self.writing.spawn_blocking(save));
+    /// The disk may be slow, and nobody waits for it. A save that has not begun takes along what is learnt until it does.
+    fn save_in_background(&self, kind: Kind) {
+        if self.waiting[kind as usize].swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = self.clone();
+        drop(self.writing.spawn_blocking(move || {
+            let _one = this.saving.lock();
+            this.store.alone_with_state(|| {
+                this.waiting[kind as usize].store(false, Ordering::Release);
+                match kind {
+                    Kind::Prices => this.save_prices(),
+                    Kind::Sentiment => this.save_readings(),
+                }
+            });
+        }));
     }
 
     /// Waits until what was kept so far is saved, as far as the disk allows.
@@ -246,24 +255,21 @@ impl LastKnown {
     }
 
     fn save_prices(&self) {
-        let _one = self.saving.lock();
-        self.store.alone_with_state(|| {
-            // Another process may know newer ones; what is older than ours is replaced.
-            let mut all = self.load_prices();
-            if let Some(ours) = self.prices.lock().as_ref() {
-                for (key, known) in ours {
-                    if all.get(key).is_none_or(|k| k.fetched_at <= known.fetched_at) {
-                        all.insert(key.clone(), known.clone());
-                    }
+        // Another process may know newer ones; what is older than ours is replaced.
+        let mut all = self.load_prices();
+        if let Some(ours) = self.prices.lock().as_ref() {
+            for (key, known) in ours {
+                if all.get(key).is_none_or(|k| k.fetched_at <= known.fetched_at) {
+                    all.insert(key.clone(), known.clone());
                 }
             }
-            let all: Vec<LastPrice> = all
-                .iter()
-                .map(|((market, ..), known)| stored_price(*market, known))
-                .collect();
-            // Where the disk refuses, the store has said so already.
-            let _ = self.store.save_state(PRICES_FILE, &all);
-        });
+        }
+        let all: Vec<LastPrice> = all
+            .iter()
+            .map(|((market, ..), known)| stored_price(*market, known))
+            .collect();
+        // Where the disk refuses, the store has said so already.
+        let _ = self.store.save_state(PRICES_FILE, &all);
     }
 
     fn load_prices(&self) -> PricesByKey {
@@ -272,14 +278,23 @@ impl LastKnown {
     }
 
     fn save_readings(&self) {
-        let _one = self.saving.lock();
-        let all: Vec<LastReadings> = match self.readings.lock().as_ref() {
-            Some(all) => all
-                .iter()
-                .map(|(measure, known)| stored_readings(measure, known))
-                .collect(),
-            None => return,
-        };
+        // Another process may know of other measures, or newer readings.
+        let mut all = self.load_readings();
+        if let Some(ours) = self.readings.lock().as_ref() {
+            for (measure, known) in ours {
+                let stored = all.iter().position(|(m, _)| m == measure);
+                let stored = stored.map(|position| all.swap_remove(position).1);
+                let mut both: Vec<_> = stored.into_iter().chain([known.clone()]).collect();
+                both.sort_by_key(|known| known.fetched_at);
+                for known in both {
+                    continue_with(&mut all, measure, known);
+                }
+            }
+        }
+        let all: Vec<LastReadings> = all
+            .iter()
+            .map(|(measure, known)| stored_readings(measure, known))
+            .collect();
         let _ = self.store.save_state(READINGS_FILE, &all);
     }
 
@@ -287,6 +302,16 @@ impl LastKnown {
         let stored: Vec<LastReadings> = self.store.load_state(READINGS_FILE).unwrap_or_default();
         stored.into_iter().filter_map(read_readings).collect()
     }
+}
+
+/// Puts readings in place of those of the same measure; of a longer history the older ones stay.
+fn continue_with(all: &mut ReadingsByMeasure, measure: &Measure, mut told: Known<Vec<Reading>>) {
+    if let Some(position) = all.iter().position(|(m, _)| m == measure) {
+        let (_, before) = all.swap_remove(position);
+        let oldest = told.value.last().map_or(Timestamp::MAX, |r| r.at);
+        told.value.extend(before.value.into_iter().filter(|r| r.at < oldest));
+    }
+    all.push((measure.clone(), told));
 }
 
 fn stored_price(market: Market, known: &Known<Quote>) -> LastPrice {
@@ -391,6 +416,17 @@ mod tests {
     use crate::config::CacheConfig;
     use crate::price::Decimal;
 
+    fn quote(name: &str, clock: &Clock) -> Quote {
+        Quote {
+            symbol: Symbol::new(name).unwrap(),
+            price: Decimal::positive("7.10").unwrap(),
+            nature: Nature::Exchange,
+            as_of: clock.now(),
+            halted: None,
+            day: None,
+        }
+    }
+
     /// Goal: what two processes learn at the same moment is known to a third, all of it.
     #[tokio::test]
     async fn processes_that_save_at_the_same_time_lose_nothing_of_each_other() {
@@ -405,14 +441,7 @@ mod tests {
             let symbols = ["AUSDT", "BUSDT", "CUSDT", "DUSDT"].map(|name| Symbol::new(name).unwrap());
             let processes = symbols.clone().map(|symbol| (process(), symbol));
             for (process, symbol) in &processes {
-                let quote = Quote {
-                    symbol: symbol.clone(),
-                    price: Decimal::positive("7.10").unwrap(),
-                    nature: Nature::Exchange,
-                    as_of: clock.now(),
-                    halted: None,
-                    day: None,
-                };
+                let quote = quote(symbol.as_str(), &clock);
                 let known = Known::new(quote, &ProviderName::new("binance"), clock.now(), clock.now(), &clock);
                 process.keep_prices(Market::Spot, vec![known]);
             }
@@ -427,5 +456,64 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Goal: what one process learns of one measure survives another's save of a different one.
+    #[tokio::test]
+    async fn processes_that_know_of_different_measures_forget_neither() {
+        let clock = Clock::held(Timestamp::from_micros(1_700_000_000_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        let config = CacheConfig {
+            free_min: 0,
+            ..CacheConfig::default()
+        };
+        let process = || LastKnown::new(Store::open(dir.path().to_owned(), &config, clock.clone()).unwrap());
+        let coin = "bitcoin".to_owned();
+        let measures = [Measure::FearAndGreed, Measure::Votes { coin }];
+        let processes = measures.clone().map(|measure| (process(), measure));
+        for (process, measure) in &processes {
+            assert!(process.readings(measure).is_none());
+        }
+        for (process, measure) in &processes {
+            let reading = Reading {
+                value: 50.0,
+                classification: None,
+                at: clock.now(),
+                valid_until: None,
+            };
+            let provider = ProviderName::new("anybody");
+            let known = Known::new(vec![reading], &provider, clock.now(), clock.now(), &clock);
+            process.keep_readings(measure, known);
+            process.flush().await;
+        }
+        for measure in &measures {
+            assert!(process().readings(measure).is_some(), "{measure:?}");
+        }
+    }
+
+    /// Goal: while the disk hangs, what is learnt does not pile up behind it.
+    #[tokio::test]
+    async fn a_save_that_has_not_begun_takes_along_what_is_learnt_meanwhile() {
+        let clock = Clock::held(Timestamp::from_micros(1_700_000_000_000_000));
+        let dir = tempfile::tempdir().unwrap();
+        let config = CacheConfig {
+            free_min: 0,
+            ..CacheConfig::default()
+        };
+        let store = || Store::open(dir.path().to_owned(), &config, clock.clone()).unwrap();
+        let process = LastKnown::new(store());
+        let keep = |name: &str| {
+            let quote = quote(name, &clock);
+            let known = Known::new(quote, &ProviderName::new("binance"), clock.now(), clock.now(), &clock);
+            process.keep_prices(Market::Spot, vec![known]);
+        };
+        {
+            let _hanging = process.saving.lock();
+            ["AUSDT", "BUSDT", "CUSDT"].into_iter().for_each(keep);
+            assert_eq!(process.writing.len(), 1);
+        }
+        process.flush().await;
+        let last = Symbol::new("CUSDT").unwrap();
+        assert!(LastKnown::new(store()).price(Market::Spot, &last, false).is_some());
     }
 }

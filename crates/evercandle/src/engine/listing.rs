@@ -47,7 +47,7 @@ impl Engine {
         Err(Error::NoUpstream {
             what: format!("instruments of market {market}"),
             reasons,
-            retry_after: self.retry_after(|u| u.klines().is_some()),
+            retry_after: self.retry_after(|u| trail.iter().any(|asked| asked.provider == u.name)),
         })
     }
 

@@ -333,7 +333,11 @@ impl Engine {
             symbol: symbol.clone(),
             unknown,
             reasons,
-            retry_after: self.retry_after(|u| u.prices().is_some_and(|p| p.symbols_max(market) > 0)),
+            retry_after: self.retry_after(|u| {
+                u.prices().is_some_and(|p| {
+                    p.symbols_max(market) > 0 && (request.substitutes == Substitutes::Allow || !p.substitutes())
+                })
+            }),
         })
     }
 

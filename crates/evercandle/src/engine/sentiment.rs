@@ -88,7 +88,7 @@ impl Engine {
         Err(Error::NoUpstream {
             what: "sentiment".to_owned(),
             reasons,
-            retry_after: self.retry_after(|u| u.sentiment().is_some()),
+            retry_after: self.retry_after(|u| u.sentiment().is_some_and(|s| secondary || s.measure().is_primary())),
         })
     }
 

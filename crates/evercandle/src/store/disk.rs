@@ -13,7 +13,7 @@
     reason = "the store's files are touched here and nowhere else"
 )]
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use arrow_buffer::{Buffer, MutableBuffer};
 use rustix::fs::OFlags;
 
+use crate::clock;
 use crate::model::range::Timestamp;
 
 /// Prefix of files that are being written.
@@ -32,6 +33,8 @@ const MAP_MIN: u64 = 1024 * 1024;
 const FILE_MAX: u64 = 1024 * 1024 * 1024;
 /// A draft of another boot on a shared file system may be alive on another machine; after this long it is not.
 const DRAFT_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Between two tries to lock a folder.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a file was not opened.
 #[derive(Debug)]
@@ -256,11 +259,29 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// A folder that no other process has locked, for as long as the file is held; waits for its turn.
-pub(super) fn locked(folder: &Path) -> Option<File> {
+/// A folder that nobody else has locked, until this is dropped.
+pub(super) struct Locked {
+    folder: File,
+}
+
+/// Locks a folder, waiting for its turn; `None`: it did not come in time, or there are no locks here.
+pub(super) fn locked(folder: &Path, patience: Duration) -> Option<Locked> {
     let folder = File::open(folder).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
+    for _ in 0..=patience.as_millis() / LOCK_PAUSE.as_millis() {
+        match folder.try_lock() {
+            Ok(()) => return Some(Locked { folder }),
+            Err(TryLockError::WouldBlock) => clock::block(LOCK_PAUSE),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that was forked meanwhile has it open as well, and would keep the lock.
+        let _ = self.folder.unlock();
+    }
 }
 
 /// Flushes a folder's list of entries to the device.
@@ -404,5 +425,29 @@ pub(super) mod fault {
 mod fault {
     pub(super) fn at(_operation: &'static str) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a process that was forked while a folder was locked does not keep it locked. Method: a fork copies
+    /// descriptors, and so does this.
+    #[test]
+    fn a_lock_ends_with_its_holder_though_a_forked_process_has_the_folder_open_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = locked(dir.path(), Duration::ZERO).unwrap();
+        let copied_by_fork = held.folder.try_clone().unwrap();
+        drop(held);
+        assert!(locked(dir.path(), Duration::ZERO).is_some());
+        drop(copied_by_fork);
+    }
+
+    #[test]
+    fn a_lock_that_somebody_keeps_is_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let _kept = locked(dir.path(), Duration::ZERO).unwrap();
+        assert!(locked(dir.path(), 2 * LOCK_PAUSE).is_none());
     }
 }

@@ -4,6 +4,7 @@
 //! understood counts as absent: each of them can be learnt again, at worst by being told once more to stay away.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use super::{Store, StoreError};
 
 /// Bytes of a state file at the most: thousands of prices.
 const STATE_BYTES_MAX: u64 = 16 << 20;
+/// Saves take milliseconds; whoever keeps others waiting for longer than this hangs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An upstream's "do not call before".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,11 +94,11 @@ impl Store {
         })
     }
 
-    /// Does something with what is saved, while no other process does the like. Where locks may hang, or are not to be had,
-    /// it is done all the same: then another's change may be lost, which costs a value that can be learnt again.
+    /// Does something with what is saved, while no other process does the like. Where locks may hang, or are not to be had
+    /// in time, it is done all the same: then another's change may be lost, which costs a value that can be learnt again.
     pub(crate) fn alone_with_state<R>(&self, work: impl FnOnce() -> R) -> R {
         let local = Some(self.state_dir()).filter(|_| !self.0.site.remote);
-        let _locked = local.and_then(|folder| disk::locked(&folder));
+        let _locked = local.and_then(|folder| disk::locked(&folder, LOCK_PATIENCE));
         work()
     }
 

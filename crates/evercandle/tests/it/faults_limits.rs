@@ -3,7 +3,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use evercandle::{Client, Clock, Config, Market, Price, PriceRequest, Request, Status, Substitutes, Symbol};
+use evercandle::{
+    Client, Clock, Config, Market, Price, PriceRequest, Request, Secondary, SentimentRequest, Status, Substitutes,
+    Symbol,
+};
 use evercandle_simulator::{Effect, Fault};
 
 use crate::support::{Counters, Upstreams, World, any_answer, best_effort, health, range, series, suppliers, time};
@@ -99,6 +102,38 @@ async fn whoever_asks_during_a_ban_is_told_so_and_when_it_ends() {
         assert!(
             (f64::from(left) - 2.0..=f64::from(left)).contains(&told),
             "{told} s of {left}"
+        );
+    }
+}
+
+/// Goal: whoever could not be asked, because it lists nothing or was not wanted, does not hide when asking again makes
+/// sense.
+#[tokio::test]
+async fn when_to_ask_again_is_decided_by_those_who_were_asked() {
+    let world = restless().await;
+    let client = world.client();
+    for host in ["binance-spot", "alternative-me"] {
+        world
+            .sim
+            .inject(Fault::new(Effect::RateLimited { retry_after: 37 }).on(host));
+    }
+    let instruments = client.instruments(Market::Spot).await.unwrap_err();
+    let mut request = PriceRequest::new(Market::Spot, vec![Symbol::new("BTCUSDT").unwrap()]);
+    request.substitutes = Substitutes::Refuse;
+    let prices = client.prices(request).await.unwrap();
+    let sentiment = SentimentRequest {
+        secondary: Secondary::Refuse,
+        ..SentimentRequest::default()
+    };
+    let sentiment = client.sentiment(sentiment).await.unwrap_err();
+    for (what, told) in [
+        ("instruments", instruments.retry_after()),
+        ("prices", prices.missing[0].retry_after),
+        ("sentiment", sentiment.retry_after()),
+    ] {
+        assert!(
+            told.is_some_and(|told| told <= Duration::from_secs(37)),
+            "{what}: {told:?}"
         );
     }
 }

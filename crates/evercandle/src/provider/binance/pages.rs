@@ -104,6 +104,9 @@ impl KlineProvider for Rest {
     }
 
     async fn instruments(&self, market: Market) -> Result<Option<Vec<Instrument>>, FetchError> {
+        if !self.serves(market) {
+            return Ok(None);
+        }
         let reply = self.ask(market, "exchangeInfo", &[], LIST_BYTES_MAX).await?;
         exchange_info::parse(&reply.place, reply.text()?).map(Some)
     }
