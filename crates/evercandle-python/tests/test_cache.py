@@ -104,6 +104,15 @@ def test_a_download_reports_what_could_not_be_had(client: evercandle.Client) -> 
         client.download("BTCUSDT", "60m", "2024-01-01", "2024-02-01")
 
 
+def test_a_download_that_cannot_be_stored_is_not_complete() -> None:
+    with evercandle.Client(simulate=evercandle.Simulation(seed=7), cache_dir="/proc/nowhere") as client:
+        report = client.download("BTCUSDT", "1h", "2024-01-01", "2024-01-02", progress=False)
+    [series] = report.series
+    assert not report.is_complete
+    assert isinstance(series.error, evercandle.CacheError), series
+    assert "stored" in str(series.error)
+
+
 def test_a_download_of_minutes_is_cut_by_months(client: evercandle.Client) -> None:
     report = client.download("BTCUSDT", "1m", "2024-01-20", "2024-03-10", progress=False)
     assert report.is_complete and report.rows == 50 * 1440

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .answer import Gap
 from .arguments import flag_of, interval_of, market_of, span_of, texts_of, whole_of
-from .errors import IncompleteError, UnavailableError
+from .errors import CacheError, IncompleteError, UnavailableError
 from .klines import Klines
 from .progress import Bar
 from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, micros_of
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ._native import Client as NativeClient, Pending
     from collections.abc import Iterable
     from datetime import datetime
+
+# How the notice of an answer begins whose klines could not be stored.
+_UNWRITTEN = "cache not written: "
 
 # How often a person's Ctrl-C is looked for.
 _SIGNALS_EVERY = 0.05
@@ -29,7 +32,7 @@ class SeriesReport(NamedTuple):
     symbol: str
     interval: str
     rows: int
-    """Klines held now in the range asked for."""
+    """Klines in the range asked for, all of them held now unless ``error`` is a :class:`CacheError`."""
     fetched: int
     """Those of them that were not held before."""
     gaps: list[Gap]
@@ -78,9 +81,11 @@ class _Tally:
     def add(self, klines: Klines) -> None:
         self.rows += len(klines)
         self.gaps += [gap for gap in klines.gaps if not gap.final]
-        for segment in klines.segments:
-            if segment.via == "upstream":
-                self.fetched += len(klines.between(segment.start, segment.end))
+        fetched = [segment for segment in klines.segments if segment.via == "upstream"]
+        self.fetched += sum(len(klines.between(segment.start, segment.end)) for segment in fetched)
+        unwritten = next((notice for notice in klines.notices if notice.startswith(_UNWRITTEN)), None)
+        if fetched and unwritten is not None:
+            self.error = CacheError(f"not everything that was fetched could be stored: {unwritten.removeprefix(_UNWRITTEN)}")
 
 
 class Order(NamedTuple):

@@ -303,6 +303,17 @@ impl Assembly {
         self.resting = resting;
     }
 
+    /// Whether something that was stored is not held any more, and is missing again.
+    pub(crate) fn lose(&mut self, held: &Held) -> bool {
+        let unsaved = self.unsaved.iter().flat_map(|(_, slots)| slots.iter()).collect();
+        let brought = self.fetched.within(self.deliverable());
+        let lost = brought.difference(&held.covered).difference(&unsaved);
+        self.fetched = self.fetched.difference(&lost);
+        // What was held before may be lost as well.
+        self.held = held.clone();
+        !lost.is_empty()
+    }
+
     /// The finished answer. `reread` holds what the store has now, if anything was stored meanwhile.
     pub(crate) fn close(mut self, reread: Option<Held>) -> Answer {
         if let Some(held) = reread {

@@ -251,6 +251,7 @@ impl Engine {
         if !assembly.wanted().covers(slot) {
             return;
         }
+        let mut reasons = Vec::new();
         for (upstream, _) in upstreams.iter().filter(|(_, o)| o.serves_pages()) {
             let slice = Slice {
                 series: series.clone(),
@@ -269,8 +270,16 @@ impl Engine {
                     }
                     return;
                 }
-                Err(error) => assembly.add_failure(slot, &upstream.name, &error.to_string()),
+                Err(error) => {
+                    reasons.push(format!("{}: {error}", upstream.name));
+                    assembly.add_failure(slot, &upstream.name, &error.to_string());
+                }
             }
         }
+        let why = match reasons.is_empty() {
+            true => "nobody who may be asked tells it".to_owned(),
+            false => reasons.join("; "),
+        };
+        assembly.notice(format!("the kline in progress could not be had: {why}"));
     }
 }

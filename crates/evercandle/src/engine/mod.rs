@@ -116,6 +116,9 @@ pub(crate) struct Engine {
     clock_offsets: Mutex<HashMap<Market, (i64, Instant)>>,
 }
 
+/// How often an answer is fetched again of which somebody else evicted a part between its storing and its reading.
+const EVICTIONS_MAX: u32 = 3;
+
 impl Engine {
     pub(crate) fn new(config: &Config, clock: Clock, store: Store, upstreams: Vec<Arc<Upstream>>) -> Engine {
         let (latest_config, permit) = (config.latest.clone(), Duration::from_millis(config.breaker.permit_ms));
@@ -166,9 +169,15 @@ impl Engine {
                 assembly.add_failure(range, &offline, "not held, and nothing may be asked for while offline");
             }
         }
-        let reread = assembly
-            .reread_needed()
-            .then(|| self.store.read(&request.series, assembly.wanted()));
+        let read = |assembly: &Assembly| self.store.read(&request.series, assembly.wanted());
+        let mut reread = assembly.reread_needed().then(|| read(&assembly));
+        for _ in 0..EVICTIONS_MAX {
+            match &reread {
+                Some(held) if assembly.lose(held) => self.fill(request, &mut assembly, &deadline).await?,
+                _ => break,
+            }
+            reread = Some(read(&assembly));
+        }
         if request.priority == Priority::Bulk {
             self.store.release(&request.series);
         }

@@ -1,5 +1,6 @@
 //! Whoever can answer does, and the answer says who it was.
 
+use evercandle::store::Eviction;
 use evercandle::{Completeness, Error, GapReason, Market, Request, Sources, Via};
 use evercandle_simulator::{Effect, Fault};
 
@@ -225,6 +226,33 @@ async fn what_was_stored_before_the_planning_is_not_fetched_again() {
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(world.requests("/klines?"), 1);
     assert!(answer.segments.iter().all(|segment| segment.via == Via::Cache));
+}
+
+/// Goal: what somebody evicts between its storing and its reading is fetched again, and nobody gets an error.
+/// Method: another program evicts whatever it sees the moment it sees it, once for every question.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_evicted_before_it_was_read_is_fetched_again() {
+    let world = World::new().await;
+    let client = world.client();
+    let (store, evictions) = (world.client().store().clone(), std::sync::mpsc::channel::<()>());
+    let (evict, asked) = evictions;
+    let evicting = std::thread::spawn(move || {
+        while asked.recv().is_ok() {
+            let begun = std::time::Instant::now();
+            while begun.elapsed().as_secs() < 1 && store.evict(Eviction::All).is_ok_and(|evicted| evicted.files == 0) {}
+        }
+    });
+    for day in 1..=28 {
+        let wanted = format!("2024-05-{day:02}");
+        let request = Request::new(
+            series("BTCUSDT", "1m", Market::Spot),
+            range(&format!("{wanted}T00:00:00Z"), &format!("{wanted}T10:00:00Z")),
+        );
+        evict.send(()).unwrap();
+        assert_eq!(client.get_data(request).await.unwrap().len(), 600, "{wanted}");
+    }
+    drop(evict);
+    evicting.join().unwrap();
 }
 
 /// Goal: 404 is absence, remembered briefly. Method: one client, a month that is not there, twice.

@@ -25,6 +25,29 @@ async fn the_kline_in_progress_is_left_out_and_said_to_be_open() {
     );
 }
 
+/// Goal: whoever wants the kline in progress hears why it could not be had. Method: all that has closed is held; then
+/// nobody answers.
+#[tokio::test]
+async fn a_kline_in_progress_that_could_not_be_had_is_told_of() {
+    let world = World::new().await;
+    let client = world.client();
+    let mut request = Request::new(
+        series("BTCUSDT", "1m", Market::Spot),
+        range("2024-06-12T10:00:00Z", "2024-06-12T11:00:00Z"),
+    );
+    client.get_data(request.clone()).await.unwrap();
+    world.down("");
+    request.forming = Forming::Include;
+    let answer = client.get_data(request).await.unwrap();
+    assert_eq!(answer.len(), 30);
+    let told = answer.notices.iter().find(|notice| notice.contains("in progress"));
+    assert!(
+        told.is_some_and(|notice| notice.contains("binance: ")),
+        "{:?}",
+        answer.notices
+    );
+}
+
 #[tokio::test]
 async fn the_kline_in_progress_is_given_on_request_marked_and_never_stored() {
     let world = World::new().await;
