@@ -9,7 +9,9 @@
 //! parent's runtime is forgotten in the child rather than dropped, because dropping waits for its threads.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -79,17 +81,31 @@ impl Shared {
     /// Waits for `work` without holding up other Python threads. Ctrl-C ends the waiting with `KeyboardInterrupt`.
     pub(crate) fn wait<T: Send>(&self, py: Python<'_>, work: impl Future<Output = T> + Send) -> PyResult<T> {
         self.check(py)?;
-        let wait = async {
-            let mut work = std::pin::pin!(work);
-            loop {
-                tokio::select! {
-                    biased;
-                    done = &mut work => return Ok(done),
-                    () = tokio::time::sleep(SIGNALS_EVERY) => Python::attach(|py| py.check_signals())?,
-                }
+        failure::guarded(py, || py.detach(|| self.drive(work)))?
+    }
+
+    /// Work is inside of the runtime, which moves its timers and sockets; handlers of signals are not, because one that
+    /// asks something comes here again, and a runtime refuses to be waited for from within.
+    fn drive<T>(&self, work: impl Future<Output = T>) -> PyResult<T> {
+        let waker = Waker::from(Arc::new(Parked(thread::current())));
+        let mut work = Box::pin(work);
+        let mut look_up = Instant::now() + SIGNALS_EVERY;
+        loop {
+            let inside = self.runtime.enter();
+            if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Ok(done);
             }
-        };
-        failure::guarded(py, || py.detach(|| self.runtime.block_on(wait)))?
+            drop(inside);
+            thread::park_timeout(look_up.saturating_duration_since(Instant::now()));
+            if look_up <= Instant::now() {
+                if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                    let _inside = self.runtime.enter();
+                    drop(work);
+                    return Err(raised);
+                }
+                look_up = Instant::now() + SIGNALS_EVERY;
+            }
+        }
     }
 
     /// Waits for something that blocks a thread, in the same way. It goes on when the waiting ends early.
@@ -103,5 +119,14 @@ impl Shared {
             Ok(panic) => Failure::of_panic(panic.as_ref()).raise(py),
             Err(error) => failure::raise(py, "unexpected", &format!("the work was given up: {error}")),
         })
+    }
+}
+
+/// A thread that waits. What a handler of a signal waits for meanwhile may take its waking; it looks again anyway.
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

@@ -553,7 +553,8 @@ async def _answer(start: Start) -> Any:
 
 # --- the package's functions: one client per process and kind, made when first wanted ----------------------------------
 
-_lock = threading.Lock()
+# Reentrant: a signal's handler may ask while it is held.
+_lock = threading.RLock()
 _clients: dict[bool, Client] = {}
 
 
@@ -561,16 +562,23 @@ def default_client(simulate: bool = False) -> Client:
     """The client behind the package's functions."""
     simulate = flag_of(simulate, "simulate")
     with _lock:
-        client = _clients.get(simulate)
-        if client is None or client.is_closed:
-            client = _clients[simulate] = Client(simulate=simulate)
+        client = _open_client(simulate)
+        if client is None:
+            made = Client(simulate=simulate)
+            # Meanwhile a signal's handler may have asked too.
+            client = _clients[simulate] = _open_client(simulate) or made
         return client
+
+
+def _open_client(simulate: bool) -> Client | None:
+    client = _clients.get(simulate)
+    return None if client is None or client.is_closed else client
 
 
 def _forget() -> None:
     """In a forked child: the lock may have been held, and the clients are the parent's."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _clients.clear()
 
 
