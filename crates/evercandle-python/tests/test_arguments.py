@@ -240,3 +240,18 @@ def test_a_clock_that_runs_is_not_moved() -> None:
     with evercandle.Client(simulate=True) as client:
         with pytest.raises(evercandle.BadRequestError, match="now="):
             client.simulator.advance(timedelta(hours=1))
+
+
+def test_a_probability_is_no_percentage(client: evercandle.Client) -> None:
+    for given in (5, -0.1, float("nan"), True, "1"):
+        with pytest.raises(evercandle.BadRequestError, match="probability is .*: expected a number from 0 to 1"):
+            client.simulator.inject("refuse", probability=given)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert client.simulator.faults() == []
+
+
+def test_a_folder_that_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
+    folder = f"{tmp_path}/\udcff"
+    with pytest.raises(evercandle.BadRequestError, match="^cache_dir is .*: expected a path in UTF-8"):
+        evercandle.Client(cache_dir=folder)
+    with pytest.raises(evercandle.BadRequestError, match="^settings: .*: expected texts in UTF-8"):
+        evercandle.Client(settings={"cache": {"dir": folder}})

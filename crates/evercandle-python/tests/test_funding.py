@@ -150,6 +150,7 @@ def test_what_nobody_can_tell_is_a_gap_and_the_error_holds_the_rest(client: ever
     with pytest.raises(evercandle.IncompleteError) as caught:
         client.funding_rates("BTCUSDT", "2024-04-01", "2024-05-20")
     partial = caught.value.partial
+    assert "91 funding rates found" in str(caught.value)
     assert isinstance(partial, FundingRates) and not partial.is_complete
     check(client, partial.between(None, "2024-05-01"))
     best = client.funding_rates("BTCUSDT", "2024-04-01", "2024-05-20", completeness="best_effort")

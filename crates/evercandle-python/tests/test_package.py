@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import typing
+from collections.abc import Callable
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -57,12 +59,45 @@ def test_the_native_stub_says_what_is_there() -> None:
     assert functions | classes | {"VERSION"} == real_names
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, client: evercandle.Client) -> None:
+def test_a_missing_library_is_named_with_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, client: evercandle.Client
+) -> None:
     klines = client.get_data("BTCUSDT", "1d", "2024-01-01", "2024-01-10")
-    for library, ask in (("polars", klines.to_polars), ("pandas", klines.to_pandas), ("matplotlib", klines.plot)):
+    missing: list[tuple[str, str, Callable[[], object]]] = [
+        ("polars", "polars", klines.to_polars),
+        ("pandas", "pandas", klines.to_pandas),
+        ("pyarrow", "arrow", klines.to_arrow),
+        ("numpy", "numpy", klines.to_numpy),
+        ("matplotlib", "plot", klines.plot),
+    ]
+    for library, extra, ask in missing:
         with monkeypatch.context() as patch:
-            for name in [name for name in sys.modules if name.split(".")[0] == library]:
-                patch.delitem(sys.modules, name)
             patch.setitem(sys.modules, library, None)
-            with pytest.raises(ImportError, match=library):
+            with pytest.raises(ImportError) as caught:
                 ask()
+        assert str(caught.value) == f"this needs {library}: pip install 'evercandle[{extra}]'"
+        assert caught.value.name == library
+
+
+QUESTIONS = ("get_data", "funding_rates", "price", "prices", "sentiment", "health", "download")
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_help_says_of_every_form_of_a_question_what_it_takes(question: str) -> None:
+    whole = inspect.getdoc(getattr(evercandle.Client, question))
+    function = inspect.getdoc(getattr(evercandle, question))
+    assert whole and function
+    assert function.startswith(whole) and "``simulate``" in function[len(whole) :]
+    assert (inspect.getdoc(getattr(evercandle.AsyncClient, question)) or "").startswith(whole)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_type_hints_can_be_had_at_run_time(question: str) -> None:
+    for owner in (evercandle, evercandle.Client, evercandle.AsyncClient):
+        assert "return" in typing.get_type_hints(getattr(owner, question))
+
+
+@pytest.mark.parametrize("kind", [evercandle.Client, evercandle.AsyncClient])
+def test_a_wrong_parameter_of_a_client_is_told_of_the_client(kind: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match=r"^Client\(\) got an unexpected keyword argument 'cachedir'"):
+        kind(cachedir="/tmp")

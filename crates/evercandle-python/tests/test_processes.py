@@ -95,6 +95,22 @@ def test_a_forked_child_gets_an_error_from_its_parents_client_and_can_make_its_o
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
 
 
+def test_clients_can_be_looked_at_wherever_they_are() -> None:
+    done = run(
+        """
+        client = evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW))
+        child = os.fork()
+        if child == 0:
+            print(repr(client), repr(client.cache), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        client.close()
+        print(repr(client), repr(client.cache))
+        """
+    )
+    assert done.stdout == "<Client forked> <Cache forked>\n<Client closed> <Cache closed>\n", done.stderr
+
+
 def test_the_packages_functions_work_in_forked_children() -> None:
     done = run(
         """

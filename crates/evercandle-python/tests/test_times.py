@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import evercandle
@@ -98,3 +98,19 @@ def test_intervals_are_the_exchanges_words() -> None:
     assert evercandle.Interval("1M") is evercandle.Interval.MO1
     assert evercandle.Interval.H4.nominal == timedelta(hours=4)
     assert len(evercandle.Interval) == 16
+
+
+def test_a_time_whose_zone_says_nothing_is_utc() -> None:
+    """Python calls it naive: https://docs.python.org/3/library/datetime.html#determining-if-an-object-is-aware-or-naive."""
+
+    class Nowhere(tzinfo):
+        def utcoffset(self, dt: datetime | None) -> timedelta | None:
+            return None
+
+        dst = utcoffset
+
+        def tzname(self, dt: datetime | None) -> str | None:
+            return None
+
+    moment = datetime(2024, 1, 31, 12)
+    assert micros_of(moment.replace(tzinfo=Nowhere())) == micros_of(moment)

@@ -89,9 +89,10 @@ fn incomplete(answer: &Answer) -> String {
         .map(|g| format!("{} ({})", g.range, g.reason))
         .collect();
     format!(
-        "{}: incomplete: {} klines found, missing {}",
+        "{}: incomplete: {} {}s found, missing {}",
         answer.series,
         answer.len(),
+        answer.series.kind().noun(),
         gaps.join(", ")
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, SupportsIndex, TypeVar, overload
 
 from ._native import format_instant
@@ -92,6 +93,16 @@ def trail_of(told: list[dict[str, Any]]) -> list[Attempt]:
 def reasons_of(told: list[dict[str, str]]) -> tuple[Reason, ...]:
     """Reasons as the engine tells them."""
     return tuple(Reason(**one) for one in told)
+
+
+def need(library: str, extra: str) -> None:
+    """Imports what is wanted for one thing only, or says how to get it."""
+    try:
+        import_module(library)
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
+        raise ModuleNotFoundError(f"this needs {library}: pip install 'evercandle[{extra}]'", name=library) from error
 
 
 class _WithSource:
@@ -226,12 +237,14 @@ class Answer(Generic[Row]):
 
     def to_polars(self, *, source: bool = False) -> polars.DataFrame:
         """A Polars frame, without copying; ``source`` adds a categorical column saying who supplied each row."""
+        need("polars", "polars")
         import polars
 
         return polars.DataFrame(self._rows(source))
 
     def to_arrow(self, *, source: bool = False) -> pyarrow.Table:
         """A PyArrow table, without copying; ``source`` adds a dictionary column saying who supplied each row."""
+        need("pyarrow", "arrow")
         import pyarrow
 
         return pyarrow.table(self._rows(source))
@@ -240,10 +253,12 @@ class Answer(Generic[Row]):
         """A pandas frame with a UTC ``DatetimeIndex`` named as the first column.
 
         pandas wants each column in one piece, and to write into it: by default the rows are copied, once. With
-        ``writable=False``, rows that lie in one file of the cache are not, and the frame cannot be written to.
+        ``writable=False``, rows that lie in one file of the cache are not, and the frame cannot be written to; but for
+        times (the index, ``close_time``), which pandas copies to give them their zone.
         ``source`` adds a categorical column saying who supplied each row.
         """
         source, writable = flag_of(source, "source"), flag_of(writable, "writable")
+        need("pandas", "pandas")
         import pandas
 
         columns: dict[str, Any] = dict(self._all_gathered(writable))
@@ -268,6 +283,7 @@ class Answer(Generic[Row]):
         of the cache are not copied, and read-only. NumPy knows no nulls: a column that may have some is copied, as
         ``float64``, with NaN for them.
         """
+        need("numpy", "numpy")
         if column is not None:
             return self._gathered(text_of(column, "column", "a column's name"))
         return self._all_gathered(writable=False)

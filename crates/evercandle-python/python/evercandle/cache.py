@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .arguments import flag_of, interval_of, market_of, span_of, symbol_of, whole_of
-from .errors import BadRequestError
+from .errors import BadRequestError, EvercandleError
 from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_or_none
 
 if TYPE_CHECKING:
@@ -154,7 +154,15 @@ class Cache:
         return Evicted(**_read(self._native.cache_evict(series=(symbol_of(symbol), word, market), range=span)))
 
     def __repr__(self) -> str:
-        return f"<Cache {self.path}>"
+        return f"<Cache {whereabouts(self._native)}>"
+
+
+def whereabouts(native: NativeClient) -> str:
+    """The folder of a client's cache, for people; or why it has none any more."""
+    try:
+        return str(native.cache_dir())
+    except EvercandleError as error:
+        return error.kind
 
 
 def _read(told: str) -> Any:

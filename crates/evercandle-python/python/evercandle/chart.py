@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .answer import need
 from .arguments import flag_of, text_of, whole_of, wrong
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _UP, _DOWN, _MISSING, _FINAL = "#1a9a75", "#d6455d", "#d6455d", "#8a8f98"
 _LINE, _ZERO = "#2f6fb3", "#8a8f98"
-_NEEDED = "plotting needs matplotlib: pip install 'evercandle[plot]'"
 # Of the height below the candles that volume takes.
 _VOLUME_SHARE = 0.18
 
@@ -51,12 +51,11 @@ def draw(
     """See ``Klines.plot``."""
     candles, volume = whole_of(candles, "candles", 1), flag_of(volume, "volume")
     _check(ax, title)
-    try:
-        import matplotlib.dates
-        import numpy
-        from matplotlib.collections import LineCollection, PolyCollection
-    except ImportError as error:
-        raise ImportError(_NEEDED) from error
+    need("matplotlib", "plot")
+    import matplotlib.dates
+    import numpy
+    from matplotlib.collections import LineCollection, PolyCollection
+
     # What matplotlib says of its types is not enough for a type checker that wants to know everything.
     dates: Any = matplotlib.dates
     axes: Any = _new_axes() if ax is None else ax
@@ -99,12 +98,11 @@ def draw(
 def draw_rates(rates: FundingRates, *, ax: matplotlib.axes.Axes | None, title: str | None) -> matplotlib.axes.Axes:
     """See ``FundingRates.plot``."""
     _check(ax, title)
-    try:
-        import matplotlib.dates
-        import matplotlib.ticker
-        import numpy
-    except ImportError as error:
-        raise ImportError(_NEEDED) from error
+    need("matplotlib", "plot")
+    import matplotlib.dates
+    import matplotlib.ticker
+    import numpy
+
     dates: Any = matplotlib.dates
     ticker: Any = matplotlib.ticker
     axes: Any = _new_axes() if ax is None else ax

@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from ._native import Client as NativeClient
 from .arguments import (
@@ -23,30 +25,29 @@ from .arguments import (
     word_of,
     wrong,
 )
-from .cache import Cache
+from .bulk import DownloadReport, download as download_all, order
+from .cache import Cache, whereabouts
 from .errors import BadRequestError
 from .funding import FundingRates
 from .klines import Klines
+from .latest import Price, Prices, Sentiment, price_of, prices_of, sentiment_of
 from .simulator import Simulation, Simulator, terms_of
-from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_of, micros_of
+from .upstreams import Health, health_of
+from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_of, is_unicode, micros_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime, timedelta
-    from os import PathLike
+    from collections.abc import Callable
     from types import TracebackType
     from typing import TypeAlias
 
     from typing_extensions import Self
 
     from ._native import Pending
-    from .bulk import DownloadReport
-    from .latest import Price, Prices, Sentiment
-    from .upstreams import Health
 
-    Completeness: TypeAlias = Literal["required", "best_effort"]
-    Sources: TypeAlias = "Literal['all', 'cache'] | Iterable[str]"
     Start: TypeAlias = Callable[[Callable[[Any, BaseException | None], None]], Pending]
+
+Completeness = Literal["required", "best_effort"]
+Sources = Union[Literal["all", "cache"], Iterable[str]]
 
 
 def _rows_wanted(
@@ -105,15 +106,11 @@ def _sentiment_wanted(
 def _price(told: str) -> Price:
     import json
 
-    from .latest import price_of
-
     return price_of(json.loads(told))
 
 
 def _prices(told: str) -> Prices:
     import json
-
-    from .latest import prices_of
 
     return prices_of(json.loads(told))
 
@@ -121,15 +118,11 @@ def _prices(told: str) -> Prices:
 def _sentiment(told: str) -> Sentiment:
     import json
 
-    from .latest import sentiment_of
-
     return sentiment_of(json.loads(told))
 
 
 def _health(told: str) -> Health:
     import json
-
-    from .upstreams import health_of
 
     return health_of(json.loads(told))
 
@@ -141,6 +134,8 @@ def _open(
     simulate: bool | Simulation,
 ) -> NativeClient:
     folder = path_of(cache_dir, "cache_dir")
+    if folder is not None and not is_unicode(folder):
+        raise wrong("cache_dir", cache_dir, "a path in UTF-8")
     simulation = None
     if isinstance(simulate, Simulation):
         simulation = terms_of(simulate)
@@ -165,9 +160,12 @@ def _settings(settings: Mapping[str, object] | None, cache_dir: str | None) -> s
     import json
 
     try:
-        return json.dumps(changed, default=os.fspath, allow_nan=False)
+        text = json.dumps(changed, default=os.fspath, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
         raise BadRequestError(f"settings: {error}: expected texts, numbers, True, False, None, lists, dictionaries") from None
+    if not is_unicode(text):
+        raise BadRequestError(f"settings: {text!a}: expected texts in UTF-8")
+    return text
 
 
 class _Opened:
@@ -216,8 +214,11 @@ class _Opened:
         self._native.control(text_of(provider, "provider"), word_of(how, "how", "force_open", "force_closed", "reset"))
 
     def __repr__(self) -> str:
-        state = "closed" if self.is_closed else str(self._native.cache_dir())
-        return f"<{type(self).__name__} {state}>"
+        return f"<{type(self).__name__} {whereabouts(self._native)}>"
+
+
+# Who is told of a wrong parameter knows no other name.
+_Opened.__init__.__qualname__ = "Client"
 
 
 class Client(_Opened):
@@ -380,9 +381,7 @@ class Client(_Opened):
         and notebooks (tqdm's, where it is installed). ``jobs``: series and stretches at once. Never raises for what could
         not be had: the report says it, series by series.
         """
-        from .bulk import download, order
-
-        return download(self._native, order(self._native, symbols, intervals, start, end, market, progress, jobs, unit))
+        return download_all(self._native, order(self._native, symbols, intervals, start, end, market, progress, jobs, unit))
 
 
 class AsyncClient(_Opened):
@@ -513,12 +512,10 @@ class AsyncClient(_Opened):
         """See :meth:`Client.download`. Cancelling it ends it; what was fetched is stored."""
         import asyncio
 
-        from .bulk import download, order
-
         wanted = order(self._native, symbols, intervals, start, end, market, progress, jobs, unit)
         stop = threading.Event()
         try:
-            return await asyncio.get_running_loop().run_in_executor(None, download, self._native, wanted, stop)
+            return await asyncio.get_running_loop().run_in_executor(None, download_all, self._native, wanted, stop)
         finally:
             stop.set()
 
@@ -610,8 +607,7 @@ def get_data(
     unit: Unit | None = None,
     simulate: bool = False,
 ) -> Klines:
-    """See :meth:`Client.get_data`. ``simulate``: from a pretend exchange, with a temporary cache; nothing leaves the
-    machine."""
+    """See :meth:`Client.get_data`."""
     return default_client(simulate).get_data(
         symbol,
         interval,
@@ -710,3 +706,26 @@ def download(
     return default_client(simulate).download(
         symbols, intervals, start, end, market=market, progress=progress, jobs=jobs, unit=unit
     )
+
+
+def _describe(question: Callable[..., Any]) -> None:
+    """Lets ``help`` say of a question's other forms what it says of the client's own, and what differs."""
+    see = f"See :meth:`Client.{question.__name__}`."
+    simulate = "``simulate``: of a pretend internet, with a temporary cache; nothing leaves the machine."
+    # Since Python 3.13 the margin is gone already.
+    whole = (question.__doc__ or see).rstrip().replace("\n        ", "\n")
+    function, awaited = globals()[question.__name__], getattr(AsyncClient, question.__name__)
+    function.__doc__ = f"{whole}\n\n{simulate}"
+    awaited.__doc__ = f"{whole}\n\n{(awaited.__doc__ or '').removeprefix(see).strip()}".rstrip()
+
+
+for _question in (
+    Client.get_data,
+    Client.funding_rates,
+    Client.price,
+    Client.prices,
+    Client.sentiment,
+    Client.health,
+    Client.download,
+):
+    _describe(_question)

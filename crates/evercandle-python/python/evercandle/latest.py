@@ -20,7 +20,8 @@ class Price(NamedTuple):
     text: str
     """The price as it was printed, every digit."""
     state: str
-    """``live``, ``stale`` (the provider's own value is old), ``halted`` or ``last_known`` (nobody answered)."""
+    """``live``, ``substitute`` (another instrument's), ``stale`` (the provider's own value is old), ``halted`` or
+    ``last_known`` (nobody answered)."""
     halted: str | None
     """The exchange's word for why it does not trade."""
     nature: str

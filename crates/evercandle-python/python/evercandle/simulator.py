@@ -82,6 +82,10 @@ class Simulator:
         ``rate_limited`` (``retry_after=``), ``banned``, ``truncated_day`` (``hour=``), … ``upstream``:
         ``binance-vision``, ``binance-spot``, …, a host, or all. ``path``: only where path and query contain this.
         """
+        # What is not at least 0 is no number at all, too.
+        is_number = isinstance(probability, (int, float)) and not isinstance(probability, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_number or not 0 <= probability <= 1:
+            raise wrong("probability", probability, "a number from 0 to 1")
         fault = {
             "effect": {"kind": text_of(effect, "effect"), **about},
             "upstream": upstream,

@@ -28,7 +28,11 @@ _UNITS: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us
 Unit = Literal["s", "ms", "us", "ns"]
 """The unit of an epoch number."""
 
-TimeLike: TypeAlias = Union[datetime, date, str, SupportsIndex, "numpy.datetime64"]
+if TYPE_CHECKING:
+    TimeLike: TypeAlias = Union[datetime, date, str, SupportsIndex, "numpy.datetime64"]
+else:
+    # Without NumPy, which type hints at run time would have to import.
+    TimeLike = Union[datetime, date, str, SupportsIndex]
 """A moment from 1970 to before the year 9000: an aware ``datetime`` (a ``pandas.Timestamp`` is one, and so is what
 Polars gives of a column), a naive one (taken as UTC), a ``date`` (its midnight, UTC), ``numpy.datetime64`` (UTC), an ISO
 8601 string (UTC unless it has an offset), or a whole number of ``unit`` since the epoch, NumPy's too. What is finer than
@@ -101,7 +105,7 @@ def _micros_of(moment: object, unit: Unit | None, name: str) -> int:
     if isinstance(moment, datetime):
         if moment != moment:  # pandas.NaT is a datetime that is no moment
             raise BadRequestError(f"{name} is NaT: expected a moment")
-        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        aware = moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment
         return (aware - _EPOCH) // _MICROSECOND
     if isinstance(moment, date):
         return (datetime(moment.year, moment.month, moment.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND
