@@ -31,6 +31,9 @@ pub(crate) struct Assembly {
     unsaved: Vec<(Piece, RangeSet)>,
     /// Slots filled now, by whatever upstream.
     fetched: RangeSet,
+    /// Who filled those of them that were stored. The store tells of refreshes bit by bit as of one run, with the time of
+    /// the first.
+    brought: Vec<(Origin, RangeSet)>,
     /// Slots for which an authoritative upstream said, now or earlier, that there is no kline.
     holes: Vec<Hole>,
     first_open: Option<Timestamp>,
@@ -77,6 +80,7 @@ impl Assembly {
             held,
             unsaved: Vec::new(),
             fetched: RangeSet::empty(),
+            brought: Vec::new(),
             holes,
             first_open,
             failures: Vec::new(),
@@ -211,6 +215,7 @@ impl Assembly {
         }
         if saved && self.through_store {
             self.stored = true;
+            self.brought.push((piece.origin, slots));
         } else if !piece.batch.is_empty() {
             self.unsaved.push((piece, slots));
         }
@@ -342,8 +347,9 @@ impl Assembly {
         let mut segments: Vec<Segment> = Vec::new();
         for (piece, via, range) in &parts {
             match segments.last_mut() {
-                Some(last) if last.range.end() == range.start() && last.via == *via && last.origin == piece.origin => {
+                Some(last) if last.range.end() == range.start() && last.via == *via && alike(last, &piece.origin) => {
                     last.range = TimeRange::clamped(last.range.start(), range.end());
+                    last.origin.fetched_at = last.origin.fetched_at.min(piece.origin.fetched_at);
                 }
                 _ => segments.push(Segment {
                     range: *range,
@@ -415,18 +421,29 @@ impl Assembly {
 
     /// Cuts a piece into runs of slots that were remembered and runs that were fetched now.
     fn divide(&self, piece: Piece, slots: &RangeSet, parts: &mut Vec<(Piece, Via, TimeRange)>) {
-        for (via, part) in [
-            (Via::Upstream, slots.intersection(&self.fetched)),
-            (Via::Cache, slots.difference(&self.fetched)),
-        ] {
+        let mut take = |via: Via, part: &RangeSet, origin: &Origin| {
             for range in part.iter() {
-                let batch = piece.batch.slice(range);
-                let (batch, origin) = (batch, piece.origin.clone());
-                if !batch.is_empty() {
-                    parts.push((Piece { batch, origin }, via, range));
+                let (batch, mut origin) = (piece.batch.slice(range), origin.clone());
+                let Some(first) = batch.open_times().first().copied() else {
+                    continue;
+                };
+                if origin.verification == Verification::Structural && self.series.kind() == Kind::Klines {
+                    // Of a run that came bit by bit this part came after it had closed, whenever the run began.
+                    let closed = self.grid.next(self.grid.floor(Timestamp::from_micros(first)));
+                    origin.fetched_at = origin.fetched_at.max(closed);
                 }
+                parts.push((Piece { batch, origin }, via, range));
+            }
+        };
+        let mut fetched = slots.intersection(&self.fetched);
+        take(Via::Cache, &slots.difference(&fetched), &piece.origin);
+        for (origin, theirs) in &self.brought {
+            if (&origin.provider, &origin.verification) == (&piece.origin.provider, &piece.origin.verification) {
+                take(Via::Upstream, &fetched.intersection(theirs), origin);
+                fetched = fetched.difference(theirs);
             }
         }
+        take(Via::Upstream, &fetched, &piece.origin);
     }
 
     /// Every wanted slot that is not filled, with the reason.
@@ -480,6 +497,12 @@ impl Assembly {
 }
 
 /// The origin of rows an upstream just answered with.
+/// Whether klines continue a segment: pages of one answer do, whichever came first.
+fn alike(segment: &Segment, origin: &Origin) -> bool {
+    let same = (&segment.origin.provider, &segment.origin.verification) == (&origin.provider, &origin.verification);
+    same && (segment.via == Via::Upstream || segment.origin.fetched_at == origin.fetched_at)
+}
+
 pub(crate) fn origin(provider: &ProviderName, fetched_at: Timestamp, verification: Verification) -> Origin {
     Origin {
         provider: provider.clone(),

@@ -1,6 +1,6 @@
 //! What is still open, what has just closed, and what can no longer change.
 
-use evercandle::{Forming, GapReason, Market, Request, Verification};
+use evercandle::{Forming, GapReason, Market, Request, TimeRange, Verification, Via};
 use evercandle_simulator::{Effect, Fault};
 
 use crate::support::{Upstreams, World, range, series, time};
@@ -46,6 +46,32 @@ async fn a_kline_in_progress_that_could_not_be_had_is_told_of() {
         "{:?}",
         answer.notices
     );
+}
+
+/// Goal: nobody reads that a kline came before it had closed. Method: a series is refreshed minute by minute, which the
+/// cache tells of as one run; then its newest klines are asked for, fetched now and remembered.
+#[tokio::test]
+async fn what_a_refresh_brought_is_not_said_to_have_come_with_what_was_there_before() {
+    let world = World::new().await;
+    let client = world.client();
+    let asked = series("BTCUSDT", "1m", Market::Spot);
+    for minute in 30..35 {
+        world.set_time(&format!("2024-06-12T10:{minute}:20Z"));
+        let all = range("2024-06-12T08:00:00Z", &format!("2024-06-12T10:{minute}:00Z"));
+        let answer = client.get_data(Request::new(asked.clone(), all)).await.unwrap();
+        let last = answer.segments.last().unwrap();
+        assert_eq!((last.via, last.origin.fetched_at), (Via::Upstream, world.clock.now()));
+        let newest = TimeRange::new(all.end().plus(-60_000_000), all.end()).unwrap();
+        let answer = client.get_data(Request::new(asked.clone(), newest)).await.unwrap();
+        let [only] = &answer.segments[..] else {
+            panic!("{:?}", answer.segments)
+        };
+        assert_eq!(only.via, Via::Cache);
+        assert!(
+            (newest.end()..=world.clock.now()).contains(&only.origin.fetched_at),
+            "{only:?}"
+        );
+    }
 }
 
 #[tokio::test]
