@@ -15,6 +15,7 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::failure::{self, Failure};
 use crate::klines::NativeKlines;
@@ -30,6 +31,8 @@ struct Opened {
     client: Client,
     simulation: Option<Simulation>,
     shared: Arc<Shared>,
+    /// Questions that nobody waits for here are told that the client is closed.
+    closing: watch::Sender<bool>,
 }
 
 /// A client. Any number of threads may use it.
@@ -47,6 +50,7 @@ impl Drop for Opened {
                 std::mem::forget(simulation);
             }
             std::mem::forget(self.client.clone());
+            std::mem::forget(self.closing.clone());
             std::mem::forget(self.shared.clone());
         }
     }
@@ -71,7 +75,7 @@ fn into_python(py: Python<'_>, asked: Asked) -> PyResult<Py<PyAny>> {
 impl NativeClient {
     fn opened(&self, py: Python<'_>) -> PyResult<Arc<Opened>> {
         let opened = self.opened.lock().clone();
-        let opened = opened.ok_or_else(|| failure::raise(py, "closed", "this client was closed: make a new Client"))?;
+        let opened = opened.ok_or_else(|| Failure::closed().raise(py))?;
         opened.shared.check(py)?;
         Ok(opened)
     }
@@ -91,8 +95,13 @@ impl NativeClient {
     {
         let opened = self.opened(py)?;
         let work = question(opened.client.clone());
+        let mut closing = opened.closing.subscribe();
         let task = opened.shared.runtime().spawn(async move {
-            let asked = AssertUnwindSafe(work).catch_unwind().await;
+            let asked = tokio::select! {
+                biased;
+                asked = AssertUnwindSafe(work).catch_unwind() => asked,
+                _ = closing.wait_for(|closed| *closed) => Ok(Err(Failure::closed())),
+            };
             tell(
                 done,
                 asked.unwrap_or_else(|panic| Err(Failure::of_panic(panic.as_ref()))),
@@ -345,6 +354,7 @@ impl NativeClient {
                 client,
                 simulation,
                 shared,
+                closing: watch::Sender::new(false),
             }))),
         })
     }
@@ -353,11 +363,13 @@ impl NativeClient {
         self.opened.lock().is_none()
     }
 
-    /// Waits until what was learnt is on disk, and lets go of everything. Calls under way end as they would have.
+    /// Waits until what was learnt is on disk, and lets go of everything. Calls that threads wait for end as they would
+    /// have.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let opened = self.opened.lock().take();
         let Some(opened) = opened else { return Ok(()) };
         if opened.shared.is_of_this_process() {
+            opened.closing.send_replace(true);
             let client = opened.client.clone();
             opened.shared.wait(py, async move { client.flush().await })?;
             // A simulator waits for its threads.

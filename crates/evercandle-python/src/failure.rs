@@ -76,6 +76,16 @@ impl Failure {
         }
     }
 
+    /// What a question to a client that was closed comes to.
+    pub(crate) fn closed() -> Failure {
+        Failure {
+            kind: "closed",
+            message: "this client was closed: make a new Client".to_owned(),
+            details: json!({}),
+            partial: None,
+        }
+    }
+
     /// The exception.
     pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
         let partial = self.partial.map(|answer| NativeKlines::new(*answer));

@@ -124,3 +124,29 @@ def test_a_download_leaves_the_loop_free_and_ends_when_it_is_cancelled() -> None
             assert len(client.simulator.requests()) == asked, "nobody goes on asking"
 
     run(work())
+
+
+def test_questions_under_way_are_told_when_their_client_is_closed() -> None:
+    async def work() -> None:
+        client = world()
+        client.simulator.inject("latency", milliseconds=2_500)
+        asking = asyncio.ensure_future(client.get_data("BTCUSDT", "1m", *DAY))
+        await asyncio.sleep(0.1)
+        await client.close()
+        with pytest.raises(evercandle.ClosedError):
+            await asking
+
+    run(work())
+
+
+def test_what_is_done_with_the_cache_is_awaited() -> None:
+    async def work() -> None:
+        async with world() as client:
+            await client.get_data("BTCUSDT", "1h", *DAY)
+            cache = client.cache
+            held, stats, verified = await asyncio.gather(cache.ls(), cache.stats(), cache.verify())
+            assert [one.symbol for one in held] == ["BTCUSDT"] and stats.files == verified.sound > 0
+            assert (await cache.evict("BTCUSDT", "1h")).files == stats.files and await cache.ls() == []
+            assert cache.path.is_dir() and repr(cache) == f"<AsyncCache {cache.path}>"
+
+    run(work())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,6 +127,8 @@ def order(
 
 def download(native: NativeClient, wanted: Order, stop: threading.Event | None = None) -> DownloadReport:
     """See ``Client.download``. ``stop``: set by another thread when nobody waits for the report any more."""
+    import queue
+
     began = time.monotonic()
     market, jobs = wanted.market, wanted.jobs
     stretches = {

@@ -5,19 +5,22 @@ The functions are about the cache that the package's functions use; ``client.cac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .arguments import flag_of, interval_of, market_of, span_of, symbol_of, whole_of
 from .errors import BadRequestError, EvercandleError
 from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
     from ._native import Client as NativeClient
 
-__all__ = ["Cache", "CachedSeries", "CacheStats", "Damage", "Evicted", "Verified", "evict", "ls", "path", "stats", "verify"]
+T = TypeVar("T")
+
+__all__ = ["AsyncCache", "Cache", "CachedSeries", "CacheStats", "Damage", "Evicted", "Verified", "evict", "ls", "path", "stats", "verify"]
 
 
 class CachedSeries(NamedTuple):
@@ -165,6 +168,61 @@ def whereabouts(native: NativeClient) -> str:
         return error.kind
 
 
+class AsyncCache:
+    """As :class:`Cache`, for asyncio: reading and removing files is awaited."""
+
+    __slots__ = ("_cache",)
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._cache.path
+
+    async def ls(self) -> list[CachedSeries]:
+        """See :meth:`Cache.ls`."""
+        return await _elsewhere(self._cache.ls)
+
+    async def stats(self) -> CacheStats:
+        """See :meth:`Cache.stats`."""
+        return await _elsewhere(self._cache.stats)
+
+    async def verify(self) -> Verified:
+        """See :meth:`Cache.verify`."""
+        return await _elsewhere(self._cache.verify)
+
+    async def evict(
+        self,
+        symbol: str | None = None,
+        interval: Interval | str | None = None,
+        *,
+        market: Market | str = "spot",
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        size_max: int | None = None,
+        everything: bool = False,
+        unit: Unit | None = None,
+    ) -> Evicted:
+        """See :meth:`Cache.evict`."""
+        return await _elsewhere(
+            lambda: self._cache.evict(
+                symbol, interval, market=market, start=start, end=end, size_max=size_max, everything=everything, unit=unit
+            )
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._cache).replace("Cache", "AsyncCache", 1)
+
+
+async def _elsewhere(work: Callable[[], T]) -> T:
+    """Does what blocks a thread in another than the loop's."""
+    import asyncio
+
+    return await asyncio.to_thread(work)
+
+
 def _read(told: str) -> Any:
     import json
 
@@ -212,3 +270,8 @@ def evict(
     return _default().evict(
         symbol, interval, market=market, start=start, end=end, size_max=size_max, everything=everything, unit=unit
     )
+
+
+# ``help`` says of all of them what it says of a client's cache.
+for _one in (Cache.ls, Cache.stats, Cache.verify, Cache.evict):
+    globals()[_one.__name__].__doc__ = getattr(AsyncCache, _one.__name__).__doc__ = _one.__doc__

@@ -26,7 +26,7 @@ from .arguments import (
     wrong,
 )
 from .bulk import DownloadReport, download as download_all, order
-from .cache import Cache, whereabouts
+from .cache import AsyncCache, Cache, whereabouts
 from .errors import BadRequestError
 from .funding import FundingRates
 from .klines import Klines
@@ -190,11 +190,6 @@ class _Opened:
         return Simulator(native)
 
     @property
-    def cache(self) -> Cache:
-        """The local cache: list, measure, verify, make smaller."""
-        return Cache(self._native)
-
-    @property
     def config(self) -> str:
         """The whole configuration in force, as TOML; keys are not in it."""
         return self._native.config()
@@ -235,6 +230,11 @@ class Client(_Opened):
 
     Use it in a ``with`` statement, or call :meth:`close`.
     """
+
+    @property
+    def cache(self) -> Cache:
+        """The local cache: list, measure, verify, make smaller."""
+        return Cache(self._native)
 
     def __enter__(self) -> Self:
         return self
@@ -388,6 +388,11 @@ class AsyncClient(_Opened):
     """As :class:`Client`, for asyncio: every question is awaited. Cancelling one stops the waiting at once; what was
     being fetched is still stored."""
 
+    @property
+    def cache(self) -> AsyncCache:
+        """The local cache: list, measure, verify, make smaller; all but its path is awaited."""
+        return AsyncCache(Cache(self._native))
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -397,7 +402,8 @@ class AsyncClient(_Opened):
         await self.close()
 
     async def close(self) -> None:
-        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid."""
+        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid; questions
+        under way end with :class:`ClosedError`."""
         import asyncio
 
         await asyncio.get_running_loop().run_in_executor(None, self._native.close)

@@ -23,6 +23,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, overload
 
+from ..arguments import flag_of
 from ..errors import EvercandleError, RateLimitedError, UnknownSymbolError
 from . import engine, tables
 from .absent import refuse_attribute
@@ -217,6 +218,9 @@ class CryptoKlineVisionData:
         begins before the symbol was listed, :class:`RateLimitError` with ``retry_after`` when every source wants to be left
         alone, and :class:`DataRetrievalError`, a ``RuntimeError``, when nothing could be had otherwise.
         """
+        include_source_info = flag_of(include_source_info, "include_source_info")
+        auto_reindex = flag_of(auto_reindex, "auto_reindex")
+        return_polars = flag_of(return_polars, "return_polars")
         chart = self.chart_type if chart_type is None else member_of(chart_type, ChartType, "chart_type")
         _check_offered(self.provider, self.market_type, chart)
         name = symbol_of(symbol, self.market_type)
