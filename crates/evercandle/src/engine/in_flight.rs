@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 type Work<V> = Shared<BoxFuture<'static, Option<V>>>;
 
@@ -34,26 +35,35 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> In
         key: K,
         start: impl FnOnce() -> F,
     ) -> Option<V> {
-        let work = {
+        let (work, mine) = {
             let mut running = self.running.lock();
             match running.get(&key) {
-                Some(work) => work.clone(),
+                Some(work) => (work.clone(), None),
                 None => {
-                    let (all, done, work) = (self.running.clone(), key.clone(), start());
-                    // The entry goes when the work ends, not when someone looks: a panic must not leave it behind.
-                    let cleanup = scopeguard(move || {
-                        all.lock().remove(&done);
-                    });
-                    let task = tokio::spawn(async move {
-                        let _cleanup = cleanup;
-                        work.await
-                    });
-                    let work = task.map(Result::ok).boxed().shared();
-                    running.insert(key, work.clone());
-                    work
+                    let (sender, result) = oneshot::channel();
+                    let work = result.map(Result::ok).boxed().shared();
+                    running.insert(key.clone(), work.clone());
+                    (work, Some(sender))
                 }
             }
         };
+        // Not under the lock: a runtime that is about to end drops what it is given there and then, the entry with it.
+        if let Some(sender) = mine {
+            let all = self.running.clone();
+            // The entry goes when the work ends, not when someone looks: a panic must not leave it behind.
+            let cleanup = scopeguard(move || {
+                all.lock().remove(&key);
+            });
+            let work = start();
+            tokio::spawn(async move {
+                // In this order: whoever is told that the work ended finds no entry of it.
+                let sender = sender;
+                let cleanup = cleanup;
+                let value = work.await;
+                drop(cleanup);
+                let _ = sender.send(value);
+            });
+        }
         work.await
     }
 }
@@ -123,5 +133,15 @@ mod tests {
         assert_eq!(follower.await, Some(42));
         assert_eq!(flight.share(2, || async { panic!("on purpose") }).await, None);
         assert_eq!(flight.share(2, || async { 3 }).await, Some(3));
+    }
+
+    #[test]
+    fn a_runtime_that_has_ended_starts_nothing_and_keeps_nobody_waiting() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let (_inside, flight) = (handle.enter(), InFlight::<u8, u8>::default());
+        assert_eq!(flight.share(1, || async { 0 }).now_or_never(), Some(None));
+        assert!(flight.running.lock().is_empty());
     }
 }
