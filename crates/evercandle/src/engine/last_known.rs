@@ -42,6 +42,8 @@ pub(crate) struct Known<T> {
     age_then: Duration,
     /// Absent: another process fetched it.
     fetched: Option<Instant>,
+    /// More was asked for, and this was all there is.
+    pub(crate) is_all: bool,
 }
 
 impl<T> Known<T> {
@@ -59,6 +61,7 @@ impl<T> Known<T> {
             fetched_at: clock.now(),
             age_then: micros(told_at.since(as_of)),
             fetched: Some(clock.instant()),
+            is_all: false,
         }
     }
 
@@ -353,6 +356,7 @@ fn read_price(stored: LastPrice) -> Option<(PriceKey, Known<Quote>)> {
         fetched_at,
         age_then: micros(fetched_at.since(as_of)),
         fetched: None,
+        is_all: false,
     };
     Some((key, known))
 }
@@ -405,6 +409,7 @@ fn read_readings(stored: LastReadings) -> Option<(Measure, Known<Vec<Reading>>)>
         fetched_at,
         age_then: micros(fetched_at.since(newest)),
         fetched: None,
+        is_all: false,
         value,
     };
     Some((measure, known))

@@ -103,7 +103,7 @@ impl Engine {
     fn is_fresh(&self, known: &Known<Vec<Reading>>, count: u32) -> bool {
         let fresh = Duration::from_millis(self.latest_config.sentiment_fresh_ms);
         let young = known.since_told(&self.clock).is_some_and(|since| since < fresh);
-        young && known.value.len() >= count as usize
+        young && (known.is_all || known.value.len() >= count as usize)
     }
 
     /// Asks for the primary measure, then, if today's reading of it is not known either, for the others.
@@ -144,7 +144,8 @@ impl Engine {
             match result {
                 Ok(readings) if !readings.is_empty() => {
                     let now = self.clock.now();
-                    let known = Known::new(readings.clone(), &upstream.name, readings[0].at, now, &self.clock);
+                    let mut known = Known::new(readings.clone(), &upstream.name, readings[0].at, now, &self.clock);
+                    known.is_all = readings.len() < count as usize;
                     self.last_known.keep_readings(&measure, known.clone());
                     read.found = Some((measure, known, Via::Upstream));
                     break;

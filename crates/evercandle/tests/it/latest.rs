@@ -231,6 +231,21 @@ async fn sentiment_is_the_index_of_the_day_and_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
+async fn who_wants_more_readings_than_there_are_does_not_have_them_asked_for_each_time() {
+    let world = World::at("2018-04-20T12:00:00Z", 7).await;
+    let client = world.client();
+    let request = SentimentRequest {
+        count: 1_000,
+        ..SentimentRequest::default()
+    };
+    let all = client.sentiment(request.clone()).await.unwrap().sentiment;
+    assert!((10..1_000).contains(&all.readings.len()), "{}", all.readings.len());
+    world.forget_requests();
+    let again = client.sentiment(request).await.unwrap().sentiment;
+    assert_eq!((again.readings, world.requests("")), (all.readings, 0));
+}
+
+#[tokio::test]
 async fn a_history_names_the_days_that_were_never_published() {
     let world = World::at("2018-04-20T12:00:00Z", 7).await;
     let request = SentimentRequest {
