@@ -100,9 +100,12 @@ const ofSchedule = scheduler => {
     });
 };
 
+/** What was given up is wrong for an hour, as in the daemon's own verdict; whether it is still so shows with the next message. */
+const GIVEN_UP_COUNTS = 3_600_000;
+
 const ofWebhooks = notifier =>
   Object.entries(notifier?.webhooks ?? {})
-    .filter(([, webhook]) => webhook.status === "failing")
+    .filter(([, webhook]) => webhook.status === "failing" && (webhook.waiting || now() - instant(webhook.last_failure?.at) < GIVEN_UP_COUNTS))
     .map(([name, webhook]) => ({
       key: `webhook ${name}`,
       state: "degraded",

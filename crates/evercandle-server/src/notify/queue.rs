@@ -1,7 +1,8 @@
 //! Messages that wait for one webhook, and how it took those before.
 //!
-//! Bounded: when it is full the oldest go first, because the newest say how things stand. What is over before anybody
-//! was told takes its beginning with it.
+//! Bounded: when it is full the oldest go first, because the newest say how things stand; those that only repeat something
+//! before any other, and an end after any other, because nothing else would take back what was told. What is over before
+//! anybody was told takes its beginning with it, and what began without anybody being told ends so.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Letter>,
+    /// What began without a word, because that was dropped. What it holds still fires.
+    unheard: Vec<Alert>,
     /// Whether one is being delivered.
     in_hand: bool,
     standing: Standing,
@@ -83,22 +86,29 @@ impl Queue {
         standing.failing_since.get_or_insert(at);
     }
 
-    /// Never waits. When too many wait already, the oldest is forgotten: the newest say how things stand.
+    /// Never waits. When too many wait already, one is forgotten.
     pub(super) fn push(&self, mut letter: Letter) {
         let forgotten = {
-            let waiting = &mut self.state.lock().waiting;
+            let State { waiting, unheard, .. } = &mut *self.state.lock();
             if letter.kind == Kind::Resolved {
-                letter.alerts.retain(|ended| !self.overtake(waiting, ended));
+                letter.alerts.retain(|ended| {
+                    let never_told = take(unheard, ended);
+                    !self.overtake(waiting, ended) && !never_told
+                });
                 if letter.alerts.is_empty() {
                     return;
                 }
             }
             waiting.push_back(letter);
-            (waiting.len() > WAITING_MAX).then(|| waiting.pop_front()).flatten()
+            let forgotten = (waiting.len() > WAITING_MAX).then(|| least(waiting)).flatten();
+            if let Some(letter) = forgotten.as_ref().filter(|letter| letter.kind.begins()) {
+                unheard.extend(letter.alerts.iter().cloned());
+            }
+            forgotten
         };
         if let Some(letter) = forgotten {
             self.count("dropped");
-            tracing::error!(webhook = %self.name, kind = letter.kind.as_str(), "too many messages wait; the oldest is dropped");
+            tracing::error!(webhook = %self.name, kind = letter.kind.as_str(), "too many messages wait; one is dropped");
         }
         self.come.notify_one();
     }
@@ -140,6 +150,10 @@ impl Queue {
                 let first = state.waiting.pop_front();
                 state.in_hand = first.is_some();
                 if let Some(letter) = first {
+                    // What only goes on may be the first that anybody hears of it.
+                    for told in &letter.alerts {
+                        take(&mut state.unheard, told);
+                    }
                     return letter;
                 }
             }
@@ -168,6 +182,20 @@ impl Queue {
     pub(super) fn count(&self, result: &'static str) {
         ::metrics::counter!(NOTIFICATIONS, "webhook" => self.name.to_string(), "result" => result).increment(1);
     }
+}
+
+/// Takes an alert out of these; whether it was among them.
+fn take(alerts: &mut Vec<Alert>, one: &Alert) -> bool {
+    let before = alerts.len();
+    alerts.retain(|alert| !is_same(alert, one));
+    alerts.len() < before
+}
+
+/// Takes out what can best be done without.
+fn least(waiting: &mut VecDeque<Letter>) -> Option<Letter> {
+    let oldest = |is_meant: fn(Kind) -> bool| waiting.iter().position(|letter| is_meant(letter.kind));
+    let repeat = oldest(|kind| kind == Kind::Repeat);
+    waiting.remove(repeat.or_else(|| oldest(Kind::begins)).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -233,5 +261,30 @@ pub(super) mod tests {
         }
         assert_eq!(queue.state.lock().waiting.len(), WAITING_MAX);
         assert_eq!(queue.next().await.id, "5");
+    }
+
+    #[tokio::test]
+    async fn what_only_repeats_is_forgotten_first_and_what_began_unheard_ends_so() {
+        let queue = Queue::new("ops");
+        queue.push(told(Kind::Resolved, &["coingecko"]));
+        queue.push(told(Kind::Alert, &["binance"]));
+        queue.push(told(Kind::Repeat, &["alternative-me"]));
+        let begun: Vec<String> = (3..=WAITING_MAX).map(|number| format!("other-{number}")).collect();
+        for provider in &begun {
+            queue.push(told(Kind::Alert, &[provider]));
+        }
+        let kinds = || {
+            let state = queue.state.lock();
+            (state.waiting[0].kind, state.waiting[1].kind, state.waiting.len())
+        };
+        assert_eq!(kinds(), (Kind::Resolved, Kind::Alert, WAITING_MAX));
+        assert_eq!(queue.state.lock().waiting[2].kind, Kind::Alert, "the repeat waits");
+        queue.push(told(Kind::Alert, &["one-more"]));
+        queue.push(told(Kind::Resolved, &["binance"]));
+        let first = queue.state.lock().waiting[0].clone();
+        assert_eq!(first, told(Kind::Resolved, &["coingecko"]));
+        let about = |letter: &Letter| letter.alerts[0].subject == alert("binance", AlertState::Firing).subject;
+        assert!(!queue.state.lock().waiting.iter().any(about));
+        assert_eq!(queue.state.lock().unheard, []);
     }
 }

@@ -98,8 +98,7 @@ fn body(app: &App, figures: Option<Figures>) -> HealthBody {
     let cache = cache(&health, figures);
     let alerts = app.alerts();
     let webhooks = app.board().webhooks();
-    let (status, mut summary) = verdict(&health, &cache, &schedule, &webhooks, draining);
-    summary.extend(alerts.iter().filter_map(|alert| fires(alert, health.at)));
+    let (status, summary) = verdict(&health, &cache, &schedule, &webhooks, &alerts, draining);
     HealthBody {
         status,
         summary,
@@ -165,6 +164,7 @@ fn verdict(
     cache: &CacheBody,
     schedule: &ScheduleStatus,
     webhooks: &[(String, Standing)],
+    alerts: &[Alert],
     draining: bool,
 ) -> (Word, Vec<String>) {
     let now = health.at;
@@ -198,6 +198,7 @@ fn verdict(
             .iter()
             .filter_map(|(name, standing)| health::untold(name, standing, now)),
     );
+    wrong.extend(alerts.iter().filter_map(|alert| fires(alert, now)));
     // Whether it is to stop does not change what can be served.
     match health::ready(health, cache.series, false) {
         ReadyBody { ready: false, .. } => (Word::Down, wrong),

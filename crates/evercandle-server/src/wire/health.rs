@@ -13,6 +13,9 @@ use crate::notify::Standing;
 use crate::wire::alert::AlertBody;
 use crate::wire::schedule::Short;
 
+/// How long a message that was given up counts as something wrong; in microseconds.
+const GIVEN_UP_COUNTS: i64 = 3_600_000_000;
+
 /// How everything is.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct HealthBody {
@@ -72,7 +75,7 @@ pub(crate) struct WebhookBody {
 pub(crate) enum Word {
     /// Nothing is wrong.
     Ok,
-    /// Something is wrong; what can be served is served.
+    /// Something is wrong, or was until a moment ago, so that an alert still fires; what can be served is served.
     Degraded,
     /// Nothing can be served.
     Down,
@@ -268,9 +271,13 @@ pub(crate) fn notifier(enabled: bool, webhooks: Vec<(String, Standing)>) -> Noti
 }
 
 /// What is wrong with a webhook, since when:
-/// `webhook ops: not told since 03:12:09 (12 min): no connection; 2 messages wait`.
+/// `webhook ops: not told since 03:12:09 (12 min): no connection; 2 messages wait`. What was given up is wrong for an hour:
+/// the next message may be weeks away, and only that shows whether it is still so.
 pub(crate) fn untold(name: &str, standing: &Standing, now: Timestamp) -> Option<String> {
-    let (since, (_, what)) = (standing.failing_since?, standing.last_failure.as_ref()?);
+    let (since, (failed_at, what)) = (standing.failing_since?, standing.last_failure.as_ref()?);
+    if standing.waiting == 0 && GIVEN_UP_COUNTS <= now.since(*failed_at) {
+        return None;
+    }
     let (clock, span) = (clock(since, now), span(since, now));
     let waiting = match standing.waiting {
         0 => "; what was to be told is given up".to_owned(),
@@ -481,6 +488,14 @@ mod tests {
             untold("ops", &standing, NOW).unwrap(),
             "webhook ops: not told since 22:01:20 (12 min): no connection; 2 messages wait"
         );
+        let given_up = |seconds| Standing {
+            waiting: 0,
+            last_failure: Some((ago(seconds), "it refuses: 404".to_owned())),
+            ..standing.clone()
+        };
+        let said = untold("ops", &given_up(3_599), NOW).unwrap();
+        assert!(said.ends_with("what was to be told is given up"), "{said}");
+        assert_eq!(untold("ops", &given_up(3_600), NOW), None);
         let well = Standing {
             failing_since: None,
             ..standing
