@@ -618,7 +618,7 @@ pub(crate) enum AlertsFormat {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
     /// Address and port [default: server.listen of the configuration, 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::range::address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Explain the configuration and look for mistakes, then end: 0 if it could serve, else 2
     #[arg(long)]
@@ -633,7 +633,7 @@ pub(crate) struct Serve {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Simulate {
     /// Address to listen on; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000", value_parser = crate::range::address)]
     pub(crate) listen: SocketAddr,
     /// Which simulated world: the same seed gives the same klines
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -1,5 +1,6 @@
 //! Ranges, durations, sizes as options: what the command line adds to the ways of writing times.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use evercandle::{Grid, Interval, TimeRange, Timestamp};
@@ -93,6 +94,12 @@ pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
         side(width).filter(|w| *w >= 20).ok_or(expected)?,
         side(height).ok_or(expected)?,
     ))
+}
+
+/// Reads an address to listen on, as the configuration does.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
 #[cfg(test)]

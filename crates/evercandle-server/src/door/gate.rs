@@ -79,7 +79,6 @@ async fn admit(app: &App, request: Request<Body>) -> Result<Admitted, Problem> {
         metrics::shed("connections");
         return Err(crowded());
     }
-    Limits::check_target(&request)?;
     Limits::check_length(&request)?;
     app.access().check(&request, door)?;
     compression::check(request.headers()).await?;

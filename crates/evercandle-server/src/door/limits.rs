@@ -24,9 +24,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::metrics;
 use crate::problem::Problem;
 
-/// Bytes of a request's target. A thousand symbols fit.
-const TARGET_BYTES_MAX: usize = 16 * 1024;
-
 /// What is being done, and how much that may be.
 pub(crate) struct Limits {
     requests: Arc<Semaphore>,
@@ -68,20 +65,6 @@ impl Limits {
     /// Whose turn it is to compute.
     pub(crate) fn turns(&self) -> &Turns {
         &self.turns
-    }
-
-    /// No target is longer than a question can be.
-    pub(crate) fn check_target(request: &Request<Body>) -> Result<(), Problem> {
-        let bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-        if bytes <= TARGET_BYTES_MAX {
-            return Ok(());
-        }
-        Err(Problem::new(
-            StatusCode::URI_TOO_LONG,
-            "target-too-long",
-            "The address is too long",
-            format!("path and query have {bytes} bytes; at most {TARGET_BYTES_MAX} are read"),
-        ))
     }
 
     /// A body says beforehand how long it is. Chunks are what requests are smuggled in, and what is posted here is short.

@@ -27,7 +27,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::problem::Problem;
 
-/// Bytes of a request's head. No question to this daemon comes near.
+/// Bytes of a request's head. A thousand symbols fit.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes a second that a reader takes on average while we wait for it. Half a megabit: the slowest line by which anybody
 /// fetches more than the machine buffers, a bad one by radio, is twice as fast. A reader that keeps just below it is given

@@ -101,7 +101,9 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
         let before = teller.next;
         let stuck = match &answer {
             Ok(answer) => {
-                refused = false;
+                if std::mem::take(&mut refused) {
+                    inner.forget_latest(&series);
+                }
                 for told in teller.tell(answer, until) {
                     match told {
                         Told::Candle(at) => {

@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     get, path = "/v1/price/{symbol}", tag = "data",
     params(
-        ("symbol" = String, Path, description = "as the exchange spells it, or BTC%2FUSDT", example = "BTCUSDT", min_length = 1, max_length = 64),
+        ("symbol" = String, Path, description = "as the exchange spells it, or BTC%2FUSDT", example = "BTCUSDT", min_length = 1, max_length = 50),
         ("market" = Option<crate::wire::market::MarketWord>, Query, description = "where it is traded; spot, unless the spelling says otherwise"),
         ("substitutes" = Option<crate::wire::market::Allowance>, Query, description = "whether another instrument's price will do when the exchange cannot be asked; allow unless said otherwise"),
     ),

@@ -15,7 +15,7 @@ use crate::wire::reason::Reason;
 #[into_params(parameter_in = Query)]
 pub(crate) struct KlinesParameters {
     /// As the exchange spells it, or as `BTC/USDT`, `BTC/USDT:USDT`, `BTCUSD_PERP`.
-    #[param(example = "BTCUSDT", min_length = 1, max_length = 64)]
+    #[param(example = "BTCUSDT", min_length = 1, max_length = 50)]
     symbol: String,
     /// Where it is traded; `spot`, unless the spelling says otherwise.
     market: Option<MarketWord>,
