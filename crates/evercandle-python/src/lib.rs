@@ -33,6 +33,10 @@ mod _native {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+    /// Whether it was built for tests, and has what only they ask.
+    #[pymodule_export]
+    const DEBUG: bool = cfg!(debug_assertions);
+
     /// Microseconds since the epoch of an ISO 8601 date or date and time; without an offset it is UTC. `None` for
     /// anything else, a zone without an offset too. What calendars have and time has not, is earlier or later than all.
     #[pyfunction]

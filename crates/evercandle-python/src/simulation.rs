@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use evercandle::{Clock, Timestamp};
 use evercandle_simulator as sim;
@@ -13,6 +14,9 @@ use pyo3::prelude::*;
 
 use crate::failure;
 use crate::runtime::Shared;
+
+/// From here on, klines are refused, and calendars end not far beyond; in microseconds.
+const YEAR_9000: i64 = 221_845_392_000_000_000;
 
 /// A simulated internet on a loopback socket, the clock of the clients made with it, and a cache that goes with it.
 pub(crate) struct Simulation {
@@ -95,15 +99,21 @@ impl NativeSimulator {
     }
 
     /// Moves the clock of the simulated internet and of its clients forward. Only one that stands can be moved.
-    fn advance(&self, py: Python<'_>, micros: u64) -> PyResult<()> {
+    fn advance(&self, py: Python<'_>, by: Duration) -> PyResult<()> {
         let Some(clock) = &self.clock else {
             let why = "the clock runs with the system's and cannot be moved: expected Simulation(now=…)";
             return Err(failure::raise(py, "bad_request", why));
         };
-        self.simulator
-            .clock()
-            .advance(i64::try_from(micros).unwrap_or(i64::MAX));
-        clock.advance(std::time::Duration::from_micros(micros));
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        if clock.now().as_micros().saturating_add(micros) >= YEAR_9000 {
+            let why = format!(
+                "by is {} seconds: expected the clock to stay before the year 9000",
+                by.as_secs()
+            );
+            return Err(failure::raise(py, "bad_request", &why));
+        }
+        self.simulator.clock().advance(micros);
+        clock.advance(by);
         Ok(())
     }
 }

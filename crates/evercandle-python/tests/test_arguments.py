@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import evercandle
 import numpy
+import polars
 import pytest
+from evercandle.arguments import word_of
 
 from .conftest import DAY, NOW
 
@@ -36,20 +39,30 @@ class Opaque:
     """Of no use as anything."""
 
 
+class Pretending:
+    """Has the method of a whole number, and is none."""
+
+    def __index__(self) -> int:
+        raise TypeError("only some of us are whole numbers")
+
+
+HUGE = 10**5000
+"""Python refuses to print it."""
+
 ROWS: dict[str, list[Any]] = {
-    "start": [None, 1.5, True, Opaque(), "soon", "\ud800", numpy.array(5), numpy.array([1, 2]), 1_712_016_000, "2024-04-02T00:00[Europe/Berlin]", *BEYOND],
+    "start": [None, 1.5, True, numpy.True_, HUGE, Opaque(), "soon", "\ud800", numpy.array(5), numpy.array([1, 2]), 1_712_016_000, "2024-04-02T00:00[Europe/Berlin]", *BEYOND],
     "end": [1.5, True, Opaque(), "soon", DAY[0], "2024-04-01", *BEYOND],
-    "market": [None, 1, "options", ["spot"], Opaque()],
+    "market": [None, 1, "options", ["spot"], Opaque(), HUGE, numpy.array(["spot"]), polars.Series(["spot"])],
     "completeness": [None, True, "maybe"],
     "sources": [None, "rest", 7, [], [1], [""], b"all"],
-    "deadline": [True, "1", 0, -1, float("nan"), float("inf"), timedelta(0), timedelta(seconds=-1), 10**400, 1e300, Opaque()],
+    "deadline": [True, numpy.True_, numpy.timedelta64(5, "s"), numpy.array(5.0), HUGE, "1", 0, -1, float("nan"), float("inf"), timedelta(0), timedelta(seconds=-1), 10**400, 1e300, Opaque()],
     "priority": [None, 1, "high"],
-    "unit": ["parsecs", 1, ["s"]],
+    "unit": ["parsecs", 1, ["s"], HUGE],
 }
-SYMBOL: list[Any] = [None, 1, b"BTCUSDT", "", ["BTCUSDT"], "\ud800"]
-INTERVAL: list[Any] = [None, 1, "7m", "", b"1m", timedelta(minutes=1), ["1m"]]
-FLAG: list[Any] = [None, 1, "yes", "no", Opaque()]
-WHOLE: list[Any] = [None, True, 0, -1, 1.0, "1", float("nan"), 2**70]
+SYMBOL: list[Any] = [None, 1, HUGE, b"BTCUSDT", "", ["BTCUSDT"], "\ud800"]
+INTERVAL: list[Any] = [None, 1, HUGE, numpy.array(["1m", "1h"]), polars.Series(["1m"]), "7m", "", b"1m", timedelta(minutes=1), ["1m"]]
+FLAG: list[Any] = [None, 1, HUGE, numpy.array([True, False]), "yes", "no", Opaque()]
+WHOLE: list[Any] = [None, True, numpy.True_, numpy.float64(1), numpy.array(1), numpy.timedelta64(1, "D"), Pretending(), HUGE, 0, -1, 1.0, "1", float("nan"), 2**70]
 
 KLINES: dict[str, Any] = {"symbol": "BTCUSDT", "interval": "1m", "start": DAY[0], "end": DAY[1]}
 RATES: dict[str, Any] = {"symbol": "BTCUSDT", "start": DAY[0], "end": DAY[1]}
@@ -119,6 +132,20 @@ def test_the_packages_functions_refuse_it_too(question: str) -> None:
         refused(name, given, getattr(evercandle, question))
 
 
+def test_numbers_beyond_all_bounds_are_refused_with_their_unit_too(stored: evercandle.Client) -> None:
+    for moment in (HUGE, -HUGE, numpy.True_):
+        refused("start", {**KLINES, "start": moment, "unit": "ms"}, stored.get_data)
+    with pytest.raises(evercandle.BadRequestError, match="step a int"):
+        stored.get_data(**KLINES)[::HUGE]
+
+
+def test_members_of_somebodys_enumeration_are_the_words_that_they_equal() -> None:
+    class Patience(str, Enum):
+        LITTLE = "best_effort"
+
+    assert word_of(Patience.LITTLE, "completeness", "required", "best_effort") == "best_effort"
+
+
 def test_and_so_does_a_client_for_asyncio() -> None:
     async def work() -> None:
         async with evercandle.AsyncClient(simulate=evercandle.Simulation(seed=7, now=NOW)) as client:
@@ -166,19 +193,20 @@ def test_a_cache_is_told_exactly_what_to_remove(client: evercandle.Client) -> No
         refused(name, given, client.cache.evict)
     for size in (True, -1, 1.5, "1G", 2**70):
         refused("size_max", {"size_max": size}, client.cache.evict)
-    mixed: list[dict[str, Any]] = [
-        {},
-        {"symbol": "BTCUSDT"},
-        {"interval": "1m"},
-        {"start": DAY[0], "end": DAY[1]},
-        {**EVICT, "size_max": 0},
-        {"symbol": "BTCUSDT", "interval": "1m", "everything": True},
-        {"symbol": "BTCUSDT", "everything": True},
-        {"size_max": 0, "everything": True},
-    ]
-    for given in mixed:
-        with pytest.raises(evercandle.BadRequestError, match="expected"):
-            client.cache.evict(**given)
+    mixed: dict[str, list[dict[str, Any]]] = {
+        "nothing was named: expected": [{}],
+        "half a series was named: expected": [{"symbol": "BTCUSDT"}, {"interval": "1m"}, {"start": DAY[0], "end": DAY[1]}],
+        "more than one thing was named: expected": [
+            {**EVICT, "size_max": 0},
+            {"symbol": "BTCUSDT", "interval": "1m", "everything": True},
+            {"symbol": "BTCUSDT", "everything": True},
+            {"size_max": 0, "everything": True},
+        ],
+    }
+    for told, all_given in mixed.items():
+        for given in all_given:
+            with pytest.raises(evercandle.BadRequestError, match=told):
+                client.cache.evict(**given)
     assert client.cache.ls()[0].rows == 1440
 
 
@@ -215,7 +243,7 @@ def test_the_remote_control_takes_no_nonsense_either(client: evercandle.Client) 
         (simulator.funding_truth, RATES, {**ONE_RANGE, **HALF, "symbol": SYMBOL}),
         (simulator.halt, HALT, {**ONE_RANGE, **HALF}),
         (simulator.set_status, {"symbol": "BTCUSDT", "status": "HALT"}, {"symbol": SYMBOL, "status": [None, 1, ""]}),
-        (simulator.advance, {}, {"by": [None, 1, "1h", timedelta(seconds=-1)]}),
+        (simulator.advance, {}, {"by": [None, 1, "1h", timedelta(seconds=-1), timedelta(days=366 * 8000), timedelta.max]}),
         (simulator.requests, {}, {"containing": [None, 1, b"x"]}),
         (simulator.clear, {}, {"fault": ["all", True, -1, 1.5]}),
         (simulator.control, {"method": "GET", "target": "faults"}, {"method": [None, 1], "target": [None, 1, ""]}),

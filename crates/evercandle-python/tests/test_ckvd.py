@@ -31,7 +31,7 @@ from evercandle.ckvd import (
     StreamConfig,
     fetch_market_data,
 )
-from evercandle.ckvd import errors
+from evercandle.ckvd import engine, errors
 from evercandle.ckvd.config import FileType
 
 from .test_ckvd_promises import at, spot as spot, world as world
@@ -554,6 +554,15 @@ def test_programs_can_look_before_they_call() -> None:
     assert "OKX" in can["not_offered"] and "FUNDING_RATE" not in can["not_offered"]
     assert can["chart_types"]["FUNDING_RATE"] == ["FUTURES_USDT", "FUTURES", "FUTURES_COIN"]
     json.dumps([told, can])
+
+
+def test_without_a_cache_nothing_is_left_of_clients_that_are_no_longer_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_CLIENTS_MAX", 1)
+    folders: list[Path] = []
+    for attempts in (1, 2, 3):
+        folders.append(engine.client_of(engine.Opening(False, None, attempts, None)).cache.path)
+    gc.collect()
+    assert [folder.exists() for folder in folders] == [False, False, True]
 
 
 def test_a_manager_made_before_a_fork_works_in_the_child(tmp_path: Path) -> None:

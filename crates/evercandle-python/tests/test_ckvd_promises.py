@@ -125,7 +125,7 @@ def test_cache_writes_never_break_what_is_being_read(world: evercandle.Client, s
     held = spot.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-02T12:00"), return_polars=True)
     before = held["close"].to_list()
     spot.get_data("BTCUSDT", at("2024-04-01"), at("2024-04-05"), Interval.MINUTE_1)
-    world.cache.evict(size_max=0)
+    assert world.cache.evict(everything=True).files > 0
     assert held["close"].to_list() == before
 
 
@@ -179,11 +179,12 @@ def test_vision_enabled_and_fcp_priority_hold(world: evercandle.Client) -> None:
     few = (at("2024-04-02"), at("2024-04-03"), Interval.HOUR_1)
     shortest = CryptoKlineVisionData.create(DataProvider.BINANCE).get_data("ETHUSDT", *few)
     assert set(shortest["_data_source"]) == {"REST"}, "one call, where archives take two"
-    for order in (["CACHE", "VISION", "REST"], ["VISION", "REST"], ["VISION", "CACHE", "REST"]):
+    cache_first = ["CACHE", "VISION", "REST"]
+    for order in (cache_first, ["VISION", "REST"], ["VISION", "CACHE", "REST"], cache_first):
         told = CryptoKlineVisionData.create(DataProvider.BINANCE, MarketType.FUTURES_USDT, fcp_priority=order)
         frame = told.get_data("ETHUSDT", *few)
         assert set(frame["_data_source"]) == {"VISION"}, order
-        world.cache.evict(size_max=0)
+        world.cache.evict(everything=True)
     archives = CryptoKlineVisionData.create(DataProvider.BINANCE, fcp_priority=[DataSource.VISION])
     assert set(archives.get_data("BTCUSDT", *days)["_data_source"]) == {"VISION"}
 
@@ -208,6 +209,15 @@ def test_a_rate_limit_reaches_the_caller(world: evercandle.Client, spot: CryptoK
             spot.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-03"))
         assert caught.value.retry_after is not None and 0 < caught.value.retry_after <= 37
         assert isinstance(caught.value, RestAPIError) and caught.value.details["gaps"]
+
+
+def test_an_outage_is_not_called_a_limit_because_one_source_has_one(world: evercandle.Client) -> None:
+    world.simulator.inject("rate_limited", upstream="binance-vision", retry_after=37)
+    world.simulator.inject("status", upstream="binance-spot", status=503, body="")
+    for order in (["VISION", "REST"], ["REST", "VISION"]):
+        manager = CryptoKlineVisionData.create(DataProvider.BINANCE, fcp_priority=order)
+        with pytest.raises(DataRetrievalError):
+            manager.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-03"))
 
 
 def test_a_partial_answer_says_that_it_was_limited(

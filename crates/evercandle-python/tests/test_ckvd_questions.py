@@ -73,6 +73,10 @@ def test_what_is_no_moment_is_refused_by_the_name_of_its_parameter(
     assert world.simulator.requests() == []
 
 
+HUGE = 10**5000
+"""Python refuses to print it."""
+
+
 # --- values of the wrong kind ---------------------------------------------------------------------------------------------
 
 WHAT = (DataProvider.BINANCE, MarketType.SPOT, ChartType.KLINES, "BTCUSDT", Interval.HOUR_1)
@@ -109,6 +113,11 @@ def _stream(**told: Any) -> object:
         (_get, "interval", None),
         (_get, "interval", "1H"),
         (_get, "interval", 60),
+        (_get, "interval", HUGE),
+        (_get, "interval", numpy.array(["1h", "1m"])),
+        (_get, "symbol", HUGE),
+        (_get, "start_time", HUGE),
+        (_get, "end_time", "2262-04-12"),
         (_get, "chart_type", "klines"),
         (_get, "enforce_source", None),
         (_get, "include_source_info", "no"),
@@ -122,27 +131,44 @@ def _stream(**told: Any) -> object:
         (_fetch, "days", "3"),
         (_fetch, "days", None),
         (_fetch, "days", 0),
+        (_fetch, "days", True),
+        (_fetch, "days", HUGE),
+        (_fetch, "days", numpy.timedelta64(3, "D")),
+        (_fetch, "days", numpy.array([3])),
         (_fetch, "days", 10**9),
         (_fetch, "start_time", 5),
         (_fetch, "use_cache", None),
         (_fetch, "max_retries", "3"),
         (_fetch, "max_retries", -1),
+        (_fetch, "max_retries", HUGE),
         (_create, "provider", "binance"),
         (_create, "market_type", "spot"),
         (_create, "chart_type", "klines"),
         (_create, "retry_count", "3"),
+        (_create, "retry_count", True),
         (_create, "cache_dir", 5),
+        (_create, "cache_dir", ""),
         (_create, "use_cache", "yes"),
         (_create, "log_level", 3),
         (_create, "http_timeout", "3"),
+        (_create, "http_timeout", True),
+        (_create, "http_timeout", 1e300),
+        (_create, "http_timeout", None),
         (_create, "vision_enabled", None),
         (_create, "fcp_priority", "REST"),
         (_stream, "market_type", "spot"),
         (_stream, "provider", "binance"),
         (_stream, "queue_maxsize", "many"),
+        (_stream, "queue_maxsize", 1.5),
         (_stream, "ping_interval", 0),
+        (_stream, "ping_interval", True),
+        (_stream, "ping_timeout", 1e300),
+        (_stream, "confirmed_only", "yes"),
+        (_stream, "reconciliation_enabled", None),
+        (_stream, "reconciliation_cooldown_seconds", -1),
         (_stream, "max_reconnect_attempts", -1),
     ],
+    ids=lambda one: getattr(one, "__name__", one if isinstance(one, str) else type(one).__name__),
 )
 def test_what_makes_no_sense_is_refused_by_the_name_of_its_parameter(
     world: evercandle.Client, ask: Callable[..., object], parameter: str, wrong: Any
@@ -150,6 +176,17 @@ def test_what_makes_no_sense_is_refused_by_the_name_of_its_parameter(
     with pytest.raises(ValueError, match=rf"^{parameter} .*expected"):
         ask(**{parameter: wrong})
     assert world.simulator.requests() == []
+
+
+def test_settings_may_be_numpys() -> None:
+    two: Any = numpy.int64(2)
+    yes: Any = numpy.True_
+    config = CKVDConfig(
+        MarketType.SPOT, DataProvider.BINANCE, use_cache=yes, retry_count=two, http_timeout=two, cache_dir=None
+    )
+    assert (config.use_cache, config.retry_count, config.http_timeout, config.cache_dir) == (True, 2, 2.0, None)
+    stream = StreamConfig(MarketType.SPOT, queue_maxsize=two, confirmed_only=yes, reconciliation_cooldown_seconds=0)
+    assert (stream.queue_maxsize, stream.confirmed_only, stream.reconciliation_cooldown_seconds) == (2, True, 0)
 
 
 def test_settings_of_the_wrong_kind_are_type_errors_as_documented() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import evercandle
 import pytest
 
+from evercandle._native import DEBUG  # pyright: ignore[reportPrivateUsage]
 from evercandle.bulk import download, order
 from evercandle.client import _answer as answer  # pyright: ignore[reportPrivateUsage]
 
@@ -134,6 +135,7 @@ def test_a_client_that_was_closed_says_so() -> None:
         client.get_data("BTCUSDT", "1m", *DAY)
 
 
+@pytest.mark.skipif(not DEBUG, reason="what is shipped has no question that panics")
 def test_a_mistake_of_the_engine_is_an_error_like_others(
     client: evercandle.Client, capfd: pytest.CaptureFixture[str]
 ) -> None:

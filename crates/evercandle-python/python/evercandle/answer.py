@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, SupportsIn
 from ._native import format_instant
 from .arguments import flag_of, text_of, whole_of, wrong
 from .errors import BadRequestError
-from .vocabulary import TimeLike, Unit, datetime_of, micros_of, with_times
+from .vocabulary import TimeLike, Unit, datetime_of, micros_of, shown, with_times
 
 if TYPE_CHECKING:
     from ._native import Klines as NativeKlines
@@ -36,7 +36,7 @@ class Segment(NamedTuple):
     via: str
     """``cache``: remembered; ``upstream``: fetched for this answer."""
     fetched_at: datetime
-    """When the provider answered."""
+    """When the provider answered; of a run that came bit by bit, when the first of it came."""
     verification: str
     """``checksum`` (the archive's published SHA-256 matched), ``structural``, or ``unsettled`` (too recent to be final)."""
     sha256: str | None
@@ -353,7 +353,7 @@ class Answer(Generic[Row]):
         except (TypeError, ValueError):
             raise wrong("rows", key, "whole numbers; for a range of time ask between(…)") from None
         if step != 1:
-            raise BadRequestError(f"step {step}: rows are sliced one after the other; use a table for anything else")
+            raise BadRequestError(f"step {shown(step)}: rows are sliced one after the other; use a table for anything else")
         start, end = self._native.range()
         if first >= last:
             return type(self)(self._native.between(start, start))

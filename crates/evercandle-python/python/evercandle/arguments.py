@@ -7,32 +7,30 @@ is no number, ``"no"`` no flag, and an empty list not the same as none.
 
 from __future__ import annotations
 
+import math
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from ._native import format_instant
 from .errors import BadRequestError
-from .vocabulary import FUNDING_RATES, Interval, Market, is_unicode, micros_of
+from .vocabulary import FUNDING_RATES, NO_NUMBERS, Interval, Market, is_unicode, micros_of, shown, whole_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import SupportsFloat, SupportsIndex
+    from typing import SupportsFloat
 
     from .vocabulary import TimeLike, Unit
 
-# Of what was given, so much is shown.
-_SHOWN = 60
 # What the engine can count to.
 _WHOLE_MAX = 2**63 - 1
+MORE_THAN_0 = math.ulp(0.0)
+"""The least number that is."""
 
 
 def wrong(name: str, given: object, expected: str) -> BadRequestError:
     """The error for a parameter."""
-    told = repr(given)
-    if len(told) > _SHOWN or "\n" in told:
-        told = f"a {type(given).__name__}"
-    return BadRequestError(f"{name} is {told}: expected {expected}")
+    return BadRequestError(f"{name} is {shown(given)}: expected {expected}")
 
 
 def text_of(given: object, name: str, expected: str = "a text") -> str:
@@ -61,7 +59,8 @@ def word_of(given: object, name: str, *words: str) -> str:
     """One of some words."""
     if not isinstance(given, str) or given not in words:
         raise wrong(name, given, " or ".join(f'"{word}"' for word in words))
-    return str(given)
+    # Of a member of somebody's enumeration, `str` makes its name.
+    return words[words.index(given)]
 
 
 def flag_of(given: object, name: str) -> bool:
@@ -76,38 +75,41 @@ def whole_of(given: object, name: str, least: int | None, most: int = _WHOLE_MAX
     expected = "a whole number"
     if least is not None:
         expected += f", at least {least}" if most == _WHOLE_MAX else f" from {least} to {most}"
-    # A NumPy array has the method, whatever it holds.
-    if isinstance(given, bool) or type(given).__name__ in ("bool_", "ndarray") or not hasattr(given, "__index__"):
-        raise wrong(name, given, expected)
-    whole = cast("SupportsIndex", given).__index__()
-    if whole > most or whole < (-_WHOLE_MAX if least is None else least):
+    whole = whole_or_none(given)
+    if whole is None or whole > most or whole < (-_WHOLE_MAX if least is None else least):
         raise wrong(name, given, expected)
     return whole
 
 
 def seconds_of(given: object, name: str = "deadline") -> float | None:
+    """A duration in seconds, if there is one."""
+    return None if given is None else duration_of(given, name)
+
+
+def duration_of(given: object, name: str) -> float:
     """A duration in seconds, more than none."""
-    if given is None:
-        return None
-    expected = "seconds or a timedelta, more than 0 and less than a billion seconds"
-    if isinstance(given, timedelta):
-        seconds = given.total_seconds()
-    elif isinstance(given, (bool, str, bytes)) or type(given).__name__ == "bool_" or not hasattr(given, "__float__"):
+    told = given.total_seconds() if isinstance(given, timedelta) else given
+    return number_of(told, name, "seconds or a timedelta, more than 0 and at most a billion seconds", MORE_THAN_0, 1e9)
+
+
+def number_of(given: object, name: str, expected: str, least: float, most: float) -> float:
+    """A number within bounds, NumPy's too."""
+    if isinstance(given, (str, bytes)) or type(given).__name__ in NO_NUMBERS or not hasattr(given, "__float__"):
         raise wrong(name, given, expected)
-    else:
-        try:
-            seconds = float(cast("SupportsFloat", given))
-        except (TypeError, ValueError, OverflowError):
-            raise wrong(name, given, expected) from None
-    if not 0 < seconds < 1e9:
+    try:
+        number = float(cast("SupportsFloat", given))
+    except (TypeError, ValueError, OverflowError):
+        raise wrong(name, given, expected) from None
+    if not least <= number <= most:
         raise wrong(name, given, expected)
-    return seconds
+    return number
 
 
 def market_of(given: object) -> str:
     """The word for a market."""
+    # What compares with words as tables do, element by element, is no word.
     try:
-        return Market(given).value
+        return Market(given if isinstance(given, str) else None).value
     except ValueError:
         raise wrong("market", given, "spot, um or cm") from None
 
@@ -116,8 +118,9 @@ def interval_of(given: object, name: str = "interval") -> Interval:
     """The length of a kline."""
     if isinstance(given, str) and given == FUNDING_RATES:
         raise wrong(name, given, "1s to 1M; for funding rates ask funding_rates(…)")
+    word = given if isinstance(given, str) else None
     try:
-        return Interval("1M" if isinstance(given, str) and given == "1mo" else given)
+        return Interval("1M" if word == "1mo" else word)
     except ValueError:
         raise wrong(name, given, "one of " + " ".join(one.value for one in Interval)) from None
 

@@ -141,9 +141,10 @@ class Cache:
         """
         everything, market = flag_of(everything, "everything"), market_of(market)
         of_series = any(one is not None for one in (symbol, interval, start, end))
-        if of_series + (size_max is not None) + everything != 1:
-            named = "nothing was named" if not of_series else "more than one thing was named"
-            raise BadRequestError(f"{named}: expected either symbol and interval, or size_max=…, or everything=True")
+        named = of_series + (size_max is not None) + everything
+        if named != 1:
+            told = "nothing was named" if named == 0 else "more than one thing was named"
+            raise BadRequestError(f"{told}: expected either symbol and interval, or size_max=…, or everything=True")
         if everything:
             return Evicted(**_read(self._native.cache_evict()))
         if size_max is not None:
@@ -153,7 +154,8 @@ class Cache:
         if (start is None) != (end is None):
             raise BadRequestError("start and end go together: expected both or none")
         span = None if start is None or end is None else span_of(start, end, unit)
-        word = FUNDING_RATES if interval == FUNDING_RATES else interval_of(interval).value
+        of_rates = isinstance(interval, str) and interval == FUNDING_RATES  # pyright: ignore[reportUnnecessaryIsInstance]
+        word = FUNDING_RATES if of_rates else interval_of(interval).value
         return Evicted(**_read(self._native.cache_evict(series=(symbol_of(symbol), word, market), range=span)))
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from ._native import parse_instant
 from .errors import BadRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     import numpy
@@ -19,10 +20,14 @@ UTC = timezone.utc
 FUNDING_RATES = "fundingRate"
 """The exchange's word for funding rates, where klines have an interval."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 # From 1970 to before the year 9000: what the exchange has is far within, and calendars end not far beyond.
 _FIRST, _END = 0, 221_845_392_000_000_000
+# Of what was given, so much is shown.
+_SHOWN = 60
+# What is no number, and has the methods of one: Python's own, and NumPy's, which are known by name, as it is not needed.
+NO_NUMBERS = ("bool", "bool_", "ndarray", "timedelta64", "datetime64", "Series")
 _UNITS: dict[str, tuple[int, int]] = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -92,11 +97,12 @@ def micros_of(moment: object, unit: Unit | None = None, name: str = "time") -> i
     without ``unit``: guessing its unit from its size would be right until it is not.
     """
     if unit is not None and (not isinstance(unit, str) or unit not in _UNITS):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise BadRequestError(f'unit is {unit!r}: expected "s", "ms", "us" or "ns"')
+        raise BadRequestError(f'unit is {shown(unit)}: expected "s", "ms", "us" or "ns"')
     micros = _micros_of(moment, unit, name)
     if not _FIRST <= micros < _END:
-        told = f"{moment} {unit}" if unit is not None and hasattr(moment, "__index__") else str(moment)
-        doubt = ": is the unit right?" if unit is not None and hasattr(moment, "__index__") else ""
+        told, doubt = shown(moment, str), ""
+        if unit is not None and whole_or_none(moment) is not None:
+            told, doubt = f"{told} {unit}", ": is the unit right?"
         raise BadRequestError(f"{name} is {told}: expected a moment from 1970 to before the year 9000{doubt}")
     return micros
 
@@ -106,9 +112,9 @@ def _micros_of(moment: object, unit: Unit | None, name: str) -> int:
         if moment != moment:  # pandas.NaT is a datetime that is no moment
             raise BadRequestError(f"{name} is NaT: expected a moment")
         aware = moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment
-        return (aware - _EPOCH) // _MICROSECOND
+        return (aware - EPOCH) // MICROSECOND
     if isinstance(moment, date):
-        return (datetime(moment.year, moment.month, moment.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+        return (datetime(moment.year, moment.month, moment.day, tzinfo=UTC) - EPOCH) // MICROSECOND
     if isinstance(moment, str):
         micros = parse_instant(moment) if is_unicode(moment) else None
         if micros is None:
@@ -118,15 +124,15 @@ def _micros_of(moment: object, unit: Unit | None, name: str) -> int:
         return micros
     if type(moment).__name__ == "datetime64":
         return _micros_of_datetime64(moment, name)
-    # An array has the method, whatever it holds.
-    if isinstance(moment, bool) or type(moment).__name__ == "ndarray" or not hasattr(moment, "__index__"):
+    whole = whole_or_none(moment)
+    if whole is None:
         raise BadRequestError(
             f"{name} is a {type(moment).__name__}: expected a datetime, a date, an ISO 8601 string or a whole number"
         )
     if unit is None:
-        raise BadRequestError(f'{name} is the number {moment}: say what it counts, with unit="s", "ms", "us" or "ns"')
+        raise BadRequestError(f'{name} is the number {shown(moment, str)}: say what it counts, with unit="s", "ms", "us" or "ns"')
     times, per = _UNITS[unit]
-    return cast(SupportsIndex, moment).__index__() * times // per
+    return whole * times // per
 
 
 def _micros_of_datetime64(moment: Any, name: str) -> int:
@@ -137,6 +143,25 @@ def _micros_of_datetime64(moment: Any, name: str) -> int:
     if not 0 <= years < 9000 - 1970:
         return _END
     return int(moment.astype("datetime64[us]").astype("int64"))
+
+
+def whole_or_none(given: object) -> int | None:
+    """The whole number it is, NumPy's too."""
+    if type(given).__name__ in NO_NUMBERS or not hasattr(given, "__index__"):
+        return None
+    try:
+        return cast(SupportsIndex, given).__index__()
+    except TypeError:
+        return None
+
+
+def shown(given: object, how: Callable[[object], str] = repr) -> str:
+    """What was given, for an error; by its type what is long, or cannot be printed, as integers of thousands of digits."""
+    try:
+        told = how(given)
+    except ValueError:
+        told = ""
+    return told if 0 < len(told) <= _SHOWN and "\n" not in told else f"a {type(given).__name__}"
 
 
 def is_unicode(text: str) -> bool:
@@ -150,7 +175,7 @@ def is_unicode(text: str) -> bool:
 
 def datetime_of(micros: int) -> datetime:
     """The aware UTC datetime of microseconds since the epoch."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(microseconds=micros)
 
 
 def datetime_or_none(micros: int | None) -> datetime | None:

@@ -1,7 +1,8 @@
 """What crypto-kline-vision-data has beside what it documents, and this has not: modules, names in them, attributes.
 
-Asking for one raises :class:`NotOfferedError`, which says what to use instead, and which is an ``ImportError`` or an
-``AttributeError`` as well, so that programs which try whether there is one go on.
+Asking for one raises :class:`NotOfferedError`, which says what to use instead, and which is an ``ImportError`` for modules
+and names in them, so that ``try: from … import …`` goes on, and an ``AttributeError`` for attributes of managers, so that
+``hasattr`` does. To ask whether there is such a module, or name in one, by ``find_spec`` or ``hasattr`` raises it as well.
 """
 
 from __future__ import annotations

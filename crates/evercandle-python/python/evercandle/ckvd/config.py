@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..arguments import duration_of, flag_of, path_of, whole_of
+from ..errors import BadRequestError
+from ..vocabulary import shown
 from .enums import ChartType, DataProvider, DataSource, FileType, MarketType, member_of
 from .errors import WrongKindError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["FUNDING_RATE_DTYPES", "OUTPUT_DTYPES", "CKVDConfig", "FileType"]
 
@@ -35,6 +38,11 @@ FUNDING_RATE_DTYPES: dict[str, str] = {
     "funding_rate": "float64",
 }
 """Columns of funding rates, in order, beside the index ``time``; times are in UTC."""
+
+RETRIES_MAX = 2**32 - 1
+"""What the engine can count to."""
+
+_Taken = TypeVar("_Taken")
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -64,13 +72,12 @@ def log_level_of(level: str, name: str = "log_level") -> str:
     return level.upper()
 
 
-def retries_of(count: int, name: str) -> int:
-    """The same; raises ``ValueError`` for what makes no sense."""
-    if not isinstance(count, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise WrongKindError(name, count, "a whole number")
-    if count < 0:
-        raise ValueError(f"{name} {count}: expected 0 or more")
-    return count
+def taken(read: Callable[..., _Taken], given: object, name: str, *bounds: Any) -> _Taken:
+    """What one of the package's own checks takes it for; where that refuses, it is a :class:`WrongKindError`."""
+    try:
+        return read(given, name, *bounds)
+    except BadRequestError as error:
+        raise WrongKindError(name, given, str(error).rpartition(": expected ")[2]) from None
 
 
 def source_of(source: DataSource | str, name: str) -> DataSource:
@@ -81,7 +88,7 @@ def source_of(source: DataSource | str, name: str) -> DataSource:
         return DataSource[str(word).strip().upper()]
     except KeyError:
         known = ", ".join(one.name for one in DataSource)
-        raise ValueError(f"{name} {source!r}: expected one of {known}") from None
+        raise ValueError(f"{name} {shown(source)}: expected one of {known}") from None
 
 
 def priority_of(sources: Sequence[DataSource | str]) -> tuple[DataSource, ...]:
@@ -100,8 +107,8 @@ def _all_sources() -> list[DataSource]:
 
 @dataclass(frozen=True, slots=True)
 class CKVDConfig:
-    """How a manager works. Immutable; raises ``ValueError`` for values that make no sense, and :class:`WrongKindError`, also
-    a ``TypeError``, for those of another kind.
+    """How a manager works. Immutable; raises ``ValueError`` for values that make no sense: :class:`WrongKindError`, also a
+    ``TypeError``, for those of another kind or beyond all bounds.
 
     ``retry_count``: tries per call and source. ``http_timeout``: seconds for connecting and for every silence.
     ``vision_enabled``: whether archives are asked. ``fcp_priority``: sources in the order in which they are asked.
@@ -124,20 +131,14 @@ class CKVDConfig:
         for name, kind in (("market_type", MarketType), ("provider", DataProvider), ("chart_type", ChartType)):
             self._set(name, member_of(getattr(self, name), kind, name))
         for name in ("use_cache", "suppress_http_debug", "quiet_mode", "vision_enabled"):
-            self._check(name, (bool,), "True or False")
-        retries_of(self.retry_count, "retry_count")
-        self._check("http_timeout", (int, float), "seconds")
-        self._check("cache_dir", (Path, str, type(None)), "a path")
-        if not 0 < self.http_timeout < float("inf"):
-            raise ValueError(f"http_timeout {self.http_timeout}: expected seconds, more than 0")
-        self._set("cache_dir", None if self.cache_dir is None else Path(self.cache_dir))
+            self._set(name, taken(flag_of, getattr(self, name), name))
+        self._set("retry_count", taken(whole_of, self.retry_count, "retry_count", 0, RETRIES_MAX))
+        self._set("http_timeout", taken(duration_of, self.http_timeout, "http_timeout"))
+        folder = taken(path_of, self.cache_dir, "cache_dir")
+        self._set("cache_dir", None if folder is None else Path(folder))
         self._set("use_cache", cache_is_enabled(self.use_cache))
         self._set("log_level", log_level_of(self.log_level))
         self._set("fcp_priority", list(priority_of(self.fcp_priority)))
-
-    def _check(self, name: str, kinds: tuple[type, ...], expected: str) -> None:
-        if not isinstance(getattr(self, name), kinds):
-            raise WrongKindError(name, getattr(self, name), expected)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

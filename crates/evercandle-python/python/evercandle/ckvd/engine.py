@@ -11,14 +11,16 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..client import Client
 from ..errors import EvercandleError, IncompleteError, UnavailableError
+from ..vocabulary import datetime_of
 from .enums import ChartType, DataSource, Interval
-from .grid import datetime_of, micros_of
+from .grid import micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -49,7 +51,7 @@ class Opening(NamedTuple):
 
 _lock = threading.Lock()
 _clients: dict[tuple[object, ...], Client] = {}
-_folders: list[str] = []
+_removals: list[weakref.finalize[..., Client]] = []
 _pinned: Client | None = None
 
 
@@ -80,9 +82,14 @@ def _open(opening: Opening) -> Client:
         folder = None if opening.cache_dir is None else opening.cache_dir / "evercandle"
         return Client(cache_dir=folder, settings=settings)
     unread = tempfile.mkdtemp(prefix="evercandle-uncached-")
-    _folders.append(unread)
     settings["cache"] = {"size_max": _UNREAD_MAX}
-    return Client(cache_dir=unread, settings=settings)
+    client = Client(cache_dir=unread, settings=settings)
+    removal = weakref.finalize(client, shutil.rmtree, unread, ignore_errors=True)
+    # At exit, `_close` comes first.
+    removal.atexit = False
+    _removals[:] = [one for one in _removals if one.alive]
+    _removals.append(removal)
+    return client
 
 
 def now() -> datetime:
@@ -106,19 +113,20 @@ def _forget() -> None:
     """In a forked child: the lock may have been held, and clients and folders are the parent's."""
     global _lock, _pinned
     _lock, _pinned = threading.Lock(), None
+    for removal in _removals:
+        removal.detach()
+    _removals.clear()
     _clients.clear()
-    _folders.clear()
 
 
 def _close() -> None:
     with _lock:
-        clients, folders = list(_clients.values()), list(_folders)
+        clients = list(_clients.values())
         _clients.clear()
-        _folders.clear()
     for client in clients:
         client.close()
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    for remove in list(_removals):
+        remove()
 
 
 if hasattr(os, "register_at_fork"):

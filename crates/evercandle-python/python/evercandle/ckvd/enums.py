@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TypeVar
 
+from ..vocabulary import shown
 from .errors import WrongKindError
 
 _Member = TypeVar("_Member", bound=Enum)
@@ -23,7 +24,7 @@ def _named(kind: str, text: str, known: dict[str, _Member]) -> _Member:
     try:
         return known[text.strip().lower()]
     except (KeyError, AttributeError):
-        raise ValueError(f"unknown {kind} {text!r}: expected one of {', '.join(known)}") from None
+        raise ValueError(f"unknown {kind} {shown(text)}: expected one of {', '.join(known)}") from None
 
 
 class DataProvider(Enum):

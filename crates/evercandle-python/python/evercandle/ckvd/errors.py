@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..vocabulary import shown
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -143,7 +145,7 @@ class WrongKindError(_Detailed, TypeError, ValueError):
     the one for its settings, the other for its questions."""
 
     def __init__(self, parameter: str, value: object, expected: str) -> None:
-        super().__init__(f"{parameter} {value!r}: expected {expected}", details={"parameter": parameter})
+        super().__init__(f"{parameter} {shown(value)}: expected {expected}", details={"parameter": parameter})
 
 
 class CacheDisabledError(_Detailed, RuntimeError, ValueError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any
 
+from ..arguments import MORE_THAN_0, number_of, whole_of
+from ..vocabulary import datetime_of
 from . import engine
-from .config import retries_of, source_of
+from .config import RETRIES_MAX, source_of, taken
 from .enums import ChartType, DataProvider, Interval, MarketType, member_of
-from .errors import WrongKindError
-from .grid import DAY, datetime_of, floor, following, micros_of, told_micros
+from .grid import DAY, floor, following, micros_of, told_micros
 from .manager import CryptoKlineVisionData
 from .symbols import interval_of
 
@@ -23,11 +24,8 @@ _DAYS_MAX = 100_000
 
 
 def _length_of(days: object) -> int:
-    if not isinstance(days, SupportsFloat):
-        raise WrongKindError("days", days, "a number")
-    if not 0 < float(days) <= _DAYS_MAX:
-        raise ValueError(f"days {days}: expected more than 0 and at most {_DAYS_MAX}")
-    return int(float(days) * DAY)
+    expected = f"a number, more than 0 and at most {_DAYS_MAX}"
+    return int(taken(number_of, days, "days", expected, MORE_THAN_0, _DAYS_MAX) * DAY)
 
 
 def calculate_date_range(
@@ -82,7 +80,7 @@ def fetch_market_data(
     step = Interval.MINUTE_1 if chart_type is ChartType.FUNDING_RATE else length
     start, end = calculate_date_range(start_time, end_time, days, step)
     source = source_of(enforce_source, "enforce_source")
-    retries = retries_of(max_retries, "max_retries")
+    retries = taken(whole_of, max_retries, "max_retries", 0, RETRIES_MAX)
     with CryptoKlineVisionData.create(
         provider, market_type, chart_type=chart_type, use_cache=use_cache, retry_count=retries
     ) as manager:

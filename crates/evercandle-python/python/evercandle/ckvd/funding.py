@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..vocabulary import datetime_of
 from .config import FUNDING_RATE_DTYPES
 from .engine import Question
 from .enums import ChartType, Interval
-from .grid import datetime_of, floor, following
+from .grid import floor, following
 from .tables import SOURCE, origins_of
 
 if TYPE_CHECKING:

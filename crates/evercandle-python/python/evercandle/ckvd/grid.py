@@ -6,17 +6,16 @@ symbol's listing, so only the symbol's own klines tell: they are the ``phase``.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
-from ..vocabulary import micros_of as parsed
+from ..vocabulary import EPOCH, MICROSECOND, datetime_of, micros_of as parsed
 from .enums import Interval
 from .errors import WrongKindError
 
 DAY = 86_400_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
-_LAST = (datetime(9000, 1, 1, tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND
+# Frames count nanoseconds, for which there are numbers until some day in that year.
+_END = (datetime(2262, 1, 1, tzinfo=timezone.utc) - EPOCH) // MICROSECOND
 # The first Monday since the epoch was its fifth day.
 _MONDAY = 4 * DAY
 
@@ -24,7 +23,7 @@ _MONDAY = 4 * DAY
 def micros_of(moment: datetime) -> int:
     """Microseconds since the epoch; what has no zone is UTC."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-    return (aware - _EPOCH) // _MICROSECOND
+    return (aware - EPOCH) // MICROSECOND
 
 
 def told_micros(moment: Any, parameter: str) -> int:
@@ -33,14 +32,9 @@ def told_micros(moment: Any, parameter: str) -> int:
     if not isinstance(moment, (date, str)) and type(moment).__name__ != "datetime64":
         raise WrongKindError(parameter, moment, "a datetime, such as datetime(2024, 1, 31, tzinfo=timezone.utc)")
     micros = parsed(moment, None, parameter)
-    if not 0 <= micros < _LAST:
-        raise ValueError(f"{parameter} {moment}: expected a moment in the years 1970 to 8999")
+    if micros >= _END:
+        raise ValueError(f"{parameter} {moment}: expected a moment in the years 1970 to 2261")
     return micros
-
-
-def datetime_of(micros: int) -> datetime:
-    """The aware UTC datetime."""
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 def step_of(interval: Interval) -> int:

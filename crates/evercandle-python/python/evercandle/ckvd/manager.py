@@ -24,7 +24,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, overload
 
 from ..arguments import flag_of
-from ..errors import EvercandleError, RateLimitedError, UnknownSymbolError
+from ..errors import EvercandleError, UnknownSymbolError
+from ..vocabulary import datetime_of
 from . import engine, tables
 from .absent import refuse_attribute
 from .config import (
@@ -46,7 +47,7 @@ from .errors import (
     RateLimitError,
     SymbolNotFoundError,
 )
-from .grid import DAY, datetime_of, floor, following, micros_of, slots, told_micros
+from .grid import DAY, floor, following, micros_of, slots, told_micros
 from .logs import level_in_force, logger, prepare
 from .streaming import KlineStream, KlineUpdate, refuse_streaming
 from .symbols import NATIVE_MARKETS, interval_of, symbol_of
@@ -478,7 +479,7 @@ def _failure(question: Question, found: Found, order: tuple[DataSource, ...]) ->
     details.setdefault("symbol", question.symbol)
     details.setdefault("gaps", _told(open_gaps))
     after = None if error is None else error.retry_after
-    if isinstance(error, RateLimitedError) or _was_limited(open_gaps):
+    if _was_limited(open_gaps):
         seconds = None if after is None else math.ceil(after)
         return RateLimitError(seconds, f"every source wants to be left alone: {error}", details=details)
     said = _said(open_gaps, order) if open_gaps or error is None else str(error)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .config import log_level_of
+from ..arguments import MORE_THAN_0, duration_of, flag_of, number_of, whole_of
+from ..vocabulary import datetime_of, shown
+from .config import log_level_of, taken
 from .enums import DataProvider, MarketType, member_of
-from .errors import NotOfferedError, WrongKindError
-from .grid import datetime_of, micros_of
+from .errors import NotOfferedError
+from .grid import micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,27 +122,25 @@ class StreamConfig:
         object.__setattr__(self, "market_type", member_of(self.market_type, MarketType, "market_type"))
         object.__setattr__(self, "provider", member_of(self.provider, DataProvider, "provider"))
         if self.compression is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise ValueError(f"compression {self.compression!r}: expected None, the exchange has none")
-        for name in _NUMBERS:
-            value: object = getattr(self, name)
-            if not isinstance(value, (int, float)):
-                raise WrongKindError(name, value, "a number")
-            if not value >= 0 or (value == 0 and name not in _MAY_BE_NOTHING):
-                raise ValueError(f"{name} {value}: expected {'0 or more' if name in _MAY_BE_NOTHING else 'more than 0'}")
+            raise ValueError(f"compression {shown(self.compression)}: expected None, the exchange has none")
+        for name, (read, *bounds) in _CHECKS.items():
+            object.__setattr__(self, name, taken(read, getattr(self, name), name, *bounds))
         object.__setattr__(self, "log_level", log_level_of(self.log_level))
 
 
-_MAY_BE_NOTHING = ("max_reconnect_attempts", "reconciliation_cooldown_seconds")
-_NUMBERS = (
-    *_MAY_BE_NOTHING,
-    "reconnect_delay_base",
-    "reconnect_delay_max",
-    "ping_interval",
-    "ping_timeout",
-    "queue_maxsize",
-    "reconciliation_watermark_factor",
-    "reconciliation_max_gap_intervals",
-)
+_CHECKS: dict[str, tuple[Any, ...]] = {
+    "max_reconnect_attempts": (whole_of, 0),
+    "reconnect_delay_base": (duration_of,),
+    "reconnect_delay_max": (duration_of,),
+    "ping_interval": (duration_of,),
+    "ping_timeout": (duration_of,),
+    "queue_maxsize": (whole_of, 1),
+    "confirmed_only": (flag_of,),
+    "reconciliation_enabled": (flag_of,),
+    "reconciliation_watermark_factor": (number_of, "a number, more than 0", MORE_THAN_0, 1e9),
+    "reconciliation_max_gap_intervals": (whole_of, 1),
+    "reconciliation_cooldown_seconds": (number_of, "seconds, 0 or more", 0.0, 1e9),
+}
 
 
 class KlineStream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..vocabulary import shown
 from .enums import DataProvider, Interval, MarketType, member_of
 from .errors import NotOfferedError, UnsupportedIntervalError
 
@@ -39,7 +40,7 @@ def validate_symbol_for_market_type(
 
 def _check_spelling(symbol: object, market_type: MarketType) -> None:
     if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
-        raise ValueError(f"symbol {symbol!r}: expected 1 to 30 letters, digits, _ or -, such as BTCUSDT")
+        raise ValueError(f"symbol {shown(symbol)}: expected 1 to 30 letters, digits, _ or -, such as BTCUSDT")
     suggested = get_market_symbol_format(symbol.upper(), market_type)
     if suggested != symbol.upper():
         coin = market_type is MarketType.FUTURES_COIN
@@ -76,12 +77,12 @@ def interval_of(interval: Interval | str, market_type: MarketType) -> Interval:
     value: Any = getattr(interval, "value", interval)
     known = [one for one in Interval if market_type.name == "SPOT" or one is not Interval.SECOND_1]
     for one in known:
-        if one.value == value:
+        if isinstance(value, str) and one.value == value:
             return one
     names = " ".join(one.value for one in known)
     raise UnsupportedIntervalError(
-        f"interval {value!r} in {market_type.name}: expected one of {names}",
-        details={"interval": str(value), "market_type": market_type.name, "supported": names.split()},
+        f"interval {shown(value)} in {market_type.name}: expected one of {names}",
+        details={"interval": shown(value, str), "market_type": market_type.name, "supported": names.split()},
     )
 
 
