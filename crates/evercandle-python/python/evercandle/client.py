@@ -266,6 +266,7 @@ class Client(_Opened):
         """Klines that open from ``start`` to before ``end`` (default: now): from the cache, else archives, else REST.
 
         ``symbol``: ``BTCUSDT``, ``btcusdt``, ``BTC/USDT``; ``interval``: ``1s`` to ``1M``, or an :class:`Interval`.
+        ``market``: ``spot``, ``um`` or ``cm``; it is not told from the symbol (``BTC/USDT:USDT`` needs ``um``).
         ``start``, ``end``: anything that is a moment; what has no zone is UTC; bare numbers need ``unit``.
         ``completeness``: whether an incomplete answer is an error (``required``) or an answer (``best_effort``); when
         nothing at all could be had, it is an error either way.
