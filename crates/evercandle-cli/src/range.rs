@@ -193,4 +193,12 @@ mod tests {
         assert_eq!(size("1200x640"), Ok((1200, 640)));
         assert!(size("1200").is_err() && size("0x5").is_err());
     }
+
+    #[test]
+    fn what_is_listened_on_is_an_address_and_a_port() {
+        assert_eq!(address("127.0.0.1:8080").unwrap().port(), 8080);
+        for text in ["localhost:8080", "127.0.0.1", ""] {
+            assert!(address(text).unwrap_err().contains("127.0.0.1:8080"), "{text}");
+        }
+    }
 }
