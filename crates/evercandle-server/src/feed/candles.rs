@@ -101,9 +101,7 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
         let before = teller.next;
         let stuck = match &answer {
             Ok(answer) => {
-                if std::mem::take(&mut refused) {
-                    inner.forget_latest(&series);
-                }
+                refused = false;
                 for told in teller.tell(answer, until) {
                     match told {
                         Told::Candle(at) => {

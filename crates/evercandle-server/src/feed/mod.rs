@@ -212,13 +212,6 @@ impl Inner {
         }
     }
 
-    /// What was told last of a series is true no more.
-    fn forget_latest(&self, series: &Series) {
-        if let Some(follow) = self.followed.lock().series.get_mut(series) {
-            follow.latest = None;
-        }
-    }
-
     /// Counts a listener of every topic; what nobody followed yet is followed from now on. `place` becomes the one since
     /// when all of them are.
     fn follow(
