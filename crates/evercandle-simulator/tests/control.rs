@@ -1,7 +1,7 @@
 //! Steering by HTTP, without the HTTP.
 #![allow(clippy::unwrap_used)]
 
-use evercandle_simulator::{Config, Request, Simulator, time};
+use evercandle_simulator::{Config, Effect, Fault, Request, Simulator, time};
 use serde_json::{Value, json};
 
 fn simulator() -> Simulator {
@@ -39,6 +39,35 @@ fn faults_are_switched_on_listed_and_switched_off() {
         call(&simulator, "POST", "faults", r#"{"effect":{"kind":"gremlins"}}"#).0,
         400
     );
+}
+
+/// Goal: an outage that never happens does not pass for one that was survived; and the name that asks both futures hosts
+/// means both.
+#[test]
+fn a_fault_at_nobody_is_refused_with_the_names_there_are() {
+    let simulator = simulator();
+    let fault = |upstream: &str| json!({ "effect": { "kind": "html" }, "upstream": upstream }).to_string();
+    let (status, told) = call(&simulator, "POST", "faults", &fault("nonsense"));
+    let error = told["error"].as_str().unwrap_or_default();
+    assert!(
+        status == 400 && error.contains("`nonsense`") && error.contains("binance-usdm, binance-coinm"),
+        "{status} {told}"
+    );
+    assert_eq!(call(&simulator, "POST", "faults", &fault("binance-futures")).0, 200);
+    for (target, expected) in [
+        ("fapi.binance.com/fapi/v1/ping", 1),
+        ("dapi.binance.com/dapi/v1/ping", 2),
+        ("api.binance.com/api/v3/ping", 2),
+    ] {
+        simulator.respond(&Request::get(target), simulator.clock().now());
+        assert_eq!(simulator.faults().active()[0].applied, expected, "{target}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "unknown upstream `nonsense`")]
+fn a_fault_at_nobody_is_not_even_made() {
+    let _ = Fault::new(Effect::Refuse).on("nonsense");
 }
 
 #[test]

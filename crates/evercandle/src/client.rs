@@ -202,6 +202,11 @@ impl Client {
         self.engine.klines_weight(series, rows)
     }
 
+    /// Whether any upstream that may be asked has klines of a series; without one, the cache alone answers. Sends nothing.
+    pub fn is_offered(&self, series: &Series) -> bool {
+        self.engine.is_offered(series)
+    }
+
     /// As [`Client::klines_weight`], for the newest prices of so many instruments.
     pub fn prices_weight(&self, market: Market, symbols: usize) -> Option<Weight> {
         self.engine.prices_weight(market, symbols)

@@ -209,6 +209,47 @@ fn a_check_warns_of_what_will_hurt_later() {
     );
 }
 
+/// Goal: a check and the daemon agree about the cache: where nothing can be kept, it serves all the same, and that is said.
+/// Method: a folder that cannot be made, because its parent is a file; and more to be left free than there is.
+#[test]
+fn a_check_warns_of_a_cache_that_will_keep_nothing() {
+    let world = World::new();
+    std::fs::write(world.path("file"), "").unwrap();
+    for (config, dir, words) in [
+        ("", world.path("file/cache"), "cannot be written: cannot create folder"),
+        (
+            "[cache]\nfree_min = 1000000000000000000\n",
+            world.path("cache"),
+            "warning: cache.free_min = ",
+        ),
+    ] {
+        let dir = dir.to_str().unwrap();
+        let (code, text) = check(&world, config, &[("EVERCANDLE_CACHE_DIR", dir)]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(
+            text.contains(words) && text.contains("it can serve"),
+            "no {words:?} in {text}"
+        );
+    }
+}
+
+/// Goal: a watch that can never be refreshed, or of which nobody could ever be answered in whole, is seen before it runs.
+#[test]
+fn a_check_warns_of_watches_that_cannot_work() {
+    let world = World::new();
+    let config = "[server]\nrows_max = 400\n[providers.binance]\nenabled = false\n\
+                  [providers.binance-vision]\nenabled = false\n";
+    let (code, text) = check(&world, config, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "warning: every upstream that serves klines of market spot is disabled",
+        "warning: schedule.klines[0].rows = 500: more than one answer may have (server.rows_max = 400)",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert!(!text.contains("market um is disabled"), "{text}");
+}
+
 #[test]
 fn an_address_without_an_ip_is_refused_with_what_was_expected() {
     let world = World::new();

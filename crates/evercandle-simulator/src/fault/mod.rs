@@ -10,7 +10,8 @@ mod rest_rows;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use effect::{Effect, ErrorShape, HeaderStyle};
 
@@ -31,8 +32,9 @@ pub type FaultId = u64;
 pub struct Fault {
     /// What happens.
     pub effect: Effect,
-    /// An upstream's name (`binance-vision`), a whole host, or part of hosts; empty for all.
-    #[serde(default)]
+    /// An upstream's name (`binance-vision`; `binance-futures` for both futures hosts), a whole host, or part of hosts;
+    /// empty for all. One that nobody could be meant by is not read.
+    #[serde(default, deserialize_with = "known_aim")]
     pub upstream: String,
     /// Part of the decoded path and query; empty for all. `*` stands for anything.
     #[serde(default)]
@@ -68,6 +70,13 @@ impl Flapping {
     }
 }
 
+/// A fault at a name that nobody has would never strike, and the outage that is rehearsed would pass for survived.
+fn known_aim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let aim = String::deserialize(deserializer)?;
+    Upstream::check_aim(&aim).map_err(D::Error::custom)?;
+    Ok(aim)
+}
+
 fn certain() -> f64 {
     1.0
 }
@@ -92,7 +101,14 @@ impl Fault {
     }
 
     /// Only at an upstream by name, or at hosts containing this text.
+    ///
+    /// # Panics
+    /// When nobody is meant by it: such a fault would never strike.
+    #[track_caller]
     pub fn on(self, upstream: &str) -> Self {
+        if let Err(error) = Upstream::check_aim(upstream) {
+            panic!("{error}");
+        }
         Self {
             upstream: upstream.to_owned(),
             ..self
@@ -147,8 +163,9 @@ impl Fault {
     }
 
     fn aims_at_host(&self, upstream: Upstream, host: &str) -> bool {
-        if self.upstream.is_empty() || self.upstream == upstream.name() {
-            return true;
+        let named = Upstream::named(&self.upstream);
+        if !named.is_empty() {
+            return named.contains(&upstream);
         }
         // `api.binance.com` is part of `fapi.binance.com` and must not mean it.
         if Upstream::of_host(&self.upstream).is_some() {

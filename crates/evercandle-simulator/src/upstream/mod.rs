@@ -38,15 +38,26 @@ pub enum Upstream {
     AlternativeMe,
 }
 
-/// Spot hosts that share one address pool.
-const SPOT_HOSTS: [&str; 6] = [
-    "api.binance.com",
-    "api1.binance.com",
-    "api2.binance.com",
-    "api3.binance.com",
-    "api4.binance.com",
-    "api-gcp.binance.com",
+/// Who answers where. Spot hosts share one address pool.
+const HOSTS: [(&str, Upstream); 14] = [
+    ("api.binance.com", Upstream::BinanceSpot),
+    ("api1.binance.com", Upstream::BinanceSpot),
+    ("api2.binance.com", Upstream::BinanceSpot),
+    ("api3.binance.com", Upstream::BinanceSpot),
+    ("api4.binance.com", Upstream::BinanceSpot),
+    ("api-gcp.binance.com", Upstream::BinanceSpot),
+    ("data-api.binance.vision", Upstream::BinanceMarketData),
+    ("fapi.binance.com", Upstream::BinanceUsdM),
+    ("dapi.binance.com", Upstream::BinanceCoinM),
+    ("data.binance.vision", Upstream::BinanceVision),
+    ("s3-ap-northeast-1.amazonaws.com", Upstream::BinanceVisionListing),
+    ("api.coingecko.com", Upstream::CoinGecko),
+    ("pro-api.coingecko.com", Upstream::CoinGecko),
+    ("api.alternative.me", Upstream::AlternativeMe),
 ];
+
+/// One name for both futures hosts.
+const FUTURES: &str = "binance-futures";
 
 impl Upstream {
     /// All of them.
@@ -75,19 +86,34 @@ impl Upstream {
         }
     }
 
+    /// Who is meant by a name: one upstream, or those whom whoever asks them counts as one.
+    pub(crate) fn named(name: &str) -> &'static [Upstream] {
+        if name == FUTURES {
+            return &[Upstream::BinanceUsdM, Upstream::BinanceCoinM];
+        }
+        let place = Upstream::ALL.iter().position(|upstream| upstream.name() == name);
+        place.map_or(&[], |place| &Upstream::ALL[place..=place])
+    }
+
+    /// Whether faults aimed at this could ever strike: a name, or part of a host.
+    pub(crate) fn check_aim(aim: &str) -> Result<(), String> {
+        if !Upstream::named(aim).is_empty() || HOSTS.iter().any(|(host, _)| host.contains(aim)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = Upstream::ALL.map(Upstream::name).into_iter().chain([FUTURES]).collect();
+        Err(format!(
+            "unknown upstream `{aim}`, expected one of {}, or part of a host's name such as {}",
+            names.join(", "),
+            HOSTS[0].0
+        ))
+    }
+
     /// Who answers at a host.
     pub fn of_host(host: &str) -> Option<Self> {
-        match host {
-            host if SPOT_HOSTS.contains(&host) => Some(Upstream::BinanceSpot),
-            "data-api.binance.vision" => Some(Upstream::BinanceMarketData),
-            "fapi.binance.com" => Some(Upstream::BinanceUsdM),
-            "dapi.binance.com" => Some(Upstream::BinanceCoinM),
-            "data.binance.vision" => Some(Upstream::BinanceVision),
-            "s3-ap-northeast-1.amazonaws.com" => Some(Upstream::BinanceVisionListing),
-            "api.coingecko.com" | "pro-api.coingecko.com" => Some(Upstream::CoinGecko),
-            "api.alternative.me" => Some(Upstream::AlternativeMe),
-            _ => None,
-        }
+        HOSTS
+            .iter()
+            .find(|(known, _)| *known == host)
+            .map(|(_, upstream)| *upstream)
     }
 
     /// Whether it answers questions rather than serving files.

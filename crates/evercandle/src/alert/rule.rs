@@ -277,7 +277,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             name: RuleName::ServingStale,
             severity: Severity::Page,
             summary: format!(
-                "Last known {{subject}} have been served for {}, or refused as too old, because nobody answers",
+                "Nobody answers for {{subject}}: for {}, what was known last was served, or refused as too old",
                 words(stale)
             ),
             runbook: "The answers say so themselves, with their age; once the values are too old to be served, callers \

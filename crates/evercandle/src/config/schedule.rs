@@ -9,6 +9,8 @@ use super::ConfigError;
 pub(crate) const RUN_PERIODS_MAX: u32 = 5;
 /// Whoever wants to hear of it more seldom than every week wants something else; and clocks end somewhere.
 pub(super) const WEEK_MS: u64 = 7 * 24 * 3_600_000;
+/// Ten years of minutes; whoever wants more downloads it once, rather than looks through it at every refresh.
+const ROWS_MAX: u32 = 5_300_000;
 /// Beyond it, runs would come at no pace at all.
 const JITTER_MAX: u32 = 50;
 
@@ -126,9 +128,11 @@ impl ScheduleConfig {
             }
         }
         for (index, watch) in self.klines.iter().enumerate() {
-            if watch.rows == 0 {
-                let at = format!("schedule.klines[{index}].rows");
-                return Err(ConfigError(format!("{at} = 0: expected at least 1")));
+            if !(1..=ROWS_MAX).contains(&watch.rows) {
+                return Err(ConfigError(format!(
+                    "schedule.klines[{index}].rows = {}: expected 1 to {ROWS_MAX}",
+                    watch.rows
+                )));
             }
         }
         if self.jitter_percent > JITTER_MAX {
@@ -165,6 +169,10 @@ mod tests {
             (
                 format!("[[klines]]\n{watch}\n[[klines]]\n{watch}\nrows = 0"),
                 "schedule.klines[1].rows",
+            ),
+            (
+                format!("[[klines]]\n{watch}\nrows = 99999999"),
+                "schedule.klines[0].rows = 99999999",
             ),
         ] {
             let config: ScheduleConfig = toml::from_str(&text).unwrap();

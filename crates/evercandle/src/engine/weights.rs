@@ -12,6 +12,11 @@ use crate::model::series::{Market, Series};
 use crate::provider::{Call, Form, QuotaSpec, Slice, Supply};
 
 impl Engine {
+    /// Whether anybody could be asked for a series at all.
+    pub(crate) fn is_offered(&self, series: &Series) -> bool {
+        self.upstreams.iter().any(|upstream| upstream.offer(series).is_some())
+    }
+
     /// Of a series' newest so many klines.
     pub(crate) fn klines_weight(&self, series: &Series, rows: u32) -> Option<Weight> {
         let (upstream, page) = self.upstreams.iter().find_map(|upstream| {

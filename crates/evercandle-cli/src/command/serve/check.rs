@@ -8,7 +8,7 @@ use std::net::TcpListener;
 
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
 use evercandle::schedule::{JobKind, Scheduler, Watches};
-use evercandle::{Client, Config, Series, Weight};
+use evercandle::{Client, Config, Market, Series, Weight};
 use evercandle_server::{Secrets, Webhooks};
 use rustix::process::{Resource, getrlimit};
 
@@ -127,17 +127,36 @@ impl Report {
             Some(bytes) => format!("at most {}", text::bytes(bytes)),
             None => "of any size".to_owned(),
         };
-        // A file that is made and gone again: permissions alone do not show a disk that is mounted read-only.
-        match tempfile::tempfile_in(store.dir()) {
-            Ok(_) => self.fact("cache", format!("{dir}, {limit}, can be written")),
-            Err(error) => self.problem(format!("cache.dir: {dir} cannot be written: {error}")),
-        }
         let config = &client.config().cache;
-        let (Some(size_max), Ok(space)) = (config.size_max, rustix::fs::statvfs(store.dir())) else {
+        // What opening it ran into, else a file that is made and gone again: permissions alone do not show a disk that is
+        // mounted read-only.
+        let written = match store.readonly() {
+            Some(why) => Err(why),
+            None => tempfile::tempfile_in(store.dir()).map_err(|error| error.to_string()),
+        };
+        if let Err(why) = written {
+            self.fact("cache", format!("{dir}, only read"));
+            return self.warning(format!(
+                "cache.dir: {dir} cannot be written: {why}: it serves, and keeps nothing of what upstreams tell"
+            ));
+        }
+        self.fact("cache", format!("{dir}, {limit}, can be written"));
+        let Ok(space) = rustix::fs::statvfs(store.dir()) else {
+            return;
+        };
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < config.free_min {
+            return self.warning(format!(
+                "cache.free_min = {}: the disk has {} free: it serves, and keeps nothing of what upstreams tell until more is \
+                 free",
+                text::bytes(config.free_min),
+                text::bytes(free)
+            ));
+        }
+        let Some(size_max) = config.size_max else {
             return;
         };
         let held = store.stats().map_or(0, |stats| stats.bytes);
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
         let room = held.saturating_add(free.saturating_sub(config.free_min));
         if room < size_max {
             self.warning(format!(
@@ -200,6 +219,27 @@ impl Report {
                 false => format!("{}: nothing", kind.as_str()),
             };
             self.fact("kept warm", words);
+        }
+        for market in Market::ALL {
+            let mut watched = watches
+                .klines
+                .iter()
+                .filter(|series| series.market() == market)
+                .peekable();
+            if watched.peek().is_some() && !watched.any(|series| client.is_offered(series)) {
+                self.warning(format!(
+                    "every upstream that serves klines of market {market} is disabled: what is watched of it cannot be fetched"
+                ));
+            }
+        }
+        let rows_max = client.config().server.rows_max;
+        for (index, watch) in config.klines.iter().enumerate() {
+            if rows_max < u64::from(watch.rows) {
+                self.warning(format!(
+                    "schedule.klines[{index}].rows = {}: more than one answer may have (server.rows_max = {rows_max})",
+                    watch.rows
+                ));
+            }
         }
         for load in loads(client, watches) {
             self.fact("weight", load.words());
