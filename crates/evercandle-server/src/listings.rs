@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 /// How long a listing is as good as new.
 const YOUNG: Duration = Duration::from_secs(600);
-/// How long nobody is asked after nobody could tell.
-const REST: Duration = Duration::from_secs(30);
+/// How long nobody is asked after nobody could tell. Circuits spare the upstreams; this only answers a crowd in one go.
+const REST: Duration = Duration::from_secs(3);
 
 /// What every market lists.
 #[derive(Default)]

@@ -68,9 +68,12 @@ pub(crate) struct EvictOrder {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeriesOrder {
+    #[schema(min_length = 1, max_length = 50)]
     pub(crate) symbol: String,
+    #[schema(min_length = 1)]
     pub(crate) interval: String,
     /// `spot`, `um` or `cm`; absent: as the symbol says, else spot.
+    #[schema(min_length = 1)]
     pub(crate) market: Option<String>,
 }
 

@@ -15,20 +15,25 @@ use crate::wire::reason::Reason;
 #[into_params(parameter_in = Query)]
 pub(crate) struct KlinesParameters {
     /// As the exchange spells it, or as `BTC/USDT`, `BTC/USDT:USDT`, `BTCUSD_PERP`.
-    #[param(example = "BTCUSDT", min_length = 1, max_length = 50)]
+    #[param(
+        example = "BTCUSDT",
+        min_length = 1,
+        max_length = 50,
+        pattern = r"^[^\u0000-\u001f\u007f]+$"
+    )]
     symbol: String,
     /// Where it is traded; `spot`, unless the spelling says otherwise.
     market: Option<MarketWord>,
     /// How long each kline is.
     interval: IntervalWord,
     /// When the first kline may open: a date, an RFC 3339 time, or an epoch time in s, ms or µs; UTC unless it says
-    /// otherwise.
+    /// otherwise. It excludes `last`.
     #[param(example = "2024-01-01")]
     start: Option<String>,
     /// Before when the last kline opens; as `start`. Absent: everything that has closed.
     #[param(example = "2024-01-02")]
     end: Option<String>,
-    /// Instead of `start`: how far back from `end`.
+    /// How far back from `end`; it excludes `start`.
     #[param(example = "7d")]
     last: Option<String>,
     /// So many slots: the first from `start` on, or, without `start`, the newest of the range or of all that have closed.

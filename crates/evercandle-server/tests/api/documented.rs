@@ -46,6 +46,27 @@ async fn the_document_names_every_path() {
     );
 }
 
+/// Goal: whoever asks by the document is not surprised: what is refused for its form is said there.
+#[tokio::test]
+async fn the_document_says_what_is_refused_for_its_form() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.json();
+    let order = &document["components"]["schemas"]["SeriesOrder"]["properties"];
+    assert_eq!(
+        (&order["symbol"]["minLength"], &order["symbol"]["maxLength"]),
+        (&1.into(), &50.into())
+    );
+    assert_eq!(order["interval"]["minLength"], 1);
+    let parameters = document["paths"]["/v1/klines"]["get"]["parameters"].as_array().unwrap();
+    let parameter = |name: &str| parameters.iter().find(|one| one["name"] == name).unwrap();
+    for (name, other) in [("start", "`last`"), ("last", "`start`")] {
+        let words = parameter(name)["description"].as_str().unwrap();
+        assert!(words.contains(&format!("excludes {other}")), "{words}");
+    }
+    let pattern = parameter("symbol")["schema"]["pattern"].as_str().unwrap();
+    assert_eq!(pattern, r"^[^\u0000-\u001f\u007f]+$");
+}
+
 /// Goal: the page works under the policy that it is sent with, and asks nobody else.
 #[tokio::test]
 async fn the_page_needs_nothing_from_elsewhere() {

@@ -17,7 +17,9 @@ impl Engine {
         let deadline = self.deadline(None, Priority::Interactive);
         let mut trail = Vec::new();
         for upstream in &self.upstreams {
-            let Some(klines) = upstream.klines() else { continue };
+            let Some(klines) = upstream.klines().filter(|klines| klines.lists(market)) else {
+                continue;
+            };
             let errand = Errand {
                 subject: &market,
                 range: None,
@@ -33,11 +35,8 @@ impl Engine {
                 ask,
             )
             .await;
-            match result {
-                Ok(Some(instruments)) => return Ok(instruments),
-                // It lists none; that explains nothing.
-                Ok(None) => drop(trail.pop()),
-                Err(_) => {}
+            if let Ok(instruments) = result {
+                return Ok(instruments);
             }
         }
         let reasons = trail

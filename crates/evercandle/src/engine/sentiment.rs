@@ -73,10 +73,14 @@ impl Engine {
                 Some(age) if age <= oldest => {
                     if let Some(mut sentiment) = self.told_sentiment(&Measure::FearAndGreed, &known, count, Via::Cache)
                     {
-                        if sentiment.state == SentimentState::Stale {
-                            sentiment.state = SentimentState::LastKnown;
+                        match sentiment.state {
+                            // Today's reading is the newest there is, whoever remembers it.
+                            SentimentState::Current => self.last_known.was_answered(Kind::Sentiment),
+                            SentimentState::Stale | SentimentState::LastKnown => {
+                                sentiment.state = SentimentState::LastKnown;
+                                self.last_known.was_served(Kind::Sentiment);
+                            }
                         }
-                        self.last_known.was_served(Kind::Sentiment);
                         return Ok(SentimentAnswer { sentiment, trail });
                     }
                 }

@@ -110,8 +110,12 @@ impl KlineProvider for Brittle {
         Ok(None)
     }
 
-    async fn instruments(&self, _: Market) -> Result<Option<Vec<Instrument>>, FetchError> {
-        Ok(None)
+    fn lists(&self, _: Market) -> bool {
+        false
+    }
+
+    async fn instruments(&self, _: Market) -> Result<Vec<Instrument>, FetchError> {
+        Ok(Vec::new())
     }
 
     fn known_halts(&self, _: &Series) -> &'static [TimeRange] {

@@ -127,8 +127,11 @@ pub trait KlineProvider: Provider {
     /// The exchange's clock, `Ok(None)` when this upstream does not show it.
     async fn server_time(&self, market: Market) -> Result<Option<Timestamp>, FetchError>;
 
-    /// The instruments of a market; `Ok(None)` when this upstream does not list them.
-    async fn instruments(&self, market: Market) -> Result<Option<Vec<Instrument>>, FetchError>;
+    /// Whether it lists the instruments of a market.
+    fn lists(&self, market: Market) -> bool;
+
+    /// The instruments of a market that it lists.
+    async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, FetchError>;
 
     /// Halts of the exchange that are known beforehand, as ranges in which klines may be missing for good.
     fn known_halts(&self, series: &Series) -> &'static [TimeRange];

@@ -117,7 +117,18 @@ async fn when_to_ask_again_is_decided_by_those_who_were_asked() {
             .sim
             .inject(Fault::new(Effect::RateLimited { retry_after: 37 }).on(host));
     }
+    for idle in ["binance-futures", "binance-vision"] {
+        client.control(idle, evercandle::Control::ForceOpen).unwrap();
+    }
     let instruments = client.instruments(Market::Spot).await.unwrap_err();
+    let evercandle::Error::NoUpstream { reasons, .. } = &instruments else {
+        panic!("{instruments}")
+    };
+    // Whoever lists nothing of the market has no part in it, not even when nothing may be sent to them.
+    assert_eq!(
+        reasons.iter().map(|(who, _)| who.as_str()).collect::<Vec<_>>(),
+        ["binance"]
+    );
     let mut request = PriceRequest::new(Market::Spot, vec![Symbol::new("BTCUSDT").unwrap()]);
     request.substitutes = Substitutes::Refuse;
     let prices = client.prices(request).await.unwrap();

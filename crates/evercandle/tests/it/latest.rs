@@ -302,12 +302,18 @@ async fn todays_reading_is_preferred_to_another_measure_and_yesterdays_is_labell
     let live = client.sentiment(SentimentRequest::default()).await.unwrap().sentiment;
     world.down("alternative-me");
     pass(&world, 3_600);
-    let today = world
-        .client()
+    let other_process = world.client();
+    let today = other_process
         .sentiment(SentimentRequest::default())
         .await
         .unwrap()
         .sentiment;
+    // Nobody answered, and yet it is not stale.
+    let latest = other_process.health().latest;
+    assert!(
+        latest.iter().all(|kind| kind.stale_served == 0 && !kind.not_fresh),
+        "{latest:?}"
+    );
     assert_eq!(
         (today.measure.clone(), today.state),
         (Measure::FearAndGreed, SentimentState::Current)

@@ -103,12 +103,13 @@ impl KlineProvider for Rest {
         exchange_info::server_time(&reply.place, reply.text()?).map(Some)
     }
 
-    async fn instruments(&self, market: Market) -> Result<Option<Vec<Instrument>>, FetchError> {
-        if !self.serves(market) {
-            return Ok(None);
-        }
+    fn lists(&self, market: Market) -> bool {
+        self.serves(market)
+    }
+
+    async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, FetchError> {
         let reply = self.ask(market, "exchangeInfo", &[], LIST_BYTES_MAX).await?;
-        exchange_info::parse(&reply.place, reply.text()?).map(Some)
+        exchange_info::parse(&reply.place, reply.text()?)
     }
 
     fn known_halts(&self, series: &Series) -> &'static [TimeRange] {

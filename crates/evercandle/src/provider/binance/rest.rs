@@ -466,7 +466,7 @@ pub(super) mod tests {
         let time = futures.server_time(Market::Cm).await.unwrap().unwrap();
         assert_eq!(time.to_string(), "2024-01-01T01:00:00Z");
         let rest = rest(&stub, Market::Spot);
-        let list = rest.instruments(Market::Spot).await.unwrap().unwrap();
+        let list = rest.instruments(Market::Spot).await.unwrap();
         assert_eq!((list.len(), list[0].base.as_str(), list[0].listed_at), (1, "X", None));
         for method in [Method::Get, Method::Head] {
             assert_eq!(rest.probe(method).await, Ok(Pulse::Alive));

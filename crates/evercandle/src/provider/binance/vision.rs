@@ -299,8 +299,13 @@ impl KlineProvider for Vision {
         Ok(None)
     }
 
-    async fn instruments(&self, _: Market) -> Result<Option<Vec<Instrument>>, FetchError> {
-        Ok(None)
+    fn lists(&self, _: Market) -> bool {
+        false
+    }
+
+    async fn instruments(&self, market: Market) -> Result<Vec<Instrument>, FetchError> {
+        let name = self.name();
+        Err(FetchError::Rejected(format!("{name} does not list market {market}")))
     }
 
     fn known_halts(&self, series: &Series) -> &'static [TimeRange] {
