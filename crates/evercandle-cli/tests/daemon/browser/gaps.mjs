@@ -35,8 +35,7 @@ await play({}, async ({ page }) => {
   assert.ok(20 < marked, `only ${marked} pixels are marked`);
 
   // The reason is under the pointer as well.
-  const box = await page.locator("#chart").boundingBox();
-  await page.mouse.move(box.x + 40, box.y + 120);
+  await page.locator("#chart").hover({ position: { x: 40, y: 120 } });
   await until(page, "the reason under the pointer", () => /Missing: no upstream could supply it/.test(document.querySelector("#legend").innerText));
   await shot(page, "gaps", { fullPage: true });
 
