@@ -13,6 +13,7 @@ use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::args::{Download, Global};
+use crate::command::interrupt::Interrupt;
 use crate::exit::{Exit, Failure};
 use crate::gather::{self, Gathered, Query};
 use crate::output::list::{Column, left, right, table};
@@ -33,7 +34,12 @@ const COLUMNS: [Column; 6] = [
 /// How an answer's notice begins when klines of it could not be stored.
 const UNWRITTEN: &str = "cache not written: ";
 
-pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    args: &Download,
+    global: &Global,
+    screen: &Screen,
+    interrupt: Interrupt,
+) -> Result<Exit, Failure> {
     let series = wanted(args)?;
     let session = Session::open(global, &args.upstreams.internet, screen)?;
     let range = args.range.resolve(session.now(), None)?;
@@ -54,10 +60,9 @@ pub(crate) async fn run(args: &Download, global: &Global, screen: &Screen) -> Re
         let mut work = futures::stream::iter(queries)
             .map(|query| one(client, query, progress))
             .buffer_unordered(usize::from(args.jobs));
-        let mut interrupt = std::pin::pin!(super::interrupt());
+        let mut interrupt = std::pin::pin!(interrupt.wait());
         loop {
             tokio::select! {
-                // Listening begins before anything is sent.
                 biased;
                 () = &mut interrupt => {
                     interrupted = true;

@@ -7,6 +7,7 @@ use crate::args::{Args, Command, SeriesArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::place::Place;
 use crate::screen::{Ink, Screen};
+use interrupt::Interrupt;
 
 mod alerts;
 mod cache;
@@ -18,6 +19,7 @@ mod download;
 mod funding;
 mod gaps;
 mod get;
+mod interrupt;
 mod price;
 mod prices;
 mod sentiment;
@@ -29,23 +31,25 @@ mod symbols;
 /// Runs a command to its end, or to Ctrl-C.
 pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
     let global = &args.global;
+    // Listening begins before anything is done.
+    let interrupt = Interrupt::listen();
     let work = async {
         match &args.command {
             Command::Get(get) => get::run(get, global, screen).await,
             Command::Funding(funding) => funding::run(funding, global, screen).await,
-            Command::Download(download) => download::run(download, global, screen).await,
+            Command::Download(download) => download::run(download, global, screen, interrupt.clone()).await,
             Command::Gaps(gaps) => gaps::run(gaps, global, screen).await,
             Command::Chart(chart) => chart::run(chart, global, screen).await,
             Command::Price(price) => price::run(price, global, screen).await,
             Command::Prices(prices) => prices::run(prices, global, screen).await,
             Command::Sentiment(sentiment) => sentiment::run(sentiment, global, screen).await,
-            Command::Status(status) => status::run(status, global, screen).await,
+            Command::Status(status) => status::run(status, global, screen, interrupt.clone()).await,
             Command::Cache(cache) => cache::run(cache, global, screen),
             Command::Symbols(symbols) => symbols::run(symbols, global, screen).await,
             Command::Config(config) => config::run(config, global),
             Command::Alerts(alerts) => alerts::run(alerts, global, screen),
-            Command::Serve(serve) => serve::run(serve, global, screen).await,
-            Command::Simulate(simulate) => simulate::run(simulate, screen).await,
+            Command::Serve(serve) => serve::run(serve, global, screen, interrupt.clone()).await,
+            Command::Simulate(simulate) => simulate::run(simulate, screen, interrupt.clone()).await,
             Command::Demo(demo) => demo::run(demo, screen).await,
             Command::Completions(completions) => completions::run(completions),
         }
@@ -57,9 +61,8 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
         _ => false,
     };
     let result = tokio::select! {
-        // Listening begins before anything is done.
         biased;
-        _ = interrupt(), if !listens => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        () = interrupt.clone().wait(), if !listens => Err(Failure::new(Exit::Interrupted, "interrupted")),
         result = work => result,
     };
     match result {
@@ -70,25 +73,6 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
             }
             failure.exit
         }
-    }
-}
-
-/// Returns when the program is asked to stop, by Ctrl-C or by a supervisor. It listens from the call on, not only once
-/// it is waited for: a supervisor may be quick.
-fn interrupt() -> impl Future<Output = ()> + Send + 'static {
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-    async move {
-        let interrupted = tokio::signal::ctrl_c();
-        #[cfg(unix)]
-        if let Some(terminate) = &mut terminate {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-        let _ = interrupted.await;
     }
 }
 

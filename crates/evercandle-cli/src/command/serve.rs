@@ -8,6 +8,7 @@ use evercandle_server::{Secrets, ServeError, Server, Webhooks};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::{Global, Serve};
+use crate::command::interrupt::Interrupt;
 use crate::exit::{Exit, Failure};
 use crate::screen::{Ink, Screen};
 use crate::session::{self, Session};
@@ -21,7 +22,7 @@ mod supervisor;
 use check::Report;
 use supervisor::Notice;
 
-pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen, interrupt: Interrupt) -> Result<Exit, Failure> {
     if args.probe {
         let listen = match args.listen {
             Some(listen) => listen,
@@ -76,7 +77,7 @@ pub(crate) async fn run(args: &Serve, global: &Global, screen: &Screen) -> Resul
     ));
     supervisor::tell(Notice::Ready);
     let stop = async {
-        super::interrupt().await;
+        interrupt.wait().await;
         supervisor::tell(Notice::Stopping);
     };
     server.run(stop).await.map_err(cannot)?;

@@ -5,11 +5,12 @@ use std::io::Write;
 use evercandle_simulator::{Config, Simulator, time};
 
 use crate::args::Simulate;
+use crate::command::interrupt::Interrupt;
 use crate::exit::{Exit, Failure};
 use crate::range::When;
 use crate::screen::{Ink, Screen};
 
-pub(crate) async fn run(args: &Simulate, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Simulate, screen: &Screen, interrupt: Interrupt) -> Result<Exit, Failure> {
     let mut config = Config::default().seed(args.seed);
     if let Some(When::At(at)) = args.now {
         config = config.at(at.as_micros());
@@ -40,7 +41,7 @@ pub(crate) async fn run(args: &Simulate, screen: &Screen) -> Result<Exit, Failur
          watch it   curl {url}/_simulator/journal\n\nCtrl-C stops it.",
         screen.ink(Ink::Title, &title)
     ));
-    super::interrupt().await;
+    interrupt.wait().await;
     let requests = crate::text::count(handle.journal().len() as u64, "request");
     screen.say(&format!("stopped after {requests}"));
     Ok(Exit::Complete)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use evercandle::{Client, Control, Health};
 
 use crate::args::{Global, Status, StatusFormat};
+use crate::command::interrupt::Interrupt;
 use crate::exit::{Exit, Failure};
 use crate::output::list::json_text;
 use crate::output::{self, health};
@@ -20,21 +21,24 @@ const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// Moves to the top left of a terminal and clears it.
 const HOME: &str = "\x1b[H\x1b[2J";
 
-pub(crate) async fn run(args: &Status, global: &Global, screen: &Screen) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    args: &Status,
+    global: &Global,
+    screen: &Screen,
+    interrupt: Interrupt,
+) -> Result<Exit, Failure> {
     let session = Session::open(global, &args.internet, screen)?;
     if let Some(name) = &args.reset {
         reset(&session.client, name, screen)?;
     }
     let format = args.format.unwrap_or(StatusFormat::Table);
     if let Some(seconds) = args.watch {
-        return watch(
-            &session.client,
-            Duration::from_secs(seconds),
-            format,
-            !args.no_probe,
-            screen,
-        )
-        .await;
+        let every = Duration::from_secs(seconds);
+        return tokio::select! {
+            biased;
+            () = interrupt.wait() => Ok(Exit::Complete),
+            failure = watch(&session.client, every, format, !args.no_probe, screen) => failure,
+        };
     }
     let health = match args.no_probe {
         true => session.client.health(),
@@ -102,8 +106,6 @@ async fn watch(
         }
     };
     tokio::select! {
-        biased;
-        () = super::interrupt() => Ok(Exit::Complete),
         () = probing, if probes => Ok(Exit::Complete),
         failure = showing => failure,
     }

@@ -1,10 +1,11 @@
 //! From the first line to the last, and on from there.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 
 use evercandle_simulator::{Effect, Fault};
 
-use super::support::{Reply, World};
+use super::support::{Reply, World, ended, terminate};
 
 /// Goal: one command runs everything, says where, and a supervisor can stop it.
 #[test]
@@ -14,6 +15,45 @@ fn it_says_where_it_serves_and_stops_when_told() {
     assert_eq!(daemon.get("/health/live").status, 200);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{status:?}");
+}
+
+/// Goal: a supervisor may be quick: told to stop before the start is over, it stops.
+/// Method: it cannot go on after it has said where it serves, since nobody reads its stderr; meanwhile SIGTERM comes.
+#[test]
+fn told_to_stop_while_it_starts_it_stops() {
+    let world = World::new();
+    let (mut unread, stderr) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&stderr, true).unwrap();
+    let mut full = stderr.try_clone().unwrap();
+    while full.write(&[b'.'; 1_024]).is_ok() {}
+    rustix::io::ioctl_fionbio(&stderr, false).unwrap();
+    drop(full);
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_evercandle"))
+        .env_clear()
+        .env("EVERCANDLE_CACHE_DIR", world.path("cache"))
+        .env("EVERCANDLE_INTERNET", world.exchange.base_url())
+        .env("HOME", world.dir.path())
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    BufReader::new(daemon.stdout.take().unwrap())
+        .read_line(&mut address)
+        .unwrap();
+    assert!(address.starts_with("http://"), "{address}");
+    terminate(&daemon);
+    let said = std::thread::spawn(move || {
+        let mut said = String::new();
+        unread.read_to_string(&mut said).unwrap();
+        said
+    });
+    let status = ended(&mut daemon);
+    let _ = daemon.kill();
+    let said = said.join().unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "{said}");
 }
 
 /// Goal: killed in the middle of a ban, it is the same daemon when it comes back: it serves what it holds, and leaves the

@@ -113,10 +113,6 @@ impl Daemon {
         self.url.trim_start_matches("http://")
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks, and hears the whole answer.
     pub(crate) fn get(&self, path: &str) -> Reply {
         self.ask("GET", path, &[], "")
@@ -166,17 +162,26 @@ impl Daemon {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let killed = Command::new("kill").arg(self.id().to_string()).status().unwrap();
-        assert!(killed.success());
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("it did not stop: {}", self.said());
+        terminate(&self.child);
+        ended(&mut self.child).unwrap_or_else(|| panic!("it did not stop: {}", self.said()))
     }
+}
+
+pub(crate) fn terminate(process: &Child) {
+    let killed = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+    assert!(killed.success());
+}
+
+/// How it ended, if it did.
+pub(crate) fn ended(process: &mut Child) -> Option<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(status) = process.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
 }
 
 impl Drop for Daemon {
