@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import evercandle
@@ -27,6 +29,14 @@ PRINTED = {
 """Where the exchange prints each decimal column."""
 
 
+PATIENT: dict[str, dict[str, int]] = {
+    "http": {"timeout_ms": 300_000, "idle_timeout_ms": 300_000},
+    "engine": {"deadline_ms": 300_000},
+    "latest": {"deadline_ms": 300_000},
+}
+"""Settings with which no question ends by itself while a test runs, if nobody answers it."""
+
+
 @pytest.fixture
 def client() -> Iterator[evercandle.Client]:
     with evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW)) as client:
@@ -39,6 +49,33 @@ def stored() -> Iterator[evercandle.Client]:
     with evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW)) as client:
         client.get_data("BTCUSDT", "1m", "2024-03-01", "2024-05-01")
         yield client
+
+
+def wait_until_asked(client: evercandle.Client, containing: str = "") -> None:
+    """Returns when the simulated exchange has been asked."""
+    while not client.simulator.requests(containing):
+        time.sleep(0.01)
+
+
+STUCK: dict[str, Any] = {
+    "symbols": "BTCUSDT",
+    "intervals": "5m",
+    "start": "2024-01-01",
+    "end": "2024-05-01",
+    "jobs": 1,
+    "progress": False,
+}
+STUCK_AT = "2024-03"
+"""A download of four months, one after the other, and where it can be stuck: two are fetched by then."""
+STUCK_ENDS = ("2024-04-01", "2024-05-01")
+"""Nothing is left to be asked then, or something is."""
+
+
+def check_stuck(simulator: evercandle.Simulator, cache_dir: Path) -> None:
+    """What was fetched before it was stuck is kept, and no more was asked for since."""
+    assert simulator.requests("2024-02") and not simulator.requests("2024-04")
+    with evercandle.Client(simulate=evercandle.Simulation(seed=7, now=NOW), cache_dir=cache_dir) as other:
+        assert len(other.get_data("BTCUSDT", "5m", "2024-01-01", "2024-03-01", sources="cache")) == 60 * 288
 
 
 def micros(moment: datetime) -> int:

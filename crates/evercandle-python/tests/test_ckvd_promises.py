@@ -196,10 +196,8 @@ def test_http_timeout_and_retries_reach_the_engine(monkeypatch: pytest.MonkeyPat
         manager = CryptoKlineVisionData.create(
             DataProvider.BINANCE, cache_dir=tmp_path, http_timeout=0.2, retry_count=1
         )
-        began = datetime.now(UTC)
-        with pytest.raises(DataRetrievalError):
+        with pytest.raises(DataRetrievalError, match="no answer within 200 ms"):
             manager.get_data("BTCUSDT", at("2024-04-02"), at("2024-04-03"), enforce_source="REST")
-        assert datetime.now(UTC) - began < timedelta(seconds=2.9), "the engine's own timeout is 3 s"
 
 
 def test_a_rate_limit_reaches_the_caller(world: evercandle.Client, spot: CryptoKlineVisionData) -> None:

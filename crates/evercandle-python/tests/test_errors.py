@@ -12,8 +12,8 @@ import evercandle
 import pytest
 
 from evercandle._native import DEBUG  # pyright: ignore[reportPrivateUsage]
+from evercandle.awaiting import answer
 from evercandle.bulk import download, order
-from evercandle.client import _answer as answer  # pyright: ignore[reportPrivateUsage]
 
 from .conftest import DAY, NOW
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .answer import Gap
 from .arguments import flag_of, interval_of, market_of, span_of, texts_of, whole_of
-from .errors import CacheError, IncompleteError, UnavailableError
+from .awaiting import answer
+from .errors import CacheError, ClosedError, IncompleteError, UnavailableError
 from .klines import Klines
 from .progress import Bar
 from .vocabulary import Interval, Market, TimeLike, Unit, datetime_of, micros_of
 
 if TYPE_CHECKING:
     from ._native import Client as NativeClient, Pending
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 # How the notice of an answer begins whose klines could not be stored.
@@ -125,31 +125,29 @@ def order(
     )
 
 
-def download(native: NativeClient, wanted: Order, stop: threading.Event | None = None) -> DownloadReport:
-    """See ``Client.download``. ``stop``: set by another thread when nobody waits for the report any more."""
-    import queue
+class _Filling:
+    """A download under way: what is still to be asked, and what came of what was."""
 
-    began = time.monotonic()
-    market, jobs = wanted.market, wanted.jobs
-    stretches = {
-        (symbol, interval): _stretches(symbol, interval, wanted.start, wanted.end)
-        for symbol in wanted.symbols
-        for interval in wanted.intervals
-    }
-    tallies = {series: _Tally(len(parts)) for series, parts in stretches.items()}
-    waiting = [part for parts in stretches.values() for part in parts]
-    waiting.reverse()
-    answered: queue.SimpleQueue[tuple[_Stretch, Any, BaseException | None]] = queue.SimpleQueue()
-    pending: dict[_Stretch, Pending] = {}
+    def __init__(self, native: NativeClient, wanted: Order) -> None:
+        self._native = native
+        self._market = wanted.market
+        self._began = time.monotonic()
+        stretches = {
+            (symbol, interval): _stretches(symbol, interval, wanted.start, wanted.end)
+            for symbol in wanted.symbols
+            for interval in wanted.intervals
+        }
+        self._tallies = {series: _Tally(len(parts)) for series, parts in stretches.items()}
+        # The first to be asked is the last.
+        self.waiting = [part for parts in stretches.values() for part in parts][::-1]
+        self.bar = Bar(len(self.waiting), shown=wanted.progress)
 
-    def ask(part: _Stretch) -> None:
-        def done(result: Any, error: BaseException | None) -> None:
-            answered.put((part, result, error))
-
+    def ask(self, part: _Stretch, done: Callable[[Any, BaseException | None], None]) -> Pending:
+        """Asks for a stretch; ``done`` is called with the answer or the error, by another thread."""
         question: dict[str, object] = {
             "symbol": part.symbol,
             "interval": part.interval.value,
-            "market": market,
+            "market": self._market,
             "start": part.start,
             "end": part.end,
             "best_effort": True,
@@ -159,38 +157,86 @@ def download(native: NativeClient, wanted: Order, stop: threading.Event | None =
             "bulk": True,
             "deadline": None,
         }
-        pending[part] = native.start_get_data(done, question)
+        return self._native.start_get_data(done, question)
+
+    def settle(self, part: _Stretch, result: Any, error: BaseException | None) -> None:
+        """Takes what came of a stretch. That the client was closed is raised: it is no matter of a series."""
+        if isinstance(error, ClosedError):
+            raise error
+        tally = self._tallies[(part.symbol, part.interval)]
+        tally.left -= 1
+        if isinstance(error, (IncompleteError, UnavailableError)) and isinstance(error.partial, Klines):
+            tally.add(error.partial)
+        elif error is not None:
+            tally.error = error
+        else:
+            tally.add(Klines(result))
+        if tally.left == 0 and tally.error is None:
+            self._native.cache_release((part.symbol, part.interval.value, self._market))
+        self.bar.advance(f"{part.symbol} {part.interval.value} {_month(part.start)}")
+
+    def report(self) -> DownloadReport:
+        """What came of all of it."""
+        reports = [
+            # A symbol may be unknown to those who were asked about one stretch, and known to the archives of another.
+            SeriesReport(symbol, interval.value, tally.rows, tally.fetched, tally.gaps, tally.error)
+            for (symbol, interval), tally in self._tallies.items()
+        ]
+        return DownloadReport(reports, time.monotonic() - self._began)
+
+
+def download(native: NativeClient, wanted: Order) -> DownloadReport:
+    """See ``Client.download``."""
+    import queue
+
+    filling = _Filling(native, wanted)
+    answered: queue.SimpleQueue[tuple[_Stretch, Any, BaseException | None]] = queue.SimpleQueue()
+    pending: dict[_Stretch, Pending] = {}
+
+    def ask(part: _Stretch) -> None:
+        pending[part] = filling.ask(part, lambda result, error: answered.put((part, result, error)))
 
     try:
-        with Bar(len(waiting), shown=wanted.progress) as bar:
-            while (waiting or pending) and not (stop is not None and stop.is_set()):
-                while waiting and len(pending) < jobs:
-                    ask(waiting.pop())
+        with filling.bar:
+            while filling.waiting or pending:
+                while filling.waiting and len(pending) < wanted.jobs:
+                    ask(filling.waiting.pop())
                 try:
                     part, result, error = answered.get(timeout=_SIGNALS_EVERY)
                 except queue.Empty:
                     continue
                 del pending[part]
-                tally = tallies[(part.symbol, part.interval)]
-                tally.left -= 1
-                if isinstance(error, (IncompleteError, UnavailableError)) and isinstance(error.partial, Klines):
-                    tally.add(error.partial)
-                elif error is not None:
-                    tally.error = error
-                else:
-                    tally.add(Klines(result))
-                if tally.left == 0 and tally.error is None:
-                    native.cache_release((part.symbol, part.interval.value, market))
-                bar.advance(f"{part.symbol} {part.interval.value} {_month(part.start)}")
+                filling.settle(part, result, error)
     finally:
         for question in pending.values():
             question.cancel()
-    reports = [
-        # A symbol may be unknown to those who were asked about one stretch, and known to the archives of another.
-        SeriesReport(symbol, interval.value, tally.rows, tally.fetched, tally.gaps, tally.error)
-        for (symbol, interval), tally in tallies.items()
-    ]
-    return DownloadReport(reports, time.monotonic() - began)
+    return filling.report()
+
+
+async def download_awaited(native: NativeClient, wanted: Order) -> DownloadReport:
+    """See ``AsyncClient.download``. All of it is the loop's: whoever ends that, or the task, ends it."""
+    import asyncio
+
+    filling = _Filling(native, wanted)
+
+    async def work() -> None:
+        while filling.waiting:
+            part = filling.waiting.pop()
+            result, failure = None, None
+            try:
+                result = await answer(lambda done: filling.ask(part, done))
+            except Exception as error:
+                failure = error
+            filling.settle(part, result, failure)
+
+    workers = [asyncio.ensure_future(work()) for _ in range(min(wanted.jobs, len(filling.waiting)))]
+    try:
+        with filling.bar:
+            await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+    return filling.report()
 
 
 def _stretches(symbol: str, interval: Interval, start: int, end: int) -> list[_Stretch]:

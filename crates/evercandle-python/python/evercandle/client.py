@@ -25,7 +25,8 @@ from .arguments import (
     word_of,
     wrong,
 )
-from .bulk import DownloadReport, download as download_all, order
+from .awaiting import answer
+from .bulk import DownloadReport, download as download_all, download_awaited, order
 from .cache import AsyncCache, Cache, whereabouts
 from .errors import BadRequestError
 from .funding import FundingRates
@@ -38,13 +39,8 @@ from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetim
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import TypeAlias
 
     from typing_extensions import Self
-
-    from ._native import Pending
-
-    Start: TypeAlias = Callable[[Callable[[Any, BaseException | None], None]], Pending]
 
 Completeness = Literal["required", "best_effort"]
 Sources = Union[Literal["all", "cache"], Iterable[str]]
@@ -245,7 +241,11 @@ class Client(_Opened):
         self.close()
 
     def close(self) -> None:
-        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid."""
+        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid.
+
+        Another thread's question that is under way is answered as it would have been; its download asks nothing more and
+        raises :class:`ClosedError`, and what was fetched is kept.
+        """
         self._native.close()
 
     def get_data(
@@ -386,8 +386,8 @@ class Client(_Opened):
 
 
 class AsyncClient(_Opened):
-    """As :class:`Client`, for asyncio: every question is awaited. Cancelling one stops the waiting at once; what was
-    being fetched is still stored."""
+    """As :class:`Client`, for asyncio: every question is awaited. Cancelling one, or ending the loop, stops the waiting at
+    once; what was being fetched is still stored."""
 
     @property
     def cache(self) -> AsyncCache:
@@ -403,8 +403,8 @@ class AsyncClient(_Opened):
         await self.close()
 
     async def close(self) -> None:
-        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid; questions
-        under way end with :class:`ClosedError`."""
+        """Waits until what was learnt is on disk, and lets go of everything. Tables that were made stay valid; questions and
+        downloads under way end with :class:`ClosedError`, and what was fetched is kept."""
         import asyncio
 
         await asyncio.get_running_loop().run_in_executor(None, self._native.close)
@@ -438,7 +438,7 @@ class AsyncClient(_Opened):
             priority=priority,
             unit=unit,
         )
-        return Klines(await _answer(lambda done: self._native.start_get_data(done, wanted)))
+        return Klines(await answer(lambda done: self._native.start_get_data(done, wanted)))
 
     async def funding_rates(
         self,
@@ -466,7 +466,7 @@ class AsyncClient(_Opened):
             priority=priority,
             unit=unit,
         )
-        return FundingRates(await _answer(lambda done: self._native.start_get_data(done, wanted)))
+        return FundingRates(await answer(lambda done: self._native.start_get_data(done, wanted)))
 
     async def price(
         self,
@@ -478,7 +478,7 @@ class AsyncClient(_Opened):
     ) -> Price:
         """See :meth:`Client.price`."""
         wanted = _prices_wanted([symbol_of(symbol)], market, substitutes, deadline, True)
-        return _price(await _answer(lambda done: self._native.start_prices(done, wanted)))
+        return _price(await answer(lambda done: self._native.start_prices(done, wanted)))
 
     async def prices(
         self,
@@ -490,19 +490,19 @@ class AsyncClient(_Opened):
     ) -> Prices:
         """See :meth:`Client.prices`."""
         wanted = _prices_wanted(symbols, market, substitutes, deadline, False)
-        return _prices(await _answer(lambda done: self._native.start_prices(done, wanted)))
+        return _prices(await answer(lambda done: self._native.start_prices(done, wanted)))
 
     async def sentiment(
         self, *, count: int = 1, secondary: bool = True, deadline: float | timedelta | None = None
     ) -> Sentiment:
         """See :meth:`Client.sentiment`."""
         wanted = _sentiment_wanted(count, secondary, deadline)
-        return _sentiment(await _answer(lambda done: self._native.start_sentiment(done, *wanted)))
+        return _sentiment(await answer(lambda done: self._native.start_sentiment(done, *wanted)))
 
     async def health(self, *, probe: bool = False) -> Health:
         """See :meth:`Client.health`."""
         wanted = flag_of(probe, "probe")
-        return _health(await _answer(lambda done: self._native.start_health(done, wanted)))
+        return _health(await answer(lambda done: self._native.start_health(done, wanted)))
 
     async def download(
         self,
@@ -517,42 +517,8 @@ class AsyncClient(_Opened):
         unit: Unit | None = None,
     ) -> DownloadReport:
         """See :meth:`Client.download`. Cancelling it ends it; what was fetched is stored."""
-        import asyncio
-
         wanted = order(self._native, symbols, intervals, start, end, market, progress, jobs, unit)
-        stop = threading.Event()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(None, download_all, self._native, wanted, stop)
-        finally:
-            stop.set()
-
-
-async def _answer(start: Start) -> Any:
-    """Waits for a question under way without holding up the loop."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    def done(result: Any, error: BaseException | None) -> None:
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            pass  # The loop is closed: nobody waits any more.
-
-    pending = start(done)
-    try:
-        return await future
-    finally:
-        pending.cancel()
+        return await download_awaited(self._native, wanted)
 
 
 # --- the package's functions: one client per process and kind, made when first wanted ----------------------------------
