@@ -386,6 +386,10 @@ pub(crate) struct Download {
     /// Series fetched at once
     #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: u16,
+    /// Outlast outages: wait so long while nobody can be asked and nothing arrives, such as 10m; 0 gives up at once
+    /// [default: engine.patience_ms of the configuration, 15m]
+    #[arg(long, value_name = "DURATION", value_parser = crate::range::patience)]
+    pub(crate) patience: Option<Duration>,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
     #[command(flatten)]

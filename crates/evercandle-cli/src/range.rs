@@ -67,6 +67,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads a duration that may be none.
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "0" => Ok(Duration::ZERO),
+        text => duration(text),
+    }
+}
+
 /// Reads an amount of bytes such as `20G`, `512MiB` or `0`; units are powers of 1024.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let expected = "expected bytes such as 500M, 20G or 0 (units are powers of 1024)";
@@ -186,6 +194,9 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("0s").is_err() && duration("5").is_err());
+        assert_eq!(patience("0"), Ok(Duration::ZERO));
+        assert_eq!(patience("10m"), Ok(Duration::from_secs(600)));
+        assert!(patience("5").is_err());
         assert_eq!(bytes("20G"), Ok(20 << 30));
         assert_eq!(bytes("512 MiB"), Ok(512 << 20));
         assert_eq!(bytes("0"), Ok(0));

@@ -11,7 +11,7 @@ from pathlib import Path
 import evercandle
 import pytest
 
-from .conftest import DAY, check
+from .conftest import DAY, NOW, check
 
 
 def test_what_is_held_is_listed_measured_and_removed(client: evercandle.Client) -> None:
@@ -90,8 +90,11 @@ def test_a_bar_is_drawn_without_tqdm_too(
 
 
 def test_a_download_reports_what_could_not_be_had(client: evercandle.Client) -> None:
-    client.simulator.inject("refuse", path="ETHUSDT")
-    report = client.download(["BTCUSDT", "ETHUSDT", "NOPEUSDT"], "1h", "2024-01-01", "2024-02-01", progress=False)
+    simulation, hasty = evercandle.Simulation(seed=7, now=NOW), {"engine": {"patience_ms": 0}}
+    with evercandle.Client(simulate=simulation, settings=hasty) as impatient:
+        impatient.simulator.inject("refuse", path="ETHUSDT")
+        symbols = ["BTCUSDT", "ETHUSDT", "NOPEUSDT"]
+        report = impatient.download(symbols, "1h", "2024-01-01", "2024-02-01", progress=False)
     by_symbol = {one.symbol: one for one in report.series}
     assert by_symbol["BTCUSDT"].is_complete
     assert by_symbol["ETHUSDT"].rows == 0 and by_symbol["ETHUSDT"].gaps

@@ -229,6 +229,18 @@ pub struct Resting {
     pub reason: RestingReason,
 }
 
+/// What work that nobody waits for ([`Priority::Bulk`](crate::Priority::Bulk)) waits for: that somebody who rests may be
+/// asked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// When the first of them may be asked again.
+    pub until: Timestamp,
+    /// When it is given up, unless something arrives before.
+    pub gives_up_at: Timestamp,
+    /// Why each of them cannot be asked now.
+    pub reasons: Vec<(ProviderName, String)>,
+}
+
 /// Why upstreams rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestingReason {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Waiting};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -210,6 +210,11 @@ impl Client {
     /// As [`Client::klines_weight`], for the newest prices of so many instruments.
     pub fn prices_weight(&self, market: Market, symbols: usize) -> Option<Weight> {
         self.engine.prices_weight(market, symbols)
+    }
+
+    /// What requests of [`Priority::Bulk`](crate::Priority::Bulk) wait for, and every change of it; `None` while none does.
+    pub fn waiting(&self) -> tokio::sync::watch::Receiver<Option<Waiting>> {
+        self.engine.waiting()
     }
 
     /// Probes one upstream, if it may be called; [`Client::health`] says what came of it.

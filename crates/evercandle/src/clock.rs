@@ -83,12 +83,16 @@ impl Clock {
     }
 
     /// Waits.
-    #[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
     pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.instant() + duration).await;
+    }
+
+    /// Waits until an instant of this clock, however often it is moved between the choice of it and the wait.
+    #[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
+    pub async fn sleep_until(&self, until: Instant) {
         let Some(held) = &self.held else {
-            return tokio::time::sleep(duration).await;
+            return tokio::time::sleep_until(until).await;
         };
-        let until = self.instant() + duration;
         let mut moved = held.ahead.subscribe();
         loop {
             let left = until.saturating_duration_since(self.instant());

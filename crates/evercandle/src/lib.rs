@@ -75,6 +75,7 @@ mod telemetry;
 
 pub use answer::{
     Answer, Attempt, Gap, GapReason, Origin, Outcome, ProviderName, Resting, RestingReason, Segment, Verification, Via,
+    Waiting,
 };
 pub use client::Client;
 pub use clock::Clock;

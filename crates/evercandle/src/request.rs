@@ -92,6 +92,6 @@ pub enum Priority {
     /// Nobody yet: what is kept warm for whoever asks next, and looked at again in minutes. As [`Priority::Bulk`] it
     /// waits for its share of the quota; as [`Priority::Interactive`] it asks for little where little is asked for.
     Refresh,
-    /// Nobody: prefer what costs the exchange's quota least.
+    /// Nobody: prefer what costs the exchange's quota least, and outlast outages (`engine.patience_ms`).
     Bulk,
 }

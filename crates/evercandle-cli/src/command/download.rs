@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via};
+use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via, Waiting};
 use evercandle_formats::Story;
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -41,7 +41,13 @@ pub(crate) async fn run(
     interrupt: Interrupt,
 ) -> Result<Exit, Failure> {
     let series = wanted(args)?;
-    let session = Session::open(global, &args.upstreams.internet, screen)?;
+    let session = Session::open_with(global, &args.upstreams.internet, screen, |config| {
+        if let Some(patience) = args.patience {
+            config.engine.patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        }
+    })?;
+    // From the beginning on, so that no wait is missed.
+    let mut waiting = session.client.waiting();
     let range = args.range.resolve(session.now(), None)?;
     let progress = Progress::new(&series, range, screen);
     let begun = now();
@@ -68,6 +74,7 @@ pub(crate) async fn run(
                     interrupted = true;
                     break;
                 }
+                Ok(()) = waiting.changed() => progress.waits(waiting.borrow_and_update().as_ref(), screen),
                 finished = work.next() => match finished {
                     Some(finished) => {
                         progress.finished(&finished, screen);
@@ -217,6 +224,8 @@ fn interval(word: &str) -> Result<Wanted, Failure> {
 struct Progress {
     bars: MultiProgress,
     total: ProgressBar,
+    /// What is waited for, below all bars.
+    waits: ProgressBar,
     lines: bool,
     range: TimeRange,
 }
@@ -240,9 +249,13 @@ impl Progress {
         total.set_style(style.with_key("rate", rate));
         total.set_prefix(format!("{} series", series.len()));
         total.enable_steady_tick(Duration::from_millis(250));
+        let waits = bars.add(ProgressBar::new_spinner());
+        waits
+            .set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         Progress {
             bars,
             total,
+            waits,
             lines: !shown,
             range,
         }
@@ -282,10 +295,35 @@ impl Progress {
         }
     }
 
+    /// Says what is waited for, or that it is over.
+    fn waits(&self, waiting: Option<&Waiting>, screen: &Screen) {
+        let told = waiting.map(waits);
+        match told {
+            Some(told) if self.lines => screen.say(&screen.ink(Ink::Warning, &told)),
+            told => self.waits.set_message(told.unwrap_or_default()),
+        }
+    }
+
     fn clear(&self) {
+        self.waits.finish_and_clear();
         self.total.finish_and_clear();
         let _ = self.bars.clear();
     }
+}
+
+/// What is waited for, in one line.
+fn waits(waiting: &Waiting) -> String {
+    let reasons: Vec<String> = waiting
+        .reasons
+        .iter()
+        .map(|(name, why)| format!("{name}: {why}"))
+        .collect();
+    format!(
+        "waiting until {} for somebody who can be asked, giving up at {}: {}",
+        text::second(waiting.until),
+        text::second(waiting.gives_up_at),
+        text::foreign(&reasons.join("; "))
+    )
 }
 
 fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {

@@ -1,5 +1,6 @@
 //! The program and those it works with: readers that go away, other programs, and people who press Ctrl-C.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use super::{command, finished, run_in};
@@ -45,12 +46,50 @@ fn an_interrupted_download_says_how_to_go_on() {
     assert!(got.stdout.contains("1 not finished"), "{}", got.stdout);
 }
 
+/// Goal: a download that waits for the end of an outage says so, what it waits for and until when, and hears Ctrl-C.
+/// Method: nobody listens where everything is sent; interrupt once it says that it waits. Then the same without patience.
+#[cfg(unix)]
+#[test]
+fn a_download_says_what_it_waits_for_and_can_be_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("http://{nobody}");
+    let args: Vec<&str> = "download BTCUSDT 1h --start 2024-01-01 --end 2024-02-01 --internet"
+        .split(' ')
+        .chain([url.as_str()])
+        .collect();
+    let mut child = command(dir.path())
+        .args(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    while !said.contains("waiting until ") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it does not wait: {said}");
+    }
+    for word in ["giving up at ", "binance: ", "binance-vision: "] {
+        assert!(said.contains(word), "{said}");
+    }
+    signal(child.id(), "-INT");
+    stderr.read_to_string(&mut said).unwrap();
+    let got = finished(child.wait_with_output().unwrap());
+    assert_eq!(got.code, Some(130), "{said}");
+    assert!(said.contains("run the same command again"), "{said}");
+    let got = run_in(dir.path(), &[&args[..], &["--patience", "0"]].concat());
+    assert_eq!(got.code, Some(4), "{}", got.stderr);
+    assert!(!got.stderr.contains("waiting"), "{}", got.stderr);
+}
+
 /// Goal: a FIFO that nobody reads does not make the program deaf to Ctrl-C.
 /// Method: interrupt once the explanation is out, which comes just before the FIFO is opened.
 #[cfg(unix)]
 #[test]
 fn waiting_for_a_reader_can_be_interrupted() {
-    use std::io::{BufRead, BufReader};
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("fifo.csv");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -70,7 +109,6 @@ fn waiting_for_a_reader_can_be_interrupted() {
 #[cfg(unix)]
 #[test]
 fn the_simulator_serves_another_process_until_it_is_interrupted() {
-    use std::io::{BufRead, BufReader};
     let dir = tempfile::tempdir().unwrap();
     let args = [
         "simulate",

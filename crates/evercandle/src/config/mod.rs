@@ -135,6 +135,9 @@ pub struct EngineConfig {
     /// How long after the last klines that arrived further calls are begun, when the request does not say: a long
     /// download that moves is not late. A deadline in the request is strict.
     pub deadline_ms: u64,
+    /// How long downloads, which nobody waits for, wait while everybody who could answer rests and nothing arrives;
+    /// 0: not at all.
+    pub patience_ms: u64,
     /// Tries per slice and upstream, the first included.
     pub attempts: u32,
     /// Pause before the second try: a random time up to this, doubled for each further one.
@@ -155,6 +158,8 @@ impl Default for EngineConfig {
     fn default() -> EngineConfig {
         EngineConfig {
             deadline_ms: 30_000,
+            // Five cooldowns, each twice the one before, and then some: a line that is gone is noticed by people by then.
+            patience_ms: 900_000,
             attempts: 2,
             backoff_ms: 200,
             backoff_max_ms: 2_000,

@@ -40,6 +40,8 @@ pub(crate) struct Assembly {
     failures: Vec<Failure>,
     resting: Option<Resting>,
     trail: Vec<Attempt>,
+    /// Where in the trail the last beginning was.
+    begun_at: usize,
     notices: Vec<String>,
     wants_forming: bool,
     /// Whether rows that were stored are read back from the store at the end.
@@ -60,6 +62,8 @@ struct Failure {
 enum Evidence {
     /// Nothing: it was not asked, because it rests or time was up.
     Unasked,
+    /// Nothing any more: it is asked again.
+    Earlier,
     /// Nothing: it failed.
     Nothing,
     /// It does not have them; others may.
@@ -86,6 +90,7 @@ impl Assembly {
             failures: Vec::new(),
             resting: None,
             trail: Vec::new(),
+            begun_at: 0,
             notices: Vec::new(),
             wants_forming: false,
             through_store,
@@ -167,10 +172,34 @@ impl Assembly {
         !hole.halt && self.now.since(hole.checked_at) > known_for.clamp(RECHECK_MIN, RECHECK_MAX)
     }
 
-    /// Whether an upstream failed in this request and has not answered anything.
+    /// Everybody is asked again: what was said so far explains what is missing in the end, and proves nothing.
+    pub(crate) fn begin_again(&mut self) {
+        self.begun_at = self.trail.len();
+        self.resting = None;
+        self.failures.retain(|failure| failure.evidence != Evidence::Unasked);
+        for failure in &mut self.failures {
+            failure.evidence = Evidence::Earlier;
+        }
+    }
+
+    /// Whether somebody who was asked for klines since the last beginning could not be reached, or answered nonsense.
+    pub(crate) fn failed_at_last(&self) -> bool {
+        let failed = |kind: &str| ["unreachable", "timed_out", "corrupt"].contains(&kind);
+        self.trail[self.begun_at..].iter().any(|asked| {
+            asked.number > 0
+                && asked.range.is_some()
+                && matches!(&asked.outcome, Outcome::Failed { kind, .. } if failed(kind))
+        })
+    }
+
+    /// Why what is missing was not had so far.
+    pub(crate) fn reasons(&self) -> Vec<(ProviderName, String)> {
+        self.missing().hull().map_or_else(Vec::new, |hull| self.tried(hull))
+    }
+
+    /// Whether an upstream failed since the last beginning and has not answered anything.
     pub(crate) fn has_failed(&self, provider: &ProviderName) -> bool {
-        let mut asked = self
-            .trail
+        let mut asked = self.trail[self.begun_at..]
             .iter()
             .filter(|a| a.provider == *provider && a.number > 0)
             .peekable();
@@ -301,6 +330,11 @@ impl Assembly {
             why: why.to_owned(),
             evidence,
         });
+    }
+
+    /// Whether everybody who might have what is missing rests, as it was found at last.
+    pub(crate) fn resting(&self) -> Option<Resting> {
+        self.resting
     }
 
     /// Whether everybody who might have what is missing rests.
@@ -468,26 +502,27 @@ impl Assembly {
         let unexplained: Vec<TimeRange> = left.iter().collect();
         gaps.extend(unexplained.into_iter().map(|range| Gap {
             range,
-            reason: self.unfilled(range),
+            reason: GapReason::NoUpstreamLeft(self.tried(range)),
         }));
         gaps.sort_by_key(|g| g.range.start());
         gaps
     }
 
-    fn unfilled(&self, range: TimeRange) -> GapReason {
+    fn tried(&self, range: TimeRange) -> Vec<(ProviderName, String)> {
         let mut tried: Vec<(ProviderName, String)> = Vec::new();
         // The latest word of each: a long gap has been asked for in many pieces that failed alike, and the trail has all.
         // That it was passed over afterwards, because it had failed, explains less than how it failed.
         let concerning = || self.failures.iter().rev().filter(|f| f.range.overlaps(range));
-        let asked = concerning().filter(|f| f.evidence != Evidence::Unasked);
+        let asked = concerning().filter(|f| !matches!(f.evidence, Evidence::Unasked | Evidence::Earlier));
+        let earlier = concerning().filter(|f| f.evidence == Evidence::Earlier);
         let unasked = concerning().filter(|f| f.evidence == Evidence::Unasked);
-        for failure in asked.chain(unasked) {
+        for failure in asked.chain(earlier).chain(unasked) {
             if tried.iter().all(|(name, _)| *name != failure.provider) {
                 tried.push((failure.provider.clone(), failure.why.clone()));
             }
         }
         tried.sort();
-        GapReason::NoUpstreamLeft(tried)
+        tried
     }
 
     /// Whether any row is held or was brought.

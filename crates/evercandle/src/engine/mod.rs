@@ -62,6 +62,8 @@ mod strangers;
 
 mod resting;
 
+mod outlast;
+
 mod control;
 
 mod listing;
@@ -81,6 +83,7 @@ use assembly::{Assembly, origin};
 use attempt::{Terms, Tries};
 use in_flight::InFlight;
 use last_known::LastKnown;
+use outlast::Patience;
 use plan::{Question, Step, Tried, View, plan};
 use probe::Probes;
 use quotas::Quotas;
@@ -109,6 +112,7 @@ pub(crate) struct Engine {
     latest_config: LatestConfig,
     last_known: LastKnown,
     strangers: Strangers,
+    patience: Patience,
     /// By class too: who waits must not join what waits for its share of a quota.
     in_flight: InFlight<(Slice, Class), Arc<Settled>>,
     latest_in_flight: InFlight<latest::Wanted, latest::Shared>,
@@ -131,6 +135,7 @@ impl Engine {
             probes: Probes::new(clock.clone(), quotas.clone(), &upstreams, permit),
             last_known: LastKnown::new(store.clone()),
             strangers: Strangers::default(),
+            patience: Patience::new(Duration::from_millis(config.patience_ms)),
             config,
             latest_config,
             clock,
@@ -163,6 +168,9 @@ impl Engine {
         }
         if request.sources != Sources::CacheOnly {
             self.fill(request, &mut assembly, &deadline).await?;
+            if request.priority == Priority::Bulk {
+                self.outlast(request, &mut assembly, &deadline).await?;
+            }
         } else {
             let offline = ProviderName::new("cache");
             for range in assembly.missing().iter() {
@@ -335,6 +343,9 @@ impl Engine {
                 unknown_symbol = record(assembly, &mut tried, step, name, settled.as_deref()).or(unknown_symbol);
                 if settled.is_some_and(|s| s.result.is_ok()) {
                     deadline.progress(self.clock.instant());
+                    if request.priority == Priority::Bulk {
+                        self.patience.renew();
+                    }
                 }
             }
         }

@@ -19,6 +19,7 @@ mod grids;
 mod latest;
 mod limits;
 mod oracle;
+mod outlast;
 mod recorded;
 mod schedule;
 mod support;
