@@ -56,17 +56,17 @@ def test_a_signals_handler_may_ask_while_the_packages_client_is_made() -> None:
     done = run(
         """
         import faulthandler, signal
-        from evercandle import client
+        from evercandle import ambient
         faulthandler.dump_traceback_later(20, exit=True)
-        make = client.Client
+        make = ambient.Client
         def ring(number, frame):
             print("handler", len(evercandle.get_data("BTCUSDT", "1h", *DAY, simulate=True)))
         def made(**how):
-            client.Client = make
+            ambient.Client = make
             signal.raise_signal(signal.SIGALRM)
             return make(**how)
         signal.signal(signal.SIGALRM, ring)
-        client.Client = made
+        ambient.Client = made
         print(len(evercandle.get_data("BTCUSDT", "1h", *DAY, simulate=True)))
         """
     )

@@ -20,17 +20,9 @@ from __future__ import annotations
 
 from . import cache, errors
 from ._native import VERSION as __version__
-from .client import (
-    AsyncClient,
-    Client,
-    download,
-    funding_rates,
-    get_data,
-    health,
-    price,
-    prices,
-    sentiment,
-)
+from .ambient import download, funding_rates, get_data, health, price, prices, sentiment
+from .async_client import AsyncClient
+from .client import Client
 from .errors import (
     BadRequestError,
     CacheError,

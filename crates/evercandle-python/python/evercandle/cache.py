@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .arguments import flag_of, interval_of, market_of, span_of, symbol_of, whole_of
+from .docstrings import told_as
 from .errors import BadRequestError, EvercandleError
 from .vocabulary import FUNDING_RATES, Interval, Market, TimeLike, Unit, datetime_or_none
 
@@ -183,18 +184,22 @@ class AsyncCache:
         """Where it is."""
         return self._cache.path
 
+    @told_as(Cache.ls)
     async def ls(self) -> list[CachedSeries]:
         """See :meth:`Cache.ls`."""
         return await _elsewhere(self._cache.ls)
 
+    @told_as(Cache.stats)
     async def stats(self) -> CacheStats:
         """See :meth:`Cache.stats`."""
         return await _elsewhere(self._cache.stats)
 
+    @told_as(Cache.verify)
     async def verify(self) -> Verified:
         """See :meth:`Cache.verify`."""
         return await _elsewhere(self._cache.verify)
 
+    @told_as(Cache.evict)
     async def evict(
         self,
         symbol: str | None = None,
@@ -232,7 +237,7 @@ def _read(told: str) -> Any:
 
 
 def _default() -> Cache:
-    from .client import default_client
+    from .ambient import default_client
 
     return default_client().cache
 
@@ -242,21 +247,25 @@ def path() -> Path:
     return _default().path
 
 
+@told_as(Cache.ls)
 def ls() -> list[CachedSeries]:
     """See :meth:`Cache.ls`."""
     return _default().ls()
 
 
+@told_as(Cache.stats)
 def stats() -> CacheStats:
     """See :meth:`Cache.stats`."""
     return _default().stats()
 
 
+@told_as(Cache.verify)
 def verify() -> Verified:
     """See :meth:`Cache.verify`."""
     return _default().verify()
 
 
+@told_as(Cache.evict)
 def evict(
     symbol: str | None = None,
     interval: Interval | str | None = None,
@@ -273,7 +282,3 @@ def evict(
         symbol, interval, market=market, start=start, end=end, size_max=size_max, everything=everything, unit=unit
     )
 
-
-# ``help`` says of all of them what it says of a client's cache.
-for _one in (Cache.ls, Cache.stats, Cache.verify, Cache.evict):
-    globals()[_one.__name__].__doc__ = getattr(AsyncCache, _one.__name__).__doc__ = _one.__doc__

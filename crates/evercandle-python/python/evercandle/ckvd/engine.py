@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..answer import Answer, Gap
-    from ..client import Sources
+    from ..questions import Sources
 
 VISION = "binance-vision"
 REST = ("binance", "binance-futures")
