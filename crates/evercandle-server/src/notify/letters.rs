@@ -52,6 +52,14 @@ impl Kind {
     }
 }
 
+impl Letter {
+    /// Unless it is about nothing.
+    pub(super) fn of(kind: Kind, alerts: Vec<Alert>, at: Timestamp) -> Option<Letter> {
+        let id = format!("{:016x}", rand::random::<u64>());
+        (!alerts.is_empty()).then_some(Letter { id, kind, at, alerts })
+    }
+}
+
 /// Remembers what was told when.
 pub(crate) struct Letters {
     repeat: Duration,
@@ -92,15 +100,6 @@ impl Letters {
                 silent.push(alert.clone());
             }
         }
-        let letter = |(kind, alerts): (Kind, Vec<Alert>)| {
-            let id = || format!("{:016x}", rand::random::<u64>());
-            (!alerts.is_empty()).then(|| Letter {
-                id: id(),
-                kind,
-                at,
-                alerts,
-            })
-        };
         [
             (Kind::Resolved, ended),
             (Kind::Alert, begun),
@@ -108,7 +107,7 @@ impl Letters {
             (Kind::Repeat, silent),
         ]
         .into_iter()
-        .filter_map(letter)
+        .filter_map(|(kind, alerts)| Letter::of(kind, alerts, at))
         .collect()
     }
 }

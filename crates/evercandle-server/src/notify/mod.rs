@@ -3,19 +3,24 @@
 //! In reading order: this loop, which evaluates; `letters`, which decides what is worth a message (pure); `webhook`, which
 //! delivers it. Between them stands a bounded `queue` for each webhook, so that one which is dead, slow or angry delays
 //! neither the next evaluation nor another webhook nor any answer; what it missed is counted. When the daemon stops,
-//! nothing new is evaluated, and what waits is tried once more for as long as answers under way have.
+//! nothing new is evaluated, and what waits is tried once more for as long as answers under way have. What fires and who
+//! was told is in the `memory` of the next process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evercandle::Client;
 use evercandle::alert::{Alert, AlertState, Change, Evaluator, RuleName, Sample};
 use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
 use crate::supervision;
 
 mod letters;
+
+mod memory;
 
 mod queue;
 
@@ -27,6 +32,7 @@ pub(crate) use letters::{Kind, Letter};
 pub(crate) use queue::Standing;
 
 use letters::Letters;
+use memory::Memory;
 use queue::Queue;
 
 const FIRING: &str = "qt_alerts_firing";
@@ -71,18 +77,35 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
     describe();
     let stopping = app.stopping().clone();
     let (clock, every) = (app.client().clock().clone(), Duration::from_millis(config.every_ms));
+    let names: Vec<&str> = config.webhooks.iter().map(|webhook| webhook.name.as_str()).collect();
+    let memory = Memory::open(app.client().store(), app.config().listen, &names).await;
     // Each ends with this task.
     let queues: Vec<_> = webhooks
         .into_iter()
         .map(|webhook| {
             let queue = webhook.queue();
             let (clock, board, stopping) = (clock.clone(), board.clone(), stopping.clone());
-            let deliver = move || webhook.clone().deliver(clock.clone(), board.clone(), stopping.clone());
+            let memory = memory.clone();
+            let deliver = move || {
+                let (clock, board) = (clock.clone(), board.clone());
+                webhook.clone().deliver(clock, board, memory.clone(), stopping.clone())
+            };
             (queue, supervision::spawn("webhook", deliver))
         })
         .collect();
     *board.queues.lock() = queues.iter().map(|(queue, _)| queue.clone()).collect();
     let mut evaluator = Evaluator::new(&config);
+    let before = memory.firing(&evaluator);
+    // Nobody may ask them for days: whether they are well again is for us to find out.
+    let _recall = AbortOnDropHandle::new(tokio::spawn(probe(app.client().clone(), before.clone())));
+    before.into_iter().for_each(|alert| evaluator.resume(alert));
+    board.show(evaluator.alerts());
+    for (queue, _) in &queues {
+        let owed = memory.owed(queue.name(), &evaluator, clock.now());
+        owed.into_iter().for_each(|letter| queue.push(letter));
+    }
+    let (kept, keeper) = (memory.clone(), clock.clone());
+    let _keep = supervision::spawn("alerts-memory", move || kept.clone().keep(keeper.clone()));
     let mut letters = Letters::new(Duration::from_millis(config.repeat_ms));
     while !stopping.is_cancelled() {
         let sample = Sample::new(&app.client().health(), Some(&app.schedule()), clock.instant());
@@ -93,6 +116,7 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
         count(&alerts);
         // Shown before it is told: whoever delivers looks whether it still goes on.
         board.show(alerts.clone());
+        memory.stands(&alerts);
         for letter in letters.after(changes, &alerts, at, now) {
             for (queue, _) in &queues {
                 queue.push(letter.clone());
@@ -103,6 +127,17 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
     for (queue, _) in &queues {
         queue.emptied().await;
     }
+    memory.write().await;
+}
+
+/// Asks those whom an earlier process told of how they are now.
+async fn probe(client: Client, alerts: Vec<Alert>) {
+    let names: BTreeSet<&str> = alerts
+        .iter()
+        .filter_map(|a| Some(a.subject.provider()?.as_str()))
+        .collect();
+    // Who is not asked any more is not known here.
+    futures::future::join_all(names.into_iter().map(|name| client.check_one(name))).await;
 }
 
 /// Whether both are about the same, and began together.

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use super::Board;
-use super::letters::Letter;
+use super::letters::{Kind, Letter};
+use super::memory::Memory;
 use super::queue::{NOTIFICATIONS, Queue};
 use crate::wire::letter;
 
@@ -193,21 +194,27 @@ impl Webhook {
     }
 
     /// Delivers what waits, for ever.
-    pub(super) async fn deliver(self, clock: Clock, board: Board, stopping: CancellationToken) {
+    pub(super) async fn deliver(self, clock: Clock, board: Board, memory: Memory, stopping: CancellationToken) {
         loop {
             let letter = self.queue.next().await;
-            self.insist(&letter, &clock, &board, &stopping).await;
+            let is_taken = self.insist(&letter, &clock, &board, &stopping).await;
+            // An end that it will not hear is over as well.
+            if is_taken || letter.kind == Kind::Resolved {
+                memory.took(&self.name, &letter);
+            }
             self.queue.done();
             clock.sleep(SPACING).await;
         }
     }
 
-    /// Tries until it is taken, refused, or not worth it any more.
-    async fn insist(&self, letter: &Letter, clock: &Clock, board: &Board, stopping: &CancellationToken) {
+    /// Tries until it is taken, refused, or not worth it any more. Whether it was taken.
+    async fn insist(&self, letter: &Letter, clock: &Clock, board: &Board, stopping: &CancellationToken) -> bool {
         let (webhook, kind) = (self.name.as_str(), letter.kind.as_str());
         let body = (self.form)(letter).to_string();
         let mut perhaps_heard = false;
-        for number in 1.. {
+        let mut number = 0;
+        loop {
+            number += 1;
             let began = clock.instant();
             let answer = self.send(&body).await;
             let took = clock.instant().saturating_duration_since(began);
@@ -221,7 +228,7 @@ impl Webhook {
                     self.queue.took(clock.now());
                     self.queue.count("delivered");
                     tracing::info!(webhook, kind, number, took_ms, "webhook told");
-                    return;
+                    return true;
                 }
                 Answer::Refused(status) => {
                     self.queue.count("refused");
@@ -232,7 +239,7 @@ impl Webhook {
                         status,
                         "webhook refuses; this message is not sent again"
                     );
-                    return;
+                    return false;
                 }
                 Answer::NotNow(why, status, _) if TRIES_MAX <= number && !board.any_fires(&letter.alerts) => {
                     self.queue.count("given_up");
@@ -240,7 +247,7 @@ impl Webhook {
                     if letter.kind.begins() && !perhaps_heard && is_unheard(why) {
                         self.queue.withdraw(&letter.alerts);
                     }
-                    return;
+                    return false;
                 }
                 Answer::NotNow(why, status, asked) => {
                     perhaps_heard |= !is_unheard(why);
@@ -332,13 +339,13 @@ pub(super) fn describe() {
 #[cfg(test)]
 mod tests {
     use evercandle::Timestamp;
-    use evercandle::config::WebhookConfig;
+    use evercandle::config::{CacheConfig, WebhookConfig};
+    use evercandle::store::Store;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::notify::letters::Kind;
     use crate::notify::queue::tests::told;
 
     fn refused(address: Option<&str>) -> String {
@@ -439,13 +446,13 @@ mod tests {
         let begun = told(Kind::Alert, &["binance"]);
         board.show(begun.alerts.clone());
         tokio::select! {
-            () = webhook.insist(&begun, &clock, &board, &stopping) => panic!("given up"),
+            _ = webhook.insist(&begun, &clock, &board, &stopping) => panic!("given up"),
             () = say_no(&listener, &clock, 2 * TRIES_MAX) => {}
         }
         board.show(Vec::new());
         queue.push(told(Kind::Resolved, &["binance", "coingecko"]));
         tokio::select! {
-            () = webhook.insist(&begun, &clock, &board, &stopping) => {}
+            is_taken = webhook.insist(&begun, &clock, &board, &stopping) => assert!(!is_taken),
             () = say_no(&listener, &clock, 2 * TRIES_MAX) => panic!("it is over"),
         }
         // Its end goes with it; that of another one stays.
@@ -481,7 +488,10 @@ mod tests {
             }
             queue.emptied().await;
         };
-        let delivery = webhook.deliver(clock, Board::default(), stopping.clone());
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().to_owned(), &CacheConfig::default(), clock.clone()).unwrap();
+        let memory = Memory::open(&store, listener.local_addr().unwrap(), &["ops"]).await;
+        let delivery = webhook.deliver(clock, Board::default(), memory, stopping.clone());
         let all = async {
             tokio::select! { () = delivery => {}, () = answers => {} }
         };

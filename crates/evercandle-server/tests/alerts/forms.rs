@@ -183,6 +183,7 @@ fn evaluated(script: &Script, config: &AlertsConfig) -> Vec<Firing> {
             successes: if number == 0 { now.successes } else { 0 },
             circuit_open: now.open[number],
             quarantined: number == 0 && now.quarantined,
+            silent: false,
         };
         evaluator.step(Sample {
             instant: start + Duration::from_secs(look * EVERY),

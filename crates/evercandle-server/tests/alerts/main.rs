@@ -4,5 +4,6 @@
 
 mod forms;
 mod ops;
+mod restart;
 mod support;
 mod webhooks;

@@ -24,7 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
     pub(crate) exchange: sim::Handle,
-    _dir: tempfile::TempDir,
+    config: Config,
+    webhooks: Webhooks,
+    dir: tempfile::TempDir,
     stop: Arc<Notify>,
     running: JoinHandle<()>,
 }
@@ -75,26 +77,45 @@ impl Daemon {
             let webhook = webhooks.iter().find(|(name, ..)| *name == variable);
             webhook.map(|(.., url)| url.clone())
         };
-        let told = Webhooks::new(&config.alerts, &config.http, address_of).unwrap();
-        let client = Client::new(config).unwrap();
-        let server = Server::bind(client, Secrets::default()).await.unwrap().telling(told);
-        let address = server.address();
-        let stop = Arc::new(Notify::new());
-        let told = stop.clone();
-        let running = tokio::spawn(async move { server.run(async move { told.notified().await }).await.unwrap() });
-        Daemon {
-            address,
+        let webhooks = Webhooks::new(&config.alerts, &config.http, address_of).unwrap();
+        let mut daemon = Daemon {
+            address: config.server.listen,
             exchange,
-            _dir: dir,
-            stop,
-            running,
-        }
+            config,
+            webhooks,
+            dir,
+            stop: Arc::default(),
+            running: tokio::spawn(async {}),
+        };
+        daemon.begin().await;
+        daemon
+    }
+
+    /// As another process would, with the same configuration and cache folder.
+    pub(crate) async fn begin(&mut self) {
+        let client = Client::new(self.config.clone()).unwrap();
+        let server = Server::bind(client, Secrets::default()).await.unwrap();
+        let server = server.telling(self.webhooks.clone());
+        self.address = server.address();
+        let told = self.stop.clone();
+        self.running = tokio::spawn(async move { server.run(async move { told.notified().await }).await.unwrap() });
     }
 
     /// As by SIGTERM. Until it has ended.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.stop.notify_one();
         (&mut self.running).await.unwrap();
+    }
+
+    /// As by SIGKILL: nothing is ended in order.
+    pub(crate) async fn kill(&mut self) {
+        self.running.abort();
+        let _ = (&mut self.running).await;
+    }
+
+    /// What the next process will know.
+    pub(crate) fn memory(&self) -> PathBuf {
+        self.dir.path().join("cache/state/alerts-127-0-0-1-0.json")
     }
 
     /// Both doors to the spot market refuse.

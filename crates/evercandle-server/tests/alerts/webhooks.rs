@@ -177,7 +177,7 @@ async fn what_waits_to_be_told_is_told_before_the_daemon_ends() {
         })
     })
     .await;
-    let daemon = Daemon::telling(&[("busy", "generic", busy.url.clone())]).await;
+    let mut daemon = Daemon::telling(&[("busy", "generic", busy.url.clone())]).await;
     daemon
         .until("/metrics", "qt_provider_success_total{provider=\"binance\"}")
         .await;

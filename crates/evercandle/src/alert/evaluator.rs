@@ -5,8 +5,10 @@
 //! wake up to find everything an hour late: nobody was looking.
 //!
 //! The states are Prometheus's: inactive, pending while the condition holds but not yet for long enough, firing, and
-//! resolved, which is remembered for a while so that whoever looks sees what has just ended. A restart begins clean;
-//! what goes on is told again after the same time.
+//! resolved, which is remembered for a while so that whoever looks sees what has just ended.
+//!
+//! A process that has just begun has seen no failure, which is no recovery. So what an earlier one told is resumed, and
+//! goes on until this one has looked for as long as the end of such an alert takes. What was pending begins anew.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -23,6 +25,8 @@ use crate::schedule::{JobKind, ScheduleStatus};
 
 /// Distances between two samples beyond which nobody was looking.
 const UNSEEN: u32 = 4;
+/// The kinds of values that may be stale.
+const VALUES: [&str; 2] = ["prices", "sentiment"];
 /// How long an alert that ended is still shown.
 const RESOLVED_SHOWN: Duration = Duration::from_secs(900);
 
@@ -58,6 +62,8 @@ pub struct UpstreamSample {
     pub circuit_open: bool,
     /// Whether it is left alone because it asked for that.
     pub quarantined: bool,
+    /// Whether it did not answer when it was last called or probed.
+    pub silent: bool,
 }
 
 impl Sample {
@@ -69,6 +75,7 @@ impl Sample {
             successes: upstream.success_count,
             circuit_open: upstream.circuit_open,
             quarantined: upstream.quarantine.is_some(),
+            silent: upstream.answered_last == Some(false),
         });
         let jobs = schedule
             .filter(|schedule| schedule.enabled)
@@ -110,6 +117,21 @@ pub struct Alert {
     pub runbook: &'static str,
 }
 
+impl Alert {
+    fn pending(rule: &Rule, subject: Subject, at: Timestamp) -> Alert {
+        Alert {
+            rule: rule.name,
+            severity: rule.severity,
+            summary: rule.summary.replace("{subject}", &subject.to_string()),
+            subject,
+            state: AlertState::Pending,
+            since: at,
+            began_at: at,
+            runbook: rule.runbook,
+        }
+    }
+}
+
 /// Who or what an alert is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -131,6 +153,22 @@ impl Subject {
             Subject::Provider(name) => Some(("provider", name.as_str())),
             Subject::Values(what) => Some(("cache_name", what)),
             Subject::Job(kind) => Some(("kind", kind.as_str())),
+        }
+    }
+
+    /// The subject with this [`label`](Subject::label), if there is such a one.
+    pub fn of_label(label: Option<(&str, &str)>) -> Option<Subject> {
+        let Some((kind, value)) = label else {
+            return Some(Subject::Ourselves);
+        };
+        match kind {
+            "provider" => Some(Subject::Provider(ProviderName::new(value))),
+            "cache_name" => VALUES.into_iter().find(|known| *known == value).map(Subject::Values),
+            "kind" => JobKind::ALL
+                .into_iter()
+                .find(|job| job.as_str() == value)
+                .map(Subject::Job),
+            _ => None,
         }
     }
 
@@ -207,6 +245,8 @@ struct Runs {
 #[derive(Clone, Debug)]
 struct Active {
     alert: Alert,
+    /// Whether an earlier process told it.
+    resumed: bool,
     /// When the condition began to hold, or when it ended; in watched time.
     since: Duration,
 }
@@ -231,6 +271,27 @@ impl Evaluator {
             common_cause_told: None,
             active: BTreeMap::new(),
         }
+    }
+
+    /// An alert that fires, as an earlier process told it and in today's words; `None` if no rule has this name.
+    pub fn recalled(&self, rule: &str, subject: Subject, since: Timestamp, began_at: Timestamp) -> Option<Alert> {
+        let rule = self.rules.iter().find(|known| known.name.as_str() == rule)?;
+        Some(Alert {
+            state: AlertState::Firing,
+            since,
+            ..Alert::pending(rule, subject, began_at)
+        })
+    }
+
+    /// Goes on with what an earlier process told. To be called before the first step.
+    pub fn resume(&mut self, alert: Alert) {
+        let key = (alert.rule, alert.subject.clone());
+        let resumed = Active {
+            alert,
+            resumed: true,
+            since: Duration::ZERO,
+        };
+        self.active.insert(key, resumed);
     }
 
     /// Takes a sample, and says what somebody must be told.
@@ -359,7 +420,31 @@ impl Evaluator {
             // What was told before goes on; taking it back would say that it has ended.
             holding.retain(|subject| self.is_told(rule.name, subject));
         }
+        let unsure = self.active.iter().filter(|((name, subject), active)| {
+            *name == rule.name
+                && active.resumed
+                && !holding.contains(subject)
+                && self.is_unsure(rule, subject, latest, now)
+        });
+        let unsure: Vec<Subject> = unsure.map(|((_, subject), _)| subject.clone()).collect();
+        holding.extend(unsure);
         holding
+    }
+
+    /// Whether too little was seen yet to say that what an earlier process told has ended.
+    fn is_unsure(&self, rule: &Rule, subject: &Subject, latest: &Sample, now: Duration) -> bool {
+        let enough = match rule.clear {
+            Duration::ZERO => memory(&rule.condition),
+            clear => clear,
+        };
+        let looked = enough <= now;
+        // Who is silent after a ban is not banned any more.
+        let may_be_silent = !matches!(rule.condition, Condition::Quarantined { .. });
+        match subject {
+            Subject::Provider(name) => upstream(latest, name).is_some_and(|u| !looked || may_be_silent && u.silent),
+            Subject::Job(kind) => self.runs.get(kind).is_some_and(|runs| runs.completed.is_none()),
+            Subject::Values(_) | Subject::Ourselves => !looked,
+        }
     }
 
     /// Moves a rule's alerts to where they belong, given whom it holds of.
@@ -380,16 +465,8 @@ impl Evaluator {
         });
         for subject in holding {
             let pending = || Active {
-                alert: Alert {
-                    rule: rule.name,
-                    severity: rule.severity,
-                    summary: rule.summary.replace("{subject}", &subject.to_string()),
-                    subject: subject.clone(),
-                    state: AlertState::Pending,
-                    since: at,
-                    began_at: at,
-                    runbook: rule.runbook,
-                },
+                alert: Alert::pending(rule, subject.clone(), at),
+                resumed: false,
                 since: now,
             };
             let active = self.active.entry((rule.name, subject.clone())).or_insert_with(pending);

@@ -19,6 +19,7 @@ struct Now {
     refused: u64,
     not_fresh: bool,
     quarantined: bool,
+    silent: bool,
     runs: u64,
 }
 
@@ -77,6 +78,7 @@ impl Watch {
             successes,
             circuit_open,
             quarantined,
+            silent: now.silent,
         };
         let latest = |cache_name, stale_served, stale_refused, not_fresh| LatestHealth {
             cache_name,
@@ -427,13 +429,82 @@ fn clocks_that_jump_and_a_process_that_was_stopped_change_nothing() {
     watch.said(&[]);
 }
 
+/// One that was told of by an earlier process.
+fn resumed(rule: &str, label: Option<(&str, &str)>) -> Watch {
+    let (mut watch, subject) = (Watch::new(), Subject::of_label(label).unwrap());
+    let (since, began) = (Timestamp::EPOCH.plus(9), Timestamp::EPOCH.plus(5));
+    let alert = watch.evaluator.recalled(rule, subject, since, began).unwrap();
+    watch.evaluator.resume(alert);
+    watch
+}
+
 #[test]
-fn a_restart_begins_clean() {
+fn what_was_pending_begins_anew_after_a_restart() {
     let mut watch = Watch::new();
-    watch.until(60 * MINUTE, open);
-    assert_eq!(watch.changes[0].0, 10 * MINUTE, "{:?}", watch.changes);
+    watch.until(9 * MINUTE, open).said(&[]);
     let mut restarted = Watch::new();
     restarted.until(9 * MINUTE, open).said(&[]);
+}
+
+/// Goal: a process that has just begun has seen no failure, which is no recovery.
+#[test]
+fn what_an_earlier_process_told_goes_on_and_ends_once_enough_was_seen() {
+    let binance = Some(("provider", "binance"));
+    // It goes on: nothing new is said of it, and it began when it began.
+    let mut watch = resumed("ProviderFailing", binance);
+    watch.until(
+        12 * MINUTE,
+        |second| if second < MINUTE { well(second) } else { open(second) },
+    );
+    watch.said(&[]);
+    let alert = &watch.evaluator.alerts()[0];
+    assert_eq!((alert.since.as_micros(), alert.began_at.as_micros()), (9, 5));
+    watch.until(40 * MINUTE, well);
+    assert_eq!(watch.changes.last().unwrap().1, "ProviderFailing binance resolved");
+    // It ended meanwhile.
+    for (rule, label, end) in [
+        ("ProviderFailing", binance, 10),
+        ("CircuitOpenLong", binance, 10),
+        ("QuarantinedLong", binance, 10),
+        ("CacheReadOnly", None, 5),
+        ("CommonCause", None, 1),
+        ("ServingStale", Some(("cache_name", "prices")), 10),
+    ] {
+        let said = format!("{rule} {} resolved", label.map_or("evercandle", |(_, value)| value));
+        resumed(rule, label)
+            .until(60 * MINUTE, well)
+            .said(&[(end * MINUTE, &said)]);
+    }
+    // A run says that runs end.
+    let mut watch = resumed("SchedulerStuck", Some(("kind", "klines")));
+    watch.until(60 * MINUTE, |second| Now {
+        runs: second.saturating_sub(4 * MINUTE) / 180,
+        ..well(second)
+    });
+    watch.said(&[(7 * MINUTE, "SchedulerStuck klines resolved")]);
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_a_probe_either_has_not_recovered() {
+    for (rule, end) in [("ProviderFailing", 30), ("Quarantined", 10)] {
+        let mut watch = resumed(rule, Some(("provider", "binance")));
+        watch.until(40 * MINUTE, |second| Now {
+            successes: 0,
+            silent: second < 30 * MINUTE,
+            ..well(second)
+        });
+        watch.said(&[(end * MINUTE, &format!("{rule} binance resolved"))]);
+    }
+}
+
+#[test]
+fn what_an_earlier_process_told_of_somebody_who_is_gone_ends_at_once() {
+    let mut watch = resumed("ProviderFailing", Some(("provider", "binanse")));
+    watch
+        .until(MINUTE, well)
+        .said(&[(0, "ProviderFailing binanse resolved")]);
+    assert_eq!(Subject::of_label(Some(("provinder", "binance"))), None);
+    assert_eq!(Subject::of_label(Some(("cache_name", "weather"))), None);
 }
 
 #[test]
@@ -478,6 +549,7 @@ proptest! {
                 refused: now.refused + u64::from(open),
                 not_fresh: odd,
                 quarantined: other_open,
+                silent: odd,
                 runs: now.runs + u64::from(!odd),
             };
             let sample = watch.sample(now.clone());
