@@ -13,10 +13,11 @@ use crate::answer::{Attempt, ProviderName};
 use crate::engine::Engine;
 use crate::engine::assembly::Assembly;
 use crate::engine::attempt::{Errand, attempt};
+use crate::engine::strangers::{Listed, Repute};
 use crate::engine::upstream::Upstream;
 use crate::model::range::{MINUTE, RangeSet, Timestamp};
 use crate::model::series::{Market, Series};
-use crate::provider::{Call, FetchError, Form, Offer, Slice};
+use crate::provider::{Call, FetchError, Form, Instrument, Offer, Slice};
 use crate::request::Request;
 use crate::resilience::deadline::Deadline;
 use crate::resilience::quota::Class;
@@ -32,6 +33,8 @@ pub(crate) enum Question {
     /// A market's time, of the first of these that tells.
     Time(Market, Vec<ProviderName>),
     FirstOpen(Series, ProviderName),
+    /// What a market lists.
+    Listed(Market, ProviderName),
 }
 
 /// What came of such a question, and how.
@@ -45,6 +48,7 @@ enum Told {
     /// Microseconds the exchange's clock is ahead of ours.
     Offset(i64),
     FirstOpen(Result<Option<Timestamp>, FetchError>),
+    Listed(Listed),
 }
 
 impl Engine {
@@ -123,6 +127,79 @@ impl Engine {
         learnt
     }
 
+    /// What the exchange said if it does not know the symbol, as far as that can be told without asking for it.
+    pub(crate) async fn stranger(
+        self: &Arc<Self>,
+        series: &Series,
+        upstreams: &[(Arc<Upstream>, Offer)],
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> Option<String> {
+        let market = series.market();
+        let lists = |u: &Upstream| u.klines().is_some_and(|klines| klines.lists(market));
+        let (upstream, _) = upstreams.iter().find(|(u, _)| lists(u))?;
+        if assembly.first_open().is_some() || assembly.has_rows() {
+            return None;
+        }
+        let why = match self.unlisted.repute(series, self.clock.instant()) {
+            Repute::None => return None,
+            Repute::Unknown(why) => why,
+            Repute::OneOfACrowd => {
+                let listed = self.listed(market, upstream, assembly, deadline).await?;
+                if listed.contains(series.symbol().as_str()) {
+                    return None;
+                }
+                let why = format!("{}: {} is not listed", upstream.name, series.symbol());
+                self.unlisted.meet(series, &why, self.clock.instant());
+                why
+            }
+        };
+        assembly.add_absence(assembly.wanted(), &upstream.name, &why, true);
+        Some(why)
+    }
+
+    /// What a market lists, asked for at most once in a while.
+    async fn listed(
+        self: &Arc<Self>,
+        market: Market,
+        upstream: &Arc<Upstream>,
+        assembly: &mut Assembly,
+        deadline: &Deadline,
+    ) -> Listed {
+        if let Some(listed) = self.unlisted.listed(market, self.clock.instant()) {
+            return listed;
+        }
+        let key = Question::Listed(market, upstream.name.clone());
+        let (engine, upstream, deadline) = (self.clone(), upstream.clone(), deadline.clone());
+        let work = || async move { Arc::new(engine.ask_listed(market, &upstream, &deadline).await) };
+        let learnt = self.learning.share(key, work).await.unwrap_or_default();
+        assembly.trail_mut().extend(learnt.trail.iter().cloned());
+        match &learnt.told {
+            Some(Told::Listed(listed)) => listed.clone(),
+            _ => None,
+        }
+    }
+
+    async fn ask_listed(&self, market: Market, upstream: &Upstream, deadline: &Deadline) -> Learnt {
+        let mut learnt = Learnt::default();
+        let errand = Errand {
+            subject: &market,
+            range: None,
+            form: "instruments",
+            call: Call::Instruments(market),
+        };
+        let Some(klines) = upstream.klines() else { return learnt };
+        let ask = || klines.instruments(market);
+        let mut once = self.terms(deadline, Class::Interactive);
+        once.tries.max = 1;
+        let told = attempt(upstream, once, errand, &mut learnt.trail, ask).await;
+        let symbols = |listed: Vec<Instrument>| Arc::new(listed.into_iter().map(|one| one.symbol).collect());
+        let listed: Listed = told.ok().map(symbols);
+        self.unlisted.list(market, listed.clone(), self.clock.instant());
+        learnt.told = Some(Told::Listed(listed));
+        learnt
+    }
+
     /// Asks when the series began, when a lot is missing and it is not known: archives and pages before that need not
     /// be tried one by one. What the exchange said if it does not know the symbol.
     pub(crate) async fn learn_listing(
@@ -183,8 +260,11 @@ impl Engine {
         deadline: &Deadline,
     ) -> bool {
         for (upstream, _) in upstreams.iter().filter(|(_, o)| !o.serves_pages()) {
+            if self.unlisted.is_lacking(series, &upstream.name, self.clock.instant()) {
+                continue;
+            }
             match self.first_open(series, upstream, assembly, deadline).await {
-                Ok(None) => {}
+                Ok(None) => self.unlisted.lacks(series, &upstream.name, self.clock.instant()),
                 Ok(Some(first_open)) => {
                     assembly.set_first_open(first_open);
                     return true;

@@ -88,7 +88,7 @@ use plan::{Question, Step, Tried, View, plan};
 use probe::Probes;
 use quotas::Quotas;
 use slice::{HOLE_SETTLES, Settled};
-use strangers::Strangers;
+use strangers::{Strangers, Unlisted};
 use upstream::{Refusal, Upstream};
 
 /// Rounds of planning per answer: month, days, pages, a page cut short by rows nobody foresaw, and one to spare for
@@ -112,6 +112,7 @@ pub(crate) struct Engine {
     latest_config: LatestConfig,
     last_known: LastKnown,
     strangers: Strangers,
+    unlisted: Unlisted,
     patience: Patience,
     /// By class too: who waits must not join what waits for its share of a quota.
     in_flight: InFlight<(Slice, Class), Arc<Settled>>,
@@ -135,6 +136,7 @@ impl Engine {
             probes: Probes::new(clock.clone(), quotas.clone(), &upstreams, permit),
             last_known: LastKnown::new(store.clone()),
             strangers: Strangers::default(),
+            unlisted: Unlisted::default(),
             patience: Patience::new(Duration::from_millis(config.patience_ms)),
             config,
             latest_config,
@@ -254,10 +256,13 @@ impl Engine {
         };
         self.learn_time(request, &upstreams, assembly, &part().part(self.clock.instant()))
             .await;
-        if forming {
-            self.fetch_forming(series, &upstreams, assembly, deadline).await;
+        let mut unknown_symbol = self.stranger(series, &upstreams, assembly, &part()).await;
+        if unknown_symbol.is_none() {
+            if forming {
+                self.fetch_forming(series, &upstreams, assembly, deadline).await;
+            }
+            unknown_symbol = self.learn_listing(series, &upstreams, assembly, &part()).await;
         }
-        let mut unknown_symbol = self.learn_listing(series, &upstreams, assembly, &part()).await;
         let (mut archived, mut passed_over) = (false, HashSet::new());
         let mut tried = self.remembered(series, &upstreams, assembly);
         // Whoever wanted the same may have stored it while this one learnt what time it is.
@@ -280,6 +285,7 @@ impl Engine {
             if let (Some(why), false, false) = (&unknown_symbol, archived, assembly.has_rows()) {
                 archived = self.is_archived(series, &upstreams, assembly, deadline).await;
                 if !archived {
+                    self.unlisted.meet(series, why, self.clock.instant());
                     let (market, symbol, why) = (series.market(), series.symbol().clone(), why.clone());
                     return Err(Error::UnknownSymbol { market, symbol, why });
                 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use evercandle::{Client, Interval, Market, PriceRequest, Priority, Request, Series, Sources, Symbol};
+use evercandle::{Client, Error, Interval, Market, PriceRequest, Priority, Request, Series, Sources, Symbol};
 use evercandle_simulator as sim;
 
 use crate::support::{NOW, Upstreams, World, any_answer, range, series};
@@ -160,4 +160,48 @@ async fn a_question_weighs_what_its_calls_weigh() {
     assert_eq!(prices(Market::Um, 300), Some(("binance-futures", 40)));
     assert_eq!(prices(Market::Um, 0), None);
     assert_eq!(world.requests(""), 0);
+}
+
+/// Goal: a list with typos costs the exchange a few questions, and one look at what it lists in a minute; the same again
+/// costs nothing. What exists is found among them.
+/// Method: forty invented symbols in a row, twice; the journal says what it cost.
+#[tokio::test]
+async fn many_symbols_that_do_not_exist_are_told_by_what_the_market_lists() {
+    for (market, host, real) in [
+        (Market::Spot, "api.binance.com", "BTCUSDT"),
+        (Market::Um, "fapi.binance.com", "BTCUSDT"),
+        (Market::Cm, "dapi.binance.com", "BTCUSD_PERP"),
+    ] {
+        let world = World::new().await;
+        let client = world.client();
+        let wanted = |symbol: &str| Request::new(series(symbol, "1h", market), range("2024-05-01", "2024-06-01"));
+        let ask_for_them = async || {
+            for n in 0..40 {
+                let error = client.get_data(wanted(&format!("R{n}USDT"))).await.unwrap_err();
+                assert!(matches!(error, Error::UnknownSymbol { .. }), "{error}");
+            }
+        };
+        ask_for_them().await;
+        let asked = |what: &str| {
+            world
+                .sim
+                .journal()
+                .matching(host)
+                .iter()
+                .filter(|r| r.target().contains(what))
+                .count()
+        };
+        assert_eq!(asked("exchangeInfo"), 1, "{market}");
+        assert!(asked("/klines") <= 6, "{market}: {}", asked("/klines"));
+        world.forget_requests();
+        ask_for_them().await;
+        assert_eq!(world.requests(""), 0, "{market}: they were all told a moment ago");
+        assert_eq!(client.get_data(wanted(real)).await.unwrap().len(), 31 * 24);
+        assert_eq!(asked("exchangeInfo"), 0, "{market}");
+        // What was listed meanwhile is found after a minute.
+        world.pass(Duration::from_secs(61));
+        world.forget_requests();
+        ask_for_them().await;
+        assert_eq!(asked("exchangeInfo"), 1, "{market}");
+    }
 }
