@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+from importlib.util import find_spec
 
 import pytest
 from evercandle.ckvd import CryptoKlineVisionData
@@ -32,6 +33,24 @@ def test_importing_what_is_not_there_names_it_and_says_what_to_use(module: str, 
     with pytest.raises(NotOfferedError, match=rf"^ckvd\.{module.split('.')[0]}.* is not offered .*{instead}") as caught:
         exec(f"from evercandle.ckvd.{module} import {name}", {})
     assert isinstance(caught.value, ImportError), "programs that try whether there is one go on"
+
+
+@pytest.mark.parametrize("module", ["utils.market_constraints", "utils.config", "core.sync.ckvd_lib", "utils.market"])
+def test_whether_a_module_has_a_name_can_be_asked(module: str) -> None:
+    assert not hasattr(importlib.import_module(f"evercandle.ckvd.{module}"), "nonsense")
+
+
+def test_a_module_that_is_asked_for_a_name_says_what_to_use() -> None:
+    constraints = importlib.import_module("evercandle.ckvd.utils.market_constraints")
+    with pytest.raises(NotOfferedError, match=r"^ckvd\.utils\.market_constraints\.estimate .*get_capabilities"):
+        getattr(constraints, "estimate")
+    assert hasattr(constraints, "get_default_symbol")
+
+
+def test_whether_there_is_a_module_can_be_asked() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"ckvd\.utils\.gap_detector is not offered"):
+        find_spec("evercandle.ckvd.utils.gap_detector")
+    assert find_spec("evercandle.ckvd.utils.market_constraints") is not None
 
 
 def test_names_of_packages_are_missed_like_modules() -> None:

@@ -499,6 +499,15 @@ def test_okx_never_gets_binances_rows() -> None:
 # --- what the page lists beyond its table ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("interval", [Interval.DAY_1, Interval.DAY_3, Interval.WEEK_1, Interval.MONTH_1])
+def test_a_range_that_begins_with_the_epoch_is_before_the_listing(
+    spot: CryptoKlineVisionData, interval: Interval
+) -> None:
+    for start, end in (("1970-01-01", "1970-01-02"), ("1970-01-03", "1970-01-04"), ("1970-01-02", "2024-01-01")):
+        with pytest.raises(DataNotAvailableError, match="first data at 2017-08"):
+            spot.get_data("BTCUSDT", at(start), at(end), interval)
+
+
 def test_a_range_before_the_listing_is_refused_with_the_first_day(
     world: evercandle.Client, spot: CryptoKlineVisionData
 ) -> None:

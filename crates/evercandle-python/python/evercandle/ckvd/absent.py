@@ -1,8 +1,8 @@
 """What crypto-kline-vision-data has beside what it documents, and this has not: modules, names in them, attributes.
 
-Asking for one raises :class:`NotOfferedError`, which says what to use instead, and which is an ``ImportError`` for modules
-and names in them, so that ``try: from … import …`` goes on, and an ``AttributeError`` for attributes of managers, so that
-``hasattr`` does. To ask whether there is such a module, or name in one, by ``find_spec`` or ``hasattr`` raises it as well.
+Asking for one raises :class:`NotOfferedError`, which says what to use instead. To import it, it is a ``ModuleNotFoundError``,
+so that ``try: from … import …`` goes on; to ask a module or a manager for it, an ``AttributeError``, so that ``hasattr`` says
+no. ``find_spec``, which finders cannot tell from ``import``, raises the former.
 """
 
 from __future__ import annotations
@@ -62,20 +62,24 @@ def refuse_attribute(kind: str, name: str) -> NoReturn:
     raise AttributeError(f"{kind!r} object has no attribute {name!r}")
 
 
-def names_of(module: str) -> Callable[[str], NoReturn]:
-    """The ``__getattr__`` of a module that has some of what that package has there."""
+def missing_in(module: str) -> tuple[list[str], Callable[[str], NoReturn]]:
+    """``__path__`` and ``__getattr__`` of a module that has some of what that package has there.
+
+    Of an ``AttributeError``, ``from … import …`` drops the words. With a path, be it empty, it looks for a module of that
+    name next, which nobody finds but :class:`_Finder`.
+    """
 
     def refuse(name: str) -> NoReturn:
         if name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        _refuse(f"{module.removeprefix(_PACKAGE)[1:]}.{name}")
+        path = f"{module.removeprefix(_PACKAGE)[1:]}.{name}"
+        raise NotOfferedAttributeError(f"ckvd.{path}", _instead(path))
 
-    return refuse
+    return [], refuse
 
 
-def _refuse(path: str) -> NoReturn:
-    instead = next(words for start, words in _INSTEAD.items() if path.startswith(start))
-    raise NotOfferedImportError(f"ckvd.{path}", instead)
+def _instead(path: str) -> str:
+    return next(words for start, words in _INSTEAD.items() if path.startswith(start))
 
 
 class _Finder:
@@ -86,7 +90,7 @@ class _Finder:
     ) -> ModuleSpec | None:
         told = name.removeprefix(_PACKAGE + ".")
         if told != name and told.startswith(("core.", "utils.", "_reconciler")):
-            _refuse(told)
+            raise NotOfferedImportError(f"ckvd.{told}", _instead(told))
         return None
 
 

@@ -160,12 +160,12 @@ class NotOfferedError(_Detailed, NotImplementedError, ValueError):
         super().__init__(f"{what} is not offered by evercandle.ckvd: {instead}", details=details)
 
 
-class NotOfferedImportError(NotOfferedError, ImportError):
-    """The same of a module, or of a name in one."""
+class NotOfferedImportError(NotOfferedError, ModuleNotFoundError):
+    """The same of a module, or of a name in one, that is imported."""
 
 
 class NotOfferedAttributeError(NotOfferedError, AttributeError):
-    """The same of an attribute."""
+    """The same of an attribute, a module's too."""
 
 
 class StreamingError(_Detailed):

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from evercandle.ckvd.absent import names_of
+from evercandle.ckvd.absent import missing_in
 from evercandle.ckvd.fetch import (
     calculate_date_range as calculate_date_range,
     fetch_market_data as fetch_market_data,
 )
 
 if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)
+    __path__, __getattr__ = missing_in(__name__)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from evercandle.ckvd.absent import names_of
+from evercandle.ckvd.absent import missing_in
 from evercandle.ckvd.config import CKVDConfig as CKVDConfig
 from evercandle.ckvd.enums import DataSource as DataSource
 
 if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)
+    __path__, __getattr__ = missing_in(__name__)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from evercandle.ckvd.absent import names_of
+from evercandle.ckvd.absent import missing_in
 from evercandle.ckvd.enums import (
     ChartType as ChartType,
     DataProvider as DataProvider,
@@ -11,4 +11,4 @@ from evercandle.ckvd.enums import (
 )
 
 if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)
+    __path__, __getattr__ = missing_in(__name__)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from evercandle.ckvd.absent import names_of
+from evercandle.ckvd.absent import missing_in
 from evercandle.ckvd.symbols import (
     get_default_symbol as get_default_symbol,
     get_market_symbol_format as get_market_symbol_format,
@@ -12,4 +12,4 @@ from evercandle.ckvd.symbols import (
 )
 
 if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)
+    __path__, __getattr__ = missing_in(__name__)
