@@ -2,19 +2,15 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use evercandle::Client;
 use evercandle::config::{ADMIN_TOKEN_VARIABLE, API_KEY_VARIABLE};
-use evercandle::schedule::{Run, Scheduler};
+use evercandle::schedule::Scheduler;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::App;
 use crate::door::{access, listener};
-use crate::feed::Feed;
 use crate::notify::{self, Webhooks};
 use crate::{routes, supervision};
 
@@ -130,8 +126,7 @@ impl Server {
             let feed = feed.clone();
             async move { feed.run().await }
         });
-        let (feed, scheduler) = (app.feed().clone(), app.scheduler().clone());
-        let _runs = supervision::spawn("runs", move || tell_runs(feed.clone(), scheduler.subscribe()));
+        let _runs = app.feed().tell_runs(app.scheduler().subscribe());
         let (told, scheduler) = (stopping.clone(), app.scheduler().clone());
         let _schedule = supervision::spawn("schedule", move || {
             let (told, scheduler) = (told.clone(), scheduler.clone());
@@ -169,17 +164,6 @@ impl Server {
             connections => tracing::warn!(connections, "stopped: some answers took too long and were cut off"),
         }
         Ok(())
-    }
-}
-
-/// Tells event streams what came of refreshing, until nothing is refreshed any more.
-async fn tell_runs(feed: Feed, mut runs: Receiver<Arc<Run>>) {
-    loop {
-        match runs.recv().await {
-            Ok(run) => feed.tell_run(&run),
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
     }
 }
 

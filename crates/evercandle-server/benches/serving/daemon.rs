@@ -151,8 +151,8 @@ pub(crate) fn run(internet: &str, cache: &str, watching: bool) {
         let server = Server::bind(Client::new(config).unwrap(), Secrets::default())
             .await
             .unwrap();
-        println!("{}", server.address());
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+        println!("{}", server.address());
         let stop = async move {
             terminate.recv().await;
         };

@@ -84,6 +84,8 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
             deadline: Some(PATIENCE),
             ..Request::new(series.clone(), wanted)
         };
+        // From here on: somebody may be back before it is known that nobody was there.
+        let recovered = inner.recovered.notified();
         let answer = match client.get_data(request).await {
             Ok(answer) => Ok(answer),
             Err(Error::Incomplete(answer) | Error::Unavailable(answer)) => Ok(*answer),
@@ -101,8 +103,12 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
         let before = teller.next;
         let stuck = match &answer {
             Ok(answer) => {
-                refused = false;
-                for told in teller.tell(answer, until) {
+                let told = teller.tell(answer, until);
+                // Nothing to tell may be an outage of everybody, which does not say that the symbol is known.
+                if !told.is_empty() && std::mem::take(&mut refused) {
+                    inner.withdraw(&topic(&series));
+                }
+                for told in told {
                     match told {
                         Told::Candle(at) => {
                             inner.publish_latest(topic(&series), "candle", event::candle(answer, at));
@@ -124,7 +130,7 @@ async fn tell(inner: Arc<Inner>, series: Series, mut teller: Teller, settle: i64
         if stuck {
             tokio::select! {
                 () = clock.sleep(pause) => {}
-                () = inner.recovered.notified() => {}
+                () = recovered => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }

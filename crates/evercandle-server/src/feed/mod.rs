@@ -19,9 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use evercandle::schedule::Run;
 use evercandle::{Client, Market, Series, Symbol};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -51,6 +54,8 @@ struct Inner {
     open: AtomicUsize,
     /// Told when somebody wants prices of a market that nobody wanted before.
     wanted: HashMap<Market, Notify>,
+    /// How the upstreams were last.
+    seen: Mutex<states::Seen>,
     /// What followed prices took of the upstreams' limits.
     ledger: prices::Ledger,
     /// Told when an upstream is back, so that whoever waits for better times tries at once.
@@ -102,6 +107,7 @@ impl Feed {
             followed: Mutex::default(),
             open: AtomicUsize::new(0),
             wanted: Market::ALL.into_iter().map(|market| (market, Notify::new())).collect(),
+            seen: Mutex::new(states::look(&client)),
             ledger: prices::Ledger::default(),
             recovered: Notify::new(),
             stopping,
@@ -122,8 +128,27 @@ impl Feed {
         *inner.followed.lock() = Followed::default();
     }
 
+    /// Tells what came of every refresh, until nothing is refreshed any more or the handle goes. One ear serves however
+    /// often the telling begins: what comes before the first time, or between two, waits in it.
+    pub(crate) fn tell_runs(&self, runs: Receiver<Arc<Run>>) -> AbortOnDropHandle<()> {
+        let (feed, runs) = (self.clone(), Arc::new(tokio::sync::Mutex::new(runs)));
+        supervision::spawn("runs", move || {
+            let (feed, runs) = (feed.clone(), runs.clone());
+            async move {
+                let mut runs = runs.lock().await;
+                loop {
+                    match runs.recv().await {
+                        Ok(run) => feed.tell_run(&run),
+                        Err(RecvError::Lagged(_)) => {}
+                        Err(RecvError::Closed) => return,
+                    }
+                }
+            }
+        })
+    }
+
     /// Tells what came of a refresh.
-    pub(crate) fn tell_run(&self, run: &evercandle::schedule::Run) {
+    pub(crate) fn tell_run(&self, run: &Run) {
         self.0.publish(Topic::Runs, "run", &states::run(run));
     }
 
@@ -168,11 +193,7 @@ impl Listening {
     /// What was told last of what this stream is about, as this kind of event.
     pub(crate) fn latest(&self, kind: &str) -> Vec<String> {
         let followed = self.feed.0.followed.lock();
-        let follows = self.topics.iter().filter_map(|topic| match topic {
-            Topic::Candles(series) => followed.series.get(series),
-            Topic::Price(market, symbol) => followed.prices.get(&(*market, symbol.clone())),
-            Topic::Providers | Topic::Runs => None,
-        });
+        let follows = self.topics.iter().filter_map(|topic| followed.of(topic));
         let latest = follows.filter_map(|follow| follow.latest.as_ref());
         latest
             .filter(|(of, _)| *of == kind)
@@ -201,14 +222,17 @@ impl Inner {
     /// As [`Inner::publish`], and remembers it for those who come later.
     fn publish_latest(&self, topic: Topic, kind: &'static str, data: String) {
         let mut followed = self.followed.lock();
-        let follow = match &topic {
-            Topic::Candles(series) => followed.series.get_mut(series),
-            Topic::Price(market, symbol) => followed.prices.get_mut(&(*market, symbol.clone())),
-            Topic::Providers | Topic::Runs => None,
-        };
+        let follow = followed.of_mut(&topic);
         self.publish(topic, kind, &data);
         if let Some(follow) = follow {
             follow.latest = Some((kind, data));
+        }
+    }
+
+    /// What was told last is true no more: who comes later is not told it.
+    fn withdraw(&self, topic: &Topic) {
+        if let Some(follow) = self.followed.lock().of_mut(topic) {
+            follow.latest = None;
         }
     }
 
@@ -255,12 +279,7 @@ impl Inner {
         let now = self.client.clock().instant();
         let mut followed = self.followed.lock();
         for topic in topics {
-            let follow = match topic {
-                Topic::Candles(series) => followed.series.get_mut(series),
-                Topic::Price(market, symbol) => followed.prices.get_mut(&(*market, symbol.clone())),
-                Topic::Providers | Topic::Runs => None,
-            };
-            if let Some(follow) = follow {
+            if let Some(follow) = followed.of_mut(topic) {
                 follow.listeners = follow.listeners.saturating_sub(1);
                 if follow.listeners == 0 {
                     follow.idle_since = Some(now);
@@ -288,6 +307,31 @@ impl Inner {
         let mut symbols: Vec<Symbol> = of_market.map(|(_, symbol)| symbol.clone()).collect();
         symbols.sort();
         symbols
+    }
+
+    /// Whether anything was told of a price since it is followed.
+    fn was_told(&self, market: Market, symbol: &Symbol) -> bool {
+        let followed = self.followed.lock();
+        let follow = followed.prices.get(&(market, symbol.clone()));
+        follow.is_some_and(|follow| follow.latest.is_some())
+    }
+}
+
+impl Followed {
+    fn of(&self, topic: &Topic) -> Option<&Follow> {
+        match topic {
+            Topic::Candles(series) => self.series.get(series),
+            Topic::Price(market, symbol) => self.prices.get(&(*market, symbol.clone())),
+            Topic::Providers | Topic::Runs => None,
+        }
+    }
+
+    fn of_mut(&mut self, topic: &Topic) -> Option<&mut Follow> {
+        match topic {
+            Topic::Candles(series) => self.series.get_mut(series),
+            Topic::Price(market, symbol) => self.prices.get_mut(&(*market, symbol.clone())),
+            Topic::Providers | Topic::Runs => None,
+        }
     }
 }
 
@@ -322,3 +366,6 @@ fn one_more<K: Eq + Hash + Clone>(
     followed.insert(key, follow);
     Ok(here)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

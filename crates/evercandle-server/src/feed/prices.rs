@@ -42,7 +42,8 @@ pub(super) async fn follow(inner: &Arc<Inner>, market: Market) {
             inner.wanted[&market].notified().await;
             continue;
         }
-        shown.retain(|symbol, _| symbols.binary_search(symbol).is_ok());
+        // What is followed anew meanwhile is told anew: who follows it was told nothing.
+        shown.retain(|symbol, _| inner.was_told(market, symbol));
         let before = in_use(inner);
         let is_time = due <= clock.instant() && !is_short(&before, &charged);
         if !is_time {

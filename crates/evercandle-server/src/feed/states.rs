@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercandle::schedule::Run;
-use evercandle::{CircuitState, ProviderName, Status};
+use evercandle::{CircuitState, Client, ProviderName, Status};
 
 use super::{Inner, Topic};
 use crate::wire::{event, schedule};
@@ -13,16 +13,24 @@ use crate::wire::{event, schedule};
 /// How often the upstreams are looked at: looking sends nothing.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How the upstreams were when they were last looked at.
+pub(super) type Seen = HashMap<ProviderName, (Status, CircuitState)>;
+
+/// The first look. Nobody listens before it, so whatever changes after it is told.
+pub(super) fn look(client: &Client) -> Seen {
+    let upstreams = client.health().upstreams.into_iter();
+    upstreams.map(|u| (u.provider, (u.status, u.state))).collect()
+}
+
 /// Tells of the upstreams, for ever.
 pub(super) async fn follow(inner: &Arc<Inner>) {
-    let mut before: HashMap<ProviderName, (Status, CircuitState)> = HashMap::new();
     loop {
         for upstream in inner.client.health().upstreams {
             let now = (upstream.status, upstream.state);
-            let Some(was) = before.insert(upstream.provider.clone(), now) else {
-                continue;
-            };
-            if was != now {
+            let was = inner.seen.lock().insert(upstream.provider.clone(), now);
+            if let Some(was) = was
+                && was != now
+            {
                 inner.publish(Topic::Providers, "provider", &event::provider(&upstream, Some(was.0)));
                 if is_let_through(now) && !is_let_through(was) {
                     inner.recovered.notify_waiters();

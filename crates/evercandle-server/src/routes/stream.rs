@@ -329,13 +329,12 @@ fn end(reason: &'static str, what: &'static str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use evercandle::schedule::{JobKind, Run, RunStatus, Scheduler};
+    use evercandle::schedule::Scheduler;
     use evercandle::{Client, Config};
     use futures::StreamExt;
 
     use super::*;
+    use crate::feed::tests::run;
     use crate::server::Secrets;
 
     fn app(dir: &std::path::Path) -> App {
@@ -344,24 +343,6 @@ mod tests {
         let client = Client::new(config).unwrap();
         let scheduler = Scheduler::new(client.clone()).unwrap();
         App::new(scheduler, client, &Secrets::default(), "127.0.0.1:1".parse().unwrap())
-    }
-
-    fn run(number: u64) -> Run {
-        let at = Timestamp::from_millis(1_700_000_000_000);
-        Run {
-            kind: JobKind::Prices,
-            number,
-            started_at: at,
-            completed_at: at,
-            duration: Duration::ZERO,
-            status: RunStatus::Ok,
-            symbols: 1,
-            successful_symbols: 1,
-            errors: Vec::new(),
-            providers: BTreeMap::new(),
-            cached: 0,
-            resting: 0,
-        }
     }
 
     /// Goal: a listener that does not keep up costs a queue of a fixed length, is told that it lost its place, and can come

@@ -159,15 +159,18 @@ async fn an_unknown_symbol_is_refused_once_and_seldom_asked_for_again() {
             &600.into()
         )
     );
-    let asked = || world.sim.journal().requests().len();
+    let asked = || world.sim.journal().count("NOSUCHUSDT");
     let once = asked();
     for _ in 0..9 {
         world.pass(MINUTE);
         assert_eq!(listener.next().await, Heard::Comment);
     }
     assert_eq!(asked(), once, "it rests");
-    world.pass(MINUTE * 2);
-    until("another question", async || once < asked()).await;
+    until("another question", async || {
+        world.pass(MINUTE);
+        once < asked()
+    })
+    .await;
     for _ in 0..5 {
         assert_eq!(listener.next().await, Heard::Comment, "told once");
     }
@@ -181,4 +184,35 @@ async fn an_unknown_symbol_is_refused_once_and_seldom_asked_for_again() {
     for more in [&format!("{query},run"), "symbols=NOSUCHUSDT,BTCUSDT&events=candle"] {
         daemon.listen(more).await.event("snapshot").await;
     }
+}
+
+/// Goal: a series counts as refused for exactly as long as its symbol is unknown: an outage does not say that it is known,
+/// and it is known before there is a candle of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_is_refused_until_its_symbol_is_known_and_no_longer() {
+    let world = World::new().await;
+    let daemon = world.serve().await;
+    let query = "symbols=NOSUCHUSDT&interval=1m&events=candle";
+    let refused = async || {
+        let (_, snapshot) = daemon.listen(query).await.event("snapshot").await;
+        snapshot["refused"].as_array().unwrap().len()
+    };
+    let mut listener = daemon.listen(query).await;
+    world.pass(MINUTE);
+    listener.event("refused").await;
+    world.down("binance");
+    world.down("binance-vision");
+    for _ in 0..30 {
+        world.pass(MINUTE);
+        assert_eq!(refused().await, 1);
+    }
+    world.up();
+    world
+        .sim
+        .inject(sim::Fault::new(sim::Effect::EmptyArray).path("klines"));
+    let known = async || {
+        world.pass(MINUTE);
+        refused().await == 0
+    };
+    until("an answer without klines", known).await;
 }
