@@ -241,12 +241,12 @@ impl Grid {
         TimeRange::clamped(self.ceil(range.start()), self.ceil(range.end()))
     }
 
-    /// How many slots begin inside `range`.
+    /// How many slots begin inside `range`. Of a provisional grid, as many three-day ones as can: there may be one less.
     pub fn count(self, range: TimeRange) -> u64 {
         let range = self.align(range);
         match self.0 {
             Steps::Fixed { step, .. } => (range.micros() / step).unsigned_abs(),
-            Steps::UnknownAnchor => (range.micros() / DAY).unsigned_abs(),
+            Steps::UnknownAnchor => (range.micros() / DAY).unsigned_abs().div_ceil(3),
             Steps::Months => self.slots(range).count() as u64,
         }
     }
@@ -316,6 +316,14 @@ mod tests {
             assert!(grid.contains(listed) && grid.contains(listed.plus(300 * DAY)));
             assert!(!grid.contains(listed.plus(DAY)));
             assert_eq!(listed.as_micros() / DAY % 3, remainder);
+            for days in 0..10 {
+                let range = TimeRange::clamped(day(2024, 1, 1), day(2024, 1, 1).plus(days * DAY));
+                let (known, at_most) = (grid.count(range), unknown.count(range));
+                assert!(
+                    known <= at_most && at_most <= known + 1,
+                    "{days} days: {known}, {at_most}"
+                );
+            }
         }
     }
 

@@ -189,6 +189,37 @@ async fn between_two_three_day_klines_nothing_is_missing() {
     }
 }
 
+/// Goal: three-day klines that cannot be had are counted as such: at most one too many while nothing is known of the
+/// grid, exactly once any kline of the series was seen.
+/// Method: a range in the future, and one of which nobody answers, before and after some klines were fetched.
+#[tokio::test]
+async fn three_day_klines_that_are_missing_are_not_counted_in_days() {
+    let world = World::new().await;
+    let client = world.client();
+    let wanted = |from: &str, to: &str| best_effort(series("BTCUSDT", "3d", Market::Spot), range(from, to));
+    let future = || wanted("2024-07-01", "2024-08-01");
+    let down = world.sim.inject(Fault::new(Effect::Refuse));
+    for request in [future(), wanted("2024-05-01", "2024-06-01")] {
+        let answer = any_answer(client.get_data(request).await);
+        assert!(answer.grid.is_provisional());
+        let [gap] = &answer.gaps[..] else {
+            panic!("{:?}", answer.gaps)
+        };
+        assert_eq!(answer.grid.count(gap.range), 11, "31 days: ten or eleven");
+    }
+    world.sim.faults().clear(down);
+    let other = world.client();
+    assert_eq!(
+        other.get_data(wanted("2024-01-01", "2024-01-10")).await.unwrap().len(),
+        3
+    );
+    let answer = other.get_data(future()).await.unwrap();
+    assert_eq!(
+        (answer.grid.is_provisional(), answer.grid.count(answer.gaps[0].range)),
+        (false, 10)
+    );
+}
+
 /// Goal: the three-day kline in progress is found on its second and third day, by a client that knows nothing.
 #[tokio::test]
 async fn a_three_day_kline_in_progress_is_found_on_each_of_its_days() {
