@@ -67,7 +67,11 @@ def test_every_consumer_sees_the_buffers_that_the_cache_maps(stored: evercandle.
 def test_pandas_gets_views_where_it_is_told_not_to_write(stored: evercandle.Client) -> None:
     klines = stored.get_data("BTCUSDT", "1m", *DAY)
     frame = klines.to_pandas(writable=False)
+    index: Any = frame.index
     assert address_of(frame["close"].to_numpy()) == address_of(klines.to_numpy("close"))
+    assert address_of(index.asi8) == address_of(klines.to_numpy("open_time"))
+    assert address_of(frame["close_time"].array.asi8) == address_of(klines.to_numpy("close_time"))
+    assert frame.resample("1h").last().shape == (24, 10) and frame.sort_values("close_time").index.equals(index)
     frame = klines.to_pandas()
     frame.loc[frame.index[0], "close"] = 0.0
     assert frame["close"].iloc[0] == 0.0 and klines[0].close > 0.0

@@ -105,6 +105,14 @@ def need(library: str, extra: str) -> None:
         raise ModuleNotFoundError(f"this needs {library}: pip install 'evercandle[{extra}]'", name=library) from error
 
 
+def utc_index(times: AnyArray, name: str | None = None) -> pandas.DatetimeIndex:
+    """Microseconds since the epoch as pandas has them, in place. Of ``datetime64``, which is in no zone, it would make a
+    copy to give it one; integers of a type that has one are taken for what they are."""
+    import pandas
+
+    return pandas.DatetimeIndex(times.view("i8"), dtype=pandas.DatetimeTZDtype("us", "UTC"), name=name, copy=False)
+
+
 class _WithSource:
     """The same rows with one column more."""
 
@@ -253,8 +261,7 @@ class Answer(Generic[Row]):
         """A pandas frame with a UTC ``DatetimeIndex`` named as the first column.
 
         pandas wants each column in one piece, and to write into it: by default the rows are copied, once. With
-        ``writable=False``, rows that lie in one file of the cache are not, and the frame cannot be written to; but for
-        times (the index, ``close_time``), which pandas copies to give them their zone.
+        ``writable=False``, rows that lie in one file of the cache are not, and the frame cannot be written to.
         ``source`` adds a categorical column saying who supplied each row.
         """
         source, writable = flag_of(source, "source"), flag_of(writable, "writable")
@@ -263,7 +270,7 @@ class Answer(Generic[Row]):
 
         columns: dict[str, Any] = dict(self._all_gathered(writable))
         when = self._columns[0]
-        index = pandas.DatetimeIndex(columns.pop(when), tz="UTC", name=when, copy=False)
+        index = utc_index(columns.pop(when), when)
         self._suit_pandas(columns, index)
         if source:
             columns["source"] = pandas.Categorical(self._sources())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from .answer import Answer, Attempt, Gap, Reason, Segment
+from .answer import Answer, Attempt, Gap, Reason, Segment, utc_index
 from .arguments import text_of, whole_of
 from .errors import BadRequestError
 from .vocabulary import datetime_of
@@ -85,8 +85,7 @@ class Klines(Answer[Kline]):
     def _suit_pandas(self, columns: dict[str, Any], index: pandas.DatetimeIndex) -> None:
         import pandas
 
-        close_time = pandas.DatetimeIndex(columns["close_time"], tz="UTC", copy=False)
-        columns["close_time"] = pandas.Series(close_time, index=index, copy=False)
+        columns["close_time"] = pandas.Series(utc_index(columns["close_time"]), index=index, copy=False)
 
     def _row(self, position: int) -> Kline:
         values = self._values(position)
