@@ -140,6 +140,14 @@ fn scripts() -> Vec<Script> {
             common_cause: between(s, 20, 50),
             ..well(s)
         }),
+        Script::new("our own line, which comes and goes, while one stays down", |s| {
+            let down = between(s, 20, 80) && s % (10 * MINUTE) < 4 * MINUTE;
+            Now {
+                open: [between(s, 20, 110), down],
+                common_cause: down,
+                ..well(s)
+            }
+        }),
         Script::new("our own line while one was down already", |s| Now {
             open: [between(s, 5, 90), between(s, 40, 60)],
             common_cause: between(s, 40, 60),

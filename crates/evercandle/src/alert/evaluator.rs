@@ -230,8 +230,6 @@ pub struct Evaluator {
     samples: VecDeque<(Duration, Sample)>,
     /// When each kind of refresh was first seen, and when its last run was seen to be complete; in watched time.
     runs: BTreeMap<JobKind, Runs>,
-    /// When a common cause last was told.
-    common_cause_told: Option<Duration>,
     active: BTreeMap<(RuleName, Subject), Active>,
 }
 
@@ -268,7 +266,6 @@ impl Evaluator {
             seen: Duration::from_millis(config.every_ms).saturating_mul(UNSEEN),
             samples: VecDeque::new(),
             runs: BTreeMap::new(),
-            common_cause_told: None,
             active: BTreeMap::new(),
         }
     }
@@ -368,6 +365,10 @@ impl Evaluator {
                 )
             }),
             Condition::CommonCause { window } => {
+                let window = match self.is_told(rule.name, &Subject::Ourselves) {
+                    true => rule.clear,
+                    false => window,
+                };
                 let suspected = self.within(now.checked_sub(window), now).any(|s| s.common_cause);
                 suspected.then_some(Subject::Ourselves).into_iter().collect()
             }
@@ -414,9 +415,7 @@ impl Evaluator {
             }
             Condition::Unreachable => Vec::new(),
         };
-        if let (Some(quiet), Some(told)) = (rule.quiet_after_common_cause, self.common_cause_told)
-            && now.saturating_sub(told) <= quiet
-        {
+        if rule.waits_for_common_cause && self.is_told(RuleName::CommonCause, &Subject::Ourselves) {
             // What was told before goes on; taking it back would say that it has ended.
             holding.retain(|subject| self.is_told(rule.name, subject));
         }
@@ -477,15 +476,6 @@ impl Evaluator {
                 (active.alert.state, active.alert.since) = (AlertState::Firing, at);
                 changes.push(Change::Fired(active.alert.clone()));
             }
-        }
-        let told = |(name, _): &(RuleName, Subject)| *name == RuleName::CommonCause;
-        if rule.name == RuleName::CommonCause
-            && self
-                .active
-                .iter()
-                .any(|(key, a)| told(key) && a.alert.state == AlertState::Firing)
-        {
-            self.common_cause_told = Some(now);
         }
     }
 

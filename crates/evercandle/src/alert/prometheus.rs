@@ -30,8 +30,8 @@ pub fn prometheus_rules(config: &AlertsConfig) -> String {
     );
     for rule in rules(config) {
         let mut expression = begins(&rule);
-        if let Some(quiet) = rule.quiet_after_common_cause {
-            expression += &held_back(quiet);
+        if rule.waits_for_common_cause {
+            expression += &held_back();
         }
         if let Some((seen, about)) = seen_lately(&rule) {
             expression += &format!(
@@ -111,10 +111,8 @@ fn seen_lately(rule: &Rule) -> Option<(String, &'static str)> {
         Condition::CircuitOpen { .. } => Some((any("qt_provider_circuit_open"), UPSTREAM)),
         Condition::Quarantined { .. } => Some((any("qt_provider_quarantined"), UPSTREAM)),
         Condition::CacheReadonly { .. } => Some((any("qt_cache_readonly"), DAEMON)),
-        Condition::CommonCause { .. }
-        | Condition::StaleServed { .. }
-        | Condition::NoRun { .. }
-        | Condition::Unreachable => None,
+        Condition::CommonCause { .. } => Some((any("qt_common_cause_suspected"), DAEMON)),
+        Condition::StaleServed { .. } | Condition::NoRun { .. } | Condition::Unreachable => None,
     }
 }
 
@@ -145,12 +143,11 @@ fn watched(gauge: &str, window: Duration, share: f64) -> String {
     format!("and last_over_time({gauge}[{}] offset {})", promql(window), promql(ago))
 }
 
-/// Begins nothing while a common cause is told or has just been.
-fn held_back(quiet: Duration) -> String {
+/// Begins nothing while a common cause is told.
+fn held_back() -> String {
     format!(
-        "\nunless on ({DAEMON}) max_over_time(ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}[{}])",
-        RuleName::CommonCause.as_str(),
-        promql(quiet)
+        "\nunless on ({DAEMON}) ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}",
+        RuleName::CommonCause.as_str()
     )
 }
 

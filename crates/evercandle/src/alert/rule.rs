@@ -4,8 +4,8 @@
 //! 80 % of ten minutes after eight, so the rule then waits two more.
 //!
 //! What begins by a share must not end by it: an upstream that flaps is at 79 % and 81 % by turns, and whose calls fail
-//! opens its circuit and then has no calls. So what was told goes on until nothing of it was seen for a while (`clear`),
-//! and whoever is called at night is called once.
+//! opens its circuit and then has no calls; and a line comes and goes. So what was told goes on until nothing of it was
+//! seen for a while (`clear`), and whoever is called at night is called once.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ pub struct Rule {
     /// Once told, it goes on until nothing of it was seen for so long: a share begins it, and any moment keeps it up. Zero:
     /// it ends when the condition does.
     pub clear: Duration,
-    /// After a common cause was told, this rule begins nothing for so long: one alert instead of one for each upstream.
-    pub quiet_after_common_cause: Option<Duration>,
+    /// While a common cause is told this rule begins nothing: one alert instead of one for each upstream.
+    pub waits_for_common_cause: bool,
 }
 
 /// The rules' names, as they stand in alerts, metrics and routes.
@@ -180,7 +180,6 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
         millis(config.stale_ms),
     );
     let share = config.failure_ratio;
-    let quiet = Some(failing);
     let percent = percent(share);
     vec![
         Rule {
@@ -192,11 +191,11 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             ),
             runbook: "Check name resolution, the route and the clock of this machine, then its proxy and firewall; \
                       evercandle status asks every upstream anew. Callers are served from the cache meanwhile. \
-                      Alerts about single upstreams are held back.",
+                      Alerts about single upstreams are held back. This ends once the line has held for a while.",
             condition: Condition::CommonCause { window: common / 2 },
             hold: common,
-            clear: Duration::ZERO,
-            quiet_after_common_cause: None,
+            clear: failing,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::CommonCauseLong,
@@ -206,8 +205,8 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
                       line, or point `internet` at a relay that still gets out.",
             condition: Condition::CommonCause { window: common / 2 },
             hold: open,
-            clear: Duration::ZERO,
-            quiet_after_common_cause: None,
+            clear: failing,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::ProviderFailing,
@@ -227,7 +226,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             },
             hold: rest_of(failing, share),
             clear: failing,
-            quiet_after_common_cause: quiet,
+            waits_for_common_cause: true,
         },
         Rule {
             name: RuleName::CircuitOpenLong,
@@ -245,7 +244,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             },
             hold: rest_of(open, STEADY_SHARE),
             clear: failing,
-            quiet_after_common_cause: quiet,
+            waits_for_common_cause: true,
         },
         Rule {
             name: RuleName::Quarantined,
@@ -258,7 +257,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             condition: Condition::Quarantined { window: failing, share },
             hold: rest_of(failing, share),
             clear: failing,
-            quiet_after_common_cause: None,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::QuarantinedLong,
@@ -271,7 +270,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             },
             hold: rest_of(open, STEADY_SHARE),
             clear: failing,
-            quiet_after_common_cause: None,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::ServingStale,
@@ -285,7 +284,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             condition: Condition::StaleServed { window: stale },
             hold: Duration::ZERO,
             clear: Duration::ZERO,
-            quiet_after_common_cause: None,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::CacheReadOnly,
@@ -300,7 +299,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             },
             hold: rest_of(readonly, STEADY_SHARE),
             clear: readonly,
-            quiet_after_common_cause: None,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::SchedulerStuck,
@@ -318,7 +317,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             // Whatever is late by less than two looks may only have been looked at between two steps.
             hold: millis(config.every_ms.saturating_mul(2)),
             clear: Duration::ZERO,
-            quiet_after_common_cause: None,
+            waits_for_common_cause: false,
         },
         Rule {
             name: RuleName::DaemonUnreachable,
@@ -329,7 +328,7 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             condition: Condition::Unreachable,
             hold: UNREACHABLE_FOR,
             clear: Duration::ZERO,
-            quiet_after_common_cause: None,
+            waits_for_common_cause: false,
         },
     ]
 }

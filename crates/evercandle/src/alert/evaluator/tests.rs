@@ -279,8 +279,30 @@ fn a_common_cause_is_one_alert_and_not_one_for_each() {
     watch.said(&[
         (22 * MINUTE, "CommonCause evercandle fires"),
         (35 * MINUTE, "CommonCauseLong evercandle fires"),
-        (51 * MINUTE, "CommonCause evercandle resolved"),
-        (51 * MINUTE, "CommonCauseLong evercandle resolved"),
+        (60 * MINUTE, "CommonCause evercandle resolved"),
+        (60 * MINUTE, "CommonCauseLong evercandle resolved"),
+    ]);
+}
+
+/// Goal: a line that comes and goes is one alert, until it has held.
+/// Method: for an hour it is down for four minutes of every ten.
+#[test]
+fn a_line_that_comes_and_goes_is_one_alert_until_it_has_held() {
+    let mut watch = Watch::new();
+    watch.until(20 * MINUTE, well);
+    watch.until(80 * MINUTE, |second| {
+        let down = second % (10 * MINUTE) < 4 * MINUTE;
+        Now {
+            open: down,
+            other_open: down,
+            common_cause: down,
+            ..well(second)
+        }
+    });
+    watch.until(120 * MINUTE, well);
+    watch.said(&[
+        (22 * MINUTE, "CommonCause evercandle fires"),
+        (84 * MINUTE, "CommonCause evercandle resolved"),
     ]);
 }
 
@@ -297,10 +319,10 @@ fn who_stays_down_after_a_common_cause_is_told_apart() {
     watch.until(60 * MINUTE, open);
     watch.said(&[
         (22 * MINUTE, "CommonCause evercandle fires"),
-        (31 * MINUTE, "CommonCause evercandle resolved"),
-        // Ten minutes after the last of the common cause, and the time to hold.
-        (42 * MINUTE + 30, "CircuitOpenLong binance fires"),
-        (43 * MINUTE, "ProviderFailing binance fires"),
+        (40 * MINUTE, "CommonCause evercandle resolved"),
+        // And the time to hold.
+        (41 * MINUTE + 30, "CircuitOpenLong binance fires"),
+        (42 * MINUTE, "ProviderFailing binance fires"),
     ]);
 }
 
@@ -467,7 +489,7 @@ fn what_an_earlier_process_told_goes_on_and_ends_once_enough_was_seen() {
         ("CircuitOpenLong", binance, 10),
         ("QuarantinedLong", binance, 10),
         ("CacheReadOnly", None, 5),
-        ("CommonCause", None, 1),
+        ("CommonCause", None, 10),
         ("ServingStale", Some(("cache_name", "prices")), 10),
     ] {
         let said = format!("{rule} {} resolved", label.map_or("evercandle", |(_, value)| value));
