@@ -60,6 +60,10 @@ pub(crate) async fn run(args: Args, screen: &Screen) -> Exit {
         Command::Status(status) => status.watch.is_some(),
         _ => false,
     };
+    // Those that serve somebody take the time to end it well.
+    if !matches!(&args.command, Command::Serve(_) | Command::Simulate(_)) {
+        interrupt.clone().end_the_deaf(*screen);
+    }
     let result = tokio::select! {
         biased;
         () = interrupt.clone().wait(), if !listens => Err(Failure::new(Exit::Interrupted, "interrupted")),

@@ -105,6 +105,48 @@ fn waiting_for_a_reader_can_be_interrupted() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
+/// Goal: a program whose reader does not read, or that reads what does not end, still stops when it is asked to.
+/// Method: a pipe that is held open and not read to its end, which is far beyond what a pipe holds; a list on stdin that
+/// nobody writes.
+#[cfg(unix)]
+#[test]
+fn work_that_blocks_ends_when_it_is_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let days = "BTCUSDT 1m --start 2024-05-01 --end 2024-05-08 --simulate --format csv";
+    let mut writing = command(dir.path())
+        .args(["get"].into_iter().chain(days.split(' ')))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writing.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let mut reading = command(dir.path())
+        .args("download 1m --last 1d --simulate --file - --log-level warn".split(' '))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What a program listens to is in its status.
+    while !listens_to_terminate(reading.id()) {
+        std::thread::yield_now();
+    }
+    for child in [&mut writing, &mut reading] {
+        signal(child.id(), "-TERM");
+    }
+    for child in [&mut writing, &mut reading] {
+        let begun = std::time::Instant::now();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if begun.elapsed() > std::time::Duration::from_secs(20) => {
+                    child.kill().unwrap();
+                    break None;
+                }
+                None => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(ended, Some(130));
+    }
+}
+
 /// Goal: the simulator is usable from another process, and Ctrl-C ends it well.
 #[cfg(unix)]
 #[test]
@@ -178,4 +220,12 @@ pub(super) fn signal(process: u32, signal: &str) {
             .unwrap()
             .success()
     );
+}
+
+/// Whether SIGTERM does not end this process by itself any more.
+#[cfg(unix)]
+fn listens_to_terminate(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
 }
