@@ -455,6 +455,14 @@ impl NativeClient {
         Ok(self.opened(py)?.client.clock().now().as_micros())
     }
 
+    /// What downloads wait for, if they do.
+    fn waiting(&self) -> Option<String> {
+        let opened = self.opened.lock().clone()?;
+        let waiting = opened.client.waiting();
+        let told = waiting.borrow().as_ref().map(story::waiting);
+        told.map(|told| told.to_string())
+    }
+
     /// The whole configuration, as TOML.
     fn config(&self, py: Python<'_>) -> PyResult<String> {
         Ok(self.opened(py)?.client.config().to_toml())

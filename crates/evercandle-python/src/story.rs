@@ -5,7 +5,7 @@
 use evercandle::store::{Damage, Evicted, SeriesSummary, StoreStats, VerifyReport};
 use evercandle::{
     Answer, Attempt, CircuitState, Gap, GapReason, Grid, Health, MissingPrice, Nature, Outcome, Price, PriceState,
-    Prices, ProviderName, Segment, SentimentAnswer, Series, TimeRange, UpstreamHealth, Verification,
+    Prices, ProviderName, Segment, SentimentAnswer, Series, TimeRange, UpstreamHealth, Verification, Waiting,
 };
 use serde_json::{Value, json};
 
@@ -60,6 +60,14 @@ pub(crate) fn gap(gap: &Gap, grid: Grid) -> Value {
         "reason": gap.reason.as_str(),
         "final": gap.reason.is_final(),
         "tried": reasons(tried),
+    })
+}
+
+pub(crate) fn waiting(waiting: &Waiting) -> Value {
+    json!({
+        "until": waiting.until.as_micros(),
+        "gives_up_at": waiting.gives_up_at.as_micros(),
+        "reasons": reasons(&waiting.reasons),
     })
 }
 

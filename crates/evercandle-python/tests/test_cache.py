@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import evercandle
@@ -87,6 +89,26 @@ def test_a_bar_is_drawn_without_tqdm_too(
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert client.download("BTCUSDT", ["1h", "1d"], "2024-01-01", "2024-03-01").is_complete
     assert "█ 2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tqdm", [True, False])
+def test_a_download_outlasts_an_outage_and_says_what_it_waits_for(
+    tqdm: bool, client: evercandle.Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    client.simulator.inject("refuse")
+    with ThreadPoolExecutor(1) as threads:
+        download = threads.submit(client.download, "BTCUSDT", "1d", "2024-01-01", "2024-03-01")
+        told = ""
+        while "waiting for binance" not in told and not download.done():
+            time.sleep(0.01)
+            told += capsys.readouterr().err
+        client.simulator.clear()
+        while not download.done():
+            client.simulator.advance(timedelta(seconds=30))
+            time.sleep(0.01)
+        assert download.result().is_complete and "until 12:0" in told
 
 
 def test_a_download_reports_what_could_not_be_had(client: evercandle.Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .answer import Gap
+from .answer import Gap, reasons_of
 from .arguments import flag_of, interval_of, market_of, span_of, texts_of, whole_of
 from .awaiting import answer
 from .errors import CacheError, ClosedError, IncompleteError, UnavailableError
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # How the notice of an answer begins whose klines could not be stored.
 _UNWRITTEN = "cache not written: "
 
-# How often a person's Ctrl-C is looked for.
-_SIGNALS_EVERY = 0.05
+# How often a person's Ctrl-C is looked for, and what the engine waits for.
+_LOOK_EVERY = 0.05
 
 
 class SeriesReport(NamedTuple):
@@ -175,6 +175,11 @@ class _Filling:
             self._native.cache_release((part.symbol, part.interval.value, self._market))
         self.bar.advance(f"{part.symbol} {part.interval.value} {_month(part.start)}")
 
+    def look(self) -> None:
+        """Shows what the engine waits for, if it does."""
+        told = self._native.waiting()
+        self.bar.wait("" if told is None else _waits(told))
+
     def report(self) -> DownloadReport:
         """What came of all of it."""
         reports = [
@@ -202,8 +207,9 @@ def download(native: NativeClient, wanted: Order) -> DownloadReport:
                 while filling.waiting and len(pending) < wanted.jobs:
                     ask(filling.waiting.pop())
                 try:
-                    part, result, error = answered.get(timeout=_SIGNALS_EVERY)
+                    part, result, error = answered.get(timeout=_LOOK_EVERY)
                 except queue.Empty:
+                    filling.look()
                     continue
                 del pending[part]
                 filling.settle(part, result, error)
@@ -229,13 +235,19 @@ async def download_awaited(native: NativeClient, wanted: Order) -> DownloadRepor
                 failure = error
             filling.settle(part, result, failure)
 
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            filling.look()
+
+    looking = asyncio.ensure_future(look())
     workers = [asyncio.ensure_future(work()) for _ in range(min(wanted.jobs, len(filling.waiting)))]
     try:
         with filling.bar:
             await asyncio.gather(*workers)
     finally:
-        for worker in workers:
-            worker.cancel()
+        for task in (looking, *workers):
+            task.cancel()
     return filling.report()
 
 
@@ -260,6 +272,15 @@ def _cut(interval: Interval, after: datetime, end: int) -> int:
     if seconds < 86_400:
         return micros_of(day.replace(year=day.year + 1, month=1, day=1))
     return end
+
+
+def _waits(told: str) -> str:
+    import json
+
+    waiting: dict[str, Any] = json.loads(told)
+    until, gives_up_at = (f"{datetime_of(waiting[name]):%H:%M:%S}" for name in ("until", "gives_up_at"))
+    resting = ", ".join(reason.provider for reason in reasons_of(waiting["reasons"]))
+    return f"waiting for {resting} until {until} UTC, at most {gives_up_at}"
 
 
 def _month(micros: int) -> str:

@@ -84,7 +84,8 @@ class Client(Opened):
         nothing at all could be had, it is an error either way.
         ``sources``: ``all``, ``cache`` (nothing is sent) or names of providers (``["binance"]``; the cache is not read).
         ``forming``: the kline in progress too, in an ``unsettled`` segment. ``deadline``: seconds for the whole answer;
-        without it, the time is renewed as long as klines arrive. ``priority``: ``bulk`` leaves quota to others.
+        without it, the time is renewed as long as klines arrive. ``priority``: ``bulk`` leaves quota to others, and outlasts
+        outages as :meth:`download` does.
 
         Raises :class:`IncompleteError` and :class:`UnavailableError` (``partial`` holds what was found),
         :class:`RateLimitedError`, :class:`UnknownSymbolError`, :class:`BadRequestError`.
@@ -173,8 +174,9 @@ class Client(Opened):
         """Fills the cache: every symbol in every interval, from ``start`` to before ``end`` (default: now).
 
         What is held is not asked for again, so doing it again goes on where it stopped. ``progress``: a bar, in terminals
-        and notebooks (tqdm's, where it is installed). ``jobs``: series and stretches at once. Never raises for what could
-        not be had: the report says it, series by series.
+        and notebooks (tqdm's, where it is installed). ``jobs``: series and stretches at once. While nobody can be asked it
+        waits, up to ``engine.patience_ms`` (a quarter of an hour), as the bar says. Never raises for what could not be had:
+        the report says it, series by series.
         """
         wanted = order(self._native, symbols, intervals, start, end, market, progress, jobs, unit)
         return download(self._native, wanted)

@@ -24,6 +24,7 @@ class Bar:
         self._shown = shown and total > 0
         self._began = time.monotonic()
         self._told = 0.0
+        self._waits = ""
         self._other: Any = _tqdm(total) if self._shown else None
 
     def __enter__(self) -> Bar:
@@ -44,6 +45,18 @@ class Bar:
             self._other.set_postfix_str(what, refresh=False)
             self._other.update(1)
         elif self._shown:
+            self._tell(what)
+
+    def wait(self, what: str) -> None:
+        """Nothing is done meanwhile, and ``what`` says why; empty: it goes on."""
+        if what == self._waits:
+            return
+        self._waits = what
+        if self._other is not None:
+            self._other.set_postfix_str(what)
+        elif self._shown and what:
+            # Rare enough to be told at once.
+            self._told = 0.0
             self._tell(what)
 
     def _tell(self, what: str, *, last: bool = False) -> None:
