@@ -198,6 +198,34 @@ def test_a_program_ends_although_nobody_closed_anything() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "1440\n", "")
 
 
+def test_a_download_is_let_go_with_a_loop_that_is_closed_under_it() -> None:
+    """asyncio itself complains of tasks that nobody ended; but nothing is raised where nobody is told."""
+    done = run(
+        """
+        import asyncio, gc, weakref
+        client = evercandle.AsyncClient(simulate=evercandle.Simulation(seed=7, now=NOW))
+        client.simulator.inject("black_hole")
+        async def begin():
+            download = asyncio.ensure_future(client.download("BTCUSDT", "1m", *DAY, progress=False))
+            while not client.simulator.requests():
+                await asyncio.sleep(0.01)
+            return download
+        loop = asyncio.new_event_loop()
+        download = loop.run_until_complete(begin())
+        loop.close()
+        asyncio.run(client.close())
+        dropped = weakref.ref(download)
+        del download, loop
+        while dropped():
+            gc.collect()
+            time.sleep(0.01)
+        print("closed")
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "closed\n"), done.stderr
+    assert "Task was destroyed" in done.stderr and "Exception ignored" not in done.stderr
+
+
 def test_two_processes_share_a_cache(tmp_path: Any) -> None:
     world = evercandle.Simulation(seed=7, now=NOW)
     with evercandle.Client(simulate=world, cache_dir=tmp_path) as client:

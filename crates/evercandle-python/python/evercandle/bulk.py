@@ -240,14 +240,17 @@ async def download_awaited(native: NativeClient, wanted: Order) -> DownloadRepor
             await asyncio.sleep(_LOOK_EVERY)
             filling.look()
 
-    looking = asyncio.ensure_future(look())
-    workers = [asyncio.ensure_future(work()) for _ in range(min(wanted.jobs, len(filling.waiting)))]
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(work()) for _ in range(min(wanted.jobs, len(filling.waiting)))]
+    looking = loop.create_task(look())
     try:
         with filling.bar:
-            await asyncio.gather(*workers)
+            await asyncio.gather(*tasks)
     finally:
-        for task in (looking, *workers):
-            task.cancel()
+        # One that is closed has dropped them.
+        if not loop.is_closed():
+            for task in (looking, *tasks):
+                task.cancel()
     return filling.report()
 
 
