@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::answer::{Attempt, Outcome, ProviderName};
 use crate::model::range::Timestamp;
+use crate::model::series::Market;
 
 const FAILURES: &str = "qt_provider_failures_total";
 const SUCCESSES: &str = "qt_provider_success_total";
@@ -42,6 +43,7 @@ const SCHEDULER_WATCHES: &str = "qt_scheduler_watches";
 const SCHEDULER_RESTING: &str = "qt_scheduler_watches_resting";
 const SCHEDULER_FAILURES: &str = "qt_scheduler_watch_failures_total";
 const SCHEDULER_SKIPPED: &str = "qt_scheduler_skipped_ticks_total";
+const WITHOUT_PRICES: &str = "qt_scheduler_without_prices";
 
 /// A breaker's states, as the `state` label of `qt_provider_state` says them.
 const STATES: [&str; 3] = ["closed", "open", "half_open"];
@@ -168,6 +170,11 @@ pub(crate) fn describe<'a>(providers: impl Iterator<Item = &'a ProviderName>) {
         SCHEDULER_SKIPPED,
         Unit::Count,
         "Ticks that were skipped because the run before had not ended."
+    );
+    gauge!(
+        WITHOUT_PRICES,
+        Unit::Count,
+        "1 while the last refresh brought no price at all of a watched market, else 0."
     );
     metrics::gauge!(COMMON_CAUSE).set(0.0);
     // An increase from nothing is none: the first stale answer must be seen as one more than zero.
@@ -391,6 +398,11 @@ pub(crate) fn scheduler_run(run: ScheduledRun) {
         "ok" => tracing::info!(kind, status, took_ms, failed, resting, "scheduled run completed"),
         _ => tracing::warn!(kind, status, took_ms, failed, resting, "scheduled run completed"),
     }
+}
+
+/// Whether the last refresh brought no price at all of a watched market.
+pub(crate) fn without_prices(market: Market, is_without: bool) {
+    metrics::gauge!(WITHOUT_PRICES, "market" => market.as_str()).set(if is_without { 1.0 } else { 0.0 });
 }
 
 /// Ticks came while a run was under way.

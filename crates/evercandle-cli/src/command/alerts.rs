@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Alerts, global: &Global, screen: &Screen) -> Result<Exi
 fn subject(name: RuleName) -> &'static str {
     match name {
         RuleName::ServingStale => "values",
+        RuleName::NoPrices => "it is about",
         RuleName::SchedulerStuck => "a kind",
         _ => "An upstream",
     }

@@ -29,6 +29,7 @@ pub(crate) fn run(number: u64) -> Run {
         providers: BTreeMap::new(),
         cached: 0,
         resting: 0,
+        served: BTreeMap::new(),
     }
 }
 

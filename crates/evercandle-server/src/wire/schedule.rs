@@ -283,6 +283,7 @@ mod tests {
             providers: BTreeMap::from([(ProviderName::new("binance"), 4)]),
             cached: 1,
             resting: 0,
+            served: BTreeMap::new(),
         }
     }
 

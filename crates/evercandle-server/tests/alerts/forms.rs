@@ -12,7 +12,7 @@ use std::time::Duration;
 use evercandle::alert::{AlertState, Evaluator, RuleName, Sample, Subject, UpstreamSample, prometheus_rules};
 use evercandle::config::AlertsConfig;
 use evercandle::schedule::JobKind;
-use evercandle::{LatestHealth, ProviderName, Timestamp};
+use evercandle::{LatestHealth, Market, ProviderName, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
@@ -40,6 +40,7 @@ struct Now {
     not_fresh: bool,
     /// Of the first upstream.
     quarantined: bool,
+    without_prices: bool,
     /// Runs that completed, and the second of the last.
     runs: (u64, u64),
 }
@@ -70,6 +71,7 @@ impl Script {
             flips(&mut now.readonly);
             flips(&mut now.not_fresh);
             flips(&mut now.quarantined);
+            flips(&mut now.without_prices);
             // One look in which everything is the other way round.
             let mut seen = now;
             if random.random_bool(0.03) {
@@ -169,6 +171,10 @@ fn scripts() -> Vec<Script> {
             quarantined: between(s, 20, 60),
             ..well(s)
         }),
+        Script::new("a market without prices, but for a moment", |s| Now {
+            without_prices: between(s, 20, 50) && !between(s, 30, 33),
+            ..well(s)
+        }),
         Script::new("a refresh that never completes", |s| Now {
             runs: (0, 0),
             ..well(s)
@@ -206,6 +212,7 @@ fn evaluated(script: &Script, config: &AlertsConfig) -> Vec<Firing> {
                 not_fresh: now.not_fresh,
             }],
             jobs: vec![(JobKind::Klines, Duration::from_secs(PERIOD), now.runs.0)],
+            without_prices: now.without_prices.then_some(Market::Um).into_iter().collect(),
         });
         let firing = evaluator
             .alerts()
@@ -253,6 +260,9 @@ fn unit_test(script: &Script, expected: &[Firing]) -> String {
     series("qt_latest_not_fresh", ", cache_name=\"prices\"", &|now| {
         u64::from(now.not_fresh)
     });
+    series("qt_scheduler_without_prices", ", market=\"um\"", &|now| {
+        u64::from(now.without_prices)
+    });
     series("qt_scheduler_begun_timestamp_seconds", ", kind=\"klines\"", &|_| 0);
     series("qt_scheduler_period_seconds", ", kind=\"klines\"", &|_| PERIOD);
     series(
@@ -269,7 +279,7 @@ fn unit_test(script: &Script, expected: &[Firing]) -> String {
         }
     }
     yaml += "    promql_expr_test:\n";
-    let firing = "count by (alertname, provider, cache_name, kind) (ALERTS{alertstate=\"firing\"})";
+    let firing = "count by (alertname, provider, cache_name, market, kind) (ALERTS{alertstate=\"firing\"})";
     let (all, last) = (LOOKS * EVERY, (LOOKS - 1) * EVERY);
     for (expression, which) in [
         (format!("sum_over_time(({firing})[{all}s:{EVERY}s])"), 0),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evercandle::config::PriceWatch;
 use serde_json::Value;
 
 use super::one_by_one::brittle;
@@ -73,6 +74,43 @@ async fn alerts_fire_in_an_outage_and_resolve_after_it() {
     for name in ["ProviderFailing", "CircuitOpenLong"] {
         while_asked(&world, &daemon, name, async || !fires(name).await).await;
     }
+}
+
+/// Goal: a watched market that has no prices is told though nobody fails and another market has them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_market_without_prices_is_told() {
+    let mut world = brittle().await;
+    let watch = |symbol: &str, market: &str| PriceWatch {
+        symbols: vec![symbol.to_owned()],
+        market: Some(market.to_owned()),
+    };
+    let schedule = &mut world.config.schedule;
+    schedule.enabled = true;
+    schedule.jitter_percent = 0;
+    schedule.sentiment = false;
+    schedule.prices_ms = 10_000;
+    schedule.klines = Vec::new();
+    schedule.prices = vec![watch("BTCUSDT", "spot"), watch("NOSUCHUSDT", "um")];
+    world.config.alerts.every_ms = 1_000;
+    world.config.alerts.stale_ms = 20_000;
+    let daemon = world.serve().await;
+    let alerts = async || daemon.json("/health").await["alerts"].clone();
+    until("the alert", || {
+        world.pass(Duration::from_secs(2));
+        async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            alerts().await[0]["state"] == "firing"
+        }
+    })
+    .await;
+    let alerts = alerts().await;
+    assert_eq!(
+        (&alerts[0]["name"], &alerts[0]["subject"]),
+        (&"NoPrices".into(), &"um".into())
+    );
+    assert_eq!(alerts.as_array().unwrap().len(), 1, "{alerts}");
+    assert_eq!(daemon.metric("qt_scheduler_without_prices{market=\"um\"}").await, 1.0);
+    assert_eq!(daemon.metric("qt_scheduler_without_prices{market=\"spot\"}").await, 0.0);
 }
 
 /// Goal: a refresh in an outage is recorded with what each upstream said, and told to whoever listens.

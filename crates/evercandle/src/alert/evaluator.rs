@@ -21,6 +21,7 @@ use crate::answer::ProviderName;
 use crate::config::AlertsConfig;
 use crate::health::{Health, LatestHealth};
 use crate::model::range::Timestamp;
+use crate::model::series::Market;
 use crate::schedule::{JobKind, ScheduleStatus};
 
 /// Distances between two samples beyond which nobody was looking.
@@ -47,6 +48,8 @@ pub struct Sample {
     pub latest: Vec<LatestHealth>,
     /// Every kind of refresh: its period, and runs completed so far.
     pub jobs: Vec<(JobKind, Duration, u64)>,
+    /// Watched markets of which the last refresh brought no price at all.
+    pub without_prices: Vec<Market>,
 }
 
 /// An upstream, at one moment.
@@ -79,7 +82,10 @@ impl Sample {
         });
         let jobs = schedule
             .filter(|schedule| schedule.enabled)
-            .map(|schedule| &schedule.jobs);
+            .map_or(&[][..], |schedule| &schedule.jobs);
+        let prices = jobs.iter().find(|job| job.kind == JobKind::Prices);
+        let served = prices.and_then(|job| job.last_run.as_ref()).map(|run| &run.served);
+        let without = served.into_iter().flatten().filter(|(_, is_served)| !**is_served);
         Sample {
             instant,
             at: health.at,
@@ -87,11 +93,8 @@ impl Sample {
             common_cause: health.common_cause_since.is_some(),
             cache_readonly: health.cache_readonly.is_some(),
             latest: health.latest.clone(),
-            jobs: jobs
-                .into_iter()
-                .flatten()
-                .map(|job| (job.kind, job.every, job.runs))
-                .collect(),
+            jobs: jobs.iter().map(|job| (job.kind, job.every, job.runs)).collect(),
+            without_prices: without.map(|(market, _)| *market).collect(),
         }
     }
 }
@@ -141,6 +144,8 @@ pub enum Subject {
     Provider(ProviderName),
     /// Values of this kind.
     Values(&'static str),
+    /// A market.
+    Market(Market),
     /// A kind of refresh.
     Job(JobKind),
 }
@@ -152,6 +157,7 @@ impl Subject {
             Subject::Ourselves => None,
             Subject::Provider(name) => Some(("provider", name.as_str())),
             Subject::Values(what) => Some(("cache_name", what)),
+            Subject::Market(market) => Some(("market", market.as_str())),
             Subject::Job(kind) => Some(("kind", kind.as_str())),
         }
     }
@@ -164,6 +170,10 @@ impl Subject {
         match kind {
             "provider" => Some(Subject::Provider(ProviderName::new(value))),
             "cache_name" => VALUES.into_iter().find(|known| *known == value).map(Subject::Values),
+            "market" => Market::ALL
+                .into_iter()
+                .find(|known| known.as_str() == value)
+                .map(Subject::Market),
             "kind" => JobKind::ALL
                 .into_iter()
                 .find(|job| job.as_str() == value)
@@ -395,6 +405,17 @@ impl Evaluator {
                 let lasts = self.lasts(rule, &Subject::Ourselves, window, share, now, |s| s.cache_readonly);
                 lasts.then_some(Subject::Ourselves).into_iter().collect()
             }
+            Condition::WithoutPrices => {
+                let is_without = |market: &Market, s: &Sample| s.without_prices.contains(market);
+                let goes_on = |market: &Market| {
+                    is_without(market, latest)
+                        || self.is_told(rule.name, &Subject::Market(*market))
+                            && self
+                                .within(now.checked_sub(rule.clear), now)
+                                .any(|s| is_without(market, s))
+                };
+                Market::ALL.into_iter().filter(goes_on).map(Subject::Market).collect()
+            }
             Condition::NoRun { periods, first_within } => {
                 let late = |(kind, every, _): &&(JobKind, Duration, u64)| {
                     let runs = self.runs.get(kind);
@@ -442,7 +463,7 @@ impl Evaluator {
         match subject {
             Subject::Provider(name) => upstream(latest, name).is_some_and(|u| !looked || may_be_silent && u.silent),
             Subject::Job(kind) => self.runs.get(kind).is_some_and(|runs| runs.completed.is_none()),
-            Subject::Values(_) | Subject::Ourselves => !looked,
+            Subject::Values(_) | Subject::Market(_) | Subject::Ourselves => !looked,
         }
     }
 
@@ -561,7 +582,7 @@ fn memory(condition: &Condition) -> Duration {
         | Condition::CacheReadonly { window, .. }
         | Condition::CommonCause { window } => *window,
         Condition::StaleServed { window } => window.saturating_mul(2),
-        Condition::NoRun { .. } | Condition::Unreachable => Duration::ZERO,
+        Condition::WithoutPrices | Condition::NoRun { .. } | Condition::Unreachable => Duration::ZERO,
     }
 }
 

@@ -16,6 +16,7 @@ const JOB: &str = "evercandle";
 const DAEMON: &str = "job, instance";
 const VALUES: &str = "job, instance, cache_name";
 const UPSTREAM: &str = "job, instance, provider";
+const MARKET: &str = "job, instance, market";
 /// Calls, without their window.
 const FAILURES: &str = "increase(qt_provider_failures_total";
 const SUCCESSES: &str = "increase(qt_provider_success_total";
@@ -83,6 +84,7 @@ fn begins(rule: &Rule) -> String {
             )
         }
         Condition::CacheReadonly { window, share } => long("qt_cache_readonly", window, share),
+        Condition::WithoutPrices => "qt_scheduler_without_prices == 1".to_owned(),
         Condition::NoRun { periods, first_within } => {
             let first = first_within.as_millis() as f64 / 1_000.0;
             format!(
@@ -112,6 +114,7 @@ fn seen_lately(rule: &Rule) -> Option<(String, &'static str)> {
         Condition::Quarantined { .. } => Some((any("qt_provider_quarantined"), UPSTREAM)),
         Condition::CacheReadonly { .. } => Some((any("qt_cache_readonly"), DAEMON)),
         Condition::CommonCause { .. } => Some((any("qt_common_cause_suspected"), DAEMON)),
+        Condition::WithoutPrices => Some((any("qt_scheduler_without_prices"), MARKET)),
         Condition::StaleServed { .. } | Condition::NoRun { .. } | Condition::Unreachable => None,
     }
 }
@@ -164,6 +167,7 @@ fn write(file: &mut String, rule: &Rule, expression: &str) {
             "{{ $labels.provider }}"
         }
         Condition::StaleServed { .. } => "{{ $labels.cache_name }}",
+        Condition::WithoutPrices => "{{ $labels.market }}",
         Condition::NoRun { .. } => "{{ $labels.kind }}",
         Condition::CommonCause { .. } | Condition::CacheReadonly { .. } | Condition::Unreachable => "evercandle",
     };

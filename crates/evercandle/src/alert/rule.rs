@@ -57,13 +57,14 @@ pub enum RuleName {
     QuarantinedLong,
     ServingStale,
     CacheReadOnly,
+    NoPrices,
     SchedulerStuck,
     DaemonUnreachable,
 }
 
 impl RuleName {
     /// Those that the daemon can decide itself.
-    pub const EVALUATED: [RuleName; 9] = [
+    pub const EVALUATED: [RuleName; 10] = [
         RuleName::CommonCause,
         RuleName::CommonCauseLong,
         RuleName::ProviderFailing,
@@ -72,6 +73,7 @@ impl RuleName {
         RuleName::QuarantinedLong,
         RuleName::ServingStale,
         RuleName::CacheReadOnly,
+        RuleName::NoPrices,
         RuleName::SchedulerStuck,
     ];
 
@@ -86,6 +88,7 @@ impl RuleName {
             RuleName::QuarantinedLong => "QuarantinedLong",
             RuleName::ServingStale => "ServingStale",
             RuleName::CacheReadOnly => "CacheReadOnly",
+            RuleName::NoPrices => "NoPrices",
             RuleName::SchedulerStuck => "SchedulerStuck",
             RuleName::DaemonUnreachable => "DaemonUnreachable",
         }
@@ -159,6 +162,8 @@ pub enum Condition {
         /// Of the time.
         share: f64,
     },
+    /// The last refresh brought no price at all of a watched market.
+    WithoutPrices,
     /// A kind of refresh completed no run for so many of its periods.
     NoRun {
         /// Between the beginnings of two runs of its kind.
@@ -300,6 +305,22 @@ pub fn rules(config: &AlertsConfig) -> Vec<Rule> {
             hold: rest_of(readonly, STEADY_SHARE),
             clear: readonly,
             waits_for_common_cause: false,
+        },
+        Rule {
+            name: RuleName::NoPrices,
+            // Whoever is needed at once is called by what is wrong with upstreams, or by what callers get.
+            severity: Severity::Warn,
+            summary: format!(
+                "No watched price of the market {{subject}} could be refreshed for {}",
+                words(stale)
+            ),
+            runbook: "See last_run in /health/scheduler for what is wrong with each. Nobody answers, the symbols are \
+                      misspelt or no longer listed, or no upstream that is enabled has prices of this market; klines \
+                      are refreshed apart from them. This ends once prices have come for a while.",
+            condition: Condition::WithoutPrices,
+            hold: stale,
+            clear: stale,
+            waits_for_common_cause: true,
         },
         Rule {
             name: RuleName::SchedulerStuck,

@@ -25,6 +25,7 @@ use crate::config::{RUN_PERIODS_MAX, ScheduleConfig};
 use crate::error::Error;
 use crate::health::Health;
 use crate::model::range::Timestamp;
+use crate::model::series::Market;
 use crate::telemetry::{self, ScheduledRun};
 
 mod record;
@@ -133,6 +134,8 @@ impl Scheduler {
                 job.watches.len(),
                 client.clock().now(),
             );
+            let markets = job.watches.iter().filter_map(|watch| Some(watch.instrument()?.0));
+            job.tell_served(markets.map(|market| (market, true)));
         }
         Ok(Scheduler(Arc::new(Inner {
             watches,
@@ -256,6 +259,7 @@ impl Inner {
             failed,
             resting,
         });
+        job.tell_served(run.served.iter().map(|(market, is_served)| (*market, *is_served)));
         // Nobody needs to listen.
         let _ = self.runs.send(run);
     }
@@ -367,6 +371,13 @@ impl Job {
             telemetry::scheduler_skipped(self.kind.as_str(), skipped);
         }
         next.due
+    }
+
+    /// Which markets have a price at all. Until the first run says otherwise they have.
+    fn tell_served(&self, markets: impl Iterator<Item = (Market, bool)>) {
+        if self.kind == JobKind::Prices {
+            markets.for_each(|(market, is_served)| telemetry::without_prices(market, !is_served));
+        }
     }
 
     fn want(&self) -> bool {

@@ -95,6 +95,8 @@ pub struct Run {
     pub cached: u64,
     /// Watches passed over because they rest after failures.
     pub resting: u64,
+    /// Whether anything of a market was refreshed, of each that was asked for.
+    pub served: BTreeMap<Market, bool>,
 }
 
 /// A run in one word.

@@ -83,6 +83,7 @@ pub(super) struct Tally {
     errors: Vec<RunError>,
     /// Watches that brought something.
     brought: u64,
+    served: BTreeMap<Market, bool>,
     providers: BTreeMap<ProviderName, u64>,
     missed: BTreeMap<ProviderName, (u32, String)>,
     cached: u64,
@@ -100,6 +101,7 @@ impl Tally {
             troubled: BTreeSet::new(),
             errors: Vec::new(),
             brought: 0,
+            served: BTreeMap::new(),
             providers: BTreeMap::new(),
             missed: BTreeMap::new(),
             cached: 0,
@@ -113,7 +115,11 @@ impl Tally {
         for (watch, came) in reply.came {
             let subject = subject(&watch);
             self.symbols.insert(subject.clone());
-            self.brought += u64::from(matches!(came, Came::Refreshed | Came::Partly(_)));
+            let is_brought = matches!(came, Came::Refreshed | Came::Partly(_));
+            self.brought += u64::from(is_brought);
+            if let (Some(market), false) = (subject.0, matches!(came, Came::Unreached(_))) {
+                *self.served.entry(market).or_default() |= is_brought;
+            }
             self.resting += u64::from(matches!(came, Came::Rests(_)));
             self.failed += u64::from(matches!(came, Came::Failed(..)));
             if let Came::Partly(error) | Came::Failed(_, error) | Came::Rests(error) | Came::Unreached(error) = came {
@@ -187,6 +193,7 @@ impl Tally {
             providers: self.providers,
             cached: self.cached,
             resting: self.resting,
+            served: self.served,
         }
     }
 }
@@ -280,6 +287,23 @@ mod tests {
                 [symbols, successful, errors]
             );
         }
+    }
+
+    #[test]
+    fn a_market_is_served_by_any_of_its_watches_and_what_was_not_reached_says_nothing() {
+        let of = |market, came: fn(RunError) -> Came| {
+            let watch = Watch::Price(market, Symbol::new("A").unwrap());
+            let told = error(&watch, "told".to_owned(), Vec::new());
+            Reply::of(watch, came(told))
+        };
+        let run = run(vec![
+            of(Market::Spot, Came::Rests),
+            of(Market::Spot, Came::Partly),
+            of(Market::Um, |error| Came::Failed(Fault::Watch, error)),
+            of(Market::Um, Came::Rests),
+            of(Market::Cm, Came::Unreached),
+        ]);
+        assert_eq!(run.served, BTreeMap::from([(Market::Spot, true), (Market::Um, false)]));
     }
 
     #[test]

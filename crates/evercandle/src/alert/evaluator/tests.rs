@@ -20,6 +20,7 @@ struct Now {
     not_fresh: bool,
     quarantined: bool,
     silent: bool,
+    without_prices: bool,
     runs: u64,
 }
 
@@ -100,6 +101,7 @@ impl Watch {
                 latest("sentiment", 0, 0, false),
             ],
             jobs: vec![(JobKind::Klines, Duration::from_secs(180), now.runs)],
+            without_prices: now.without_prices.then_some(Market::Um).into_iter().collect(),
         }
     }
 
@@ -422,6 +424,24 @@ fn a_cache_that_is_tried_now_and_then_is_still_read_only() {
     ]);
 }
 
+/// Goal: a market whose prices nobody has is told, though everything else is well; one run that brings nothing is not.
+#[test]
+fn a_watched_market_without_prices_is_told_until_they_come_for_a_while() {
+    let mut watch = Watch::new();
+    watch.until(80 * MINUTE, |second| Now {
+        without_prices: match second / MINUTE {
+            10..13 => true,
+            20..50 => second % (20 * MINUTE) < 17 * MINUTE,
+            _ => false,
+        },
+        ..well(second)
+    });
+    watch.said(&[
+        (25 * MINUTE, "NoPrices um fires"),
+        (55 * MINUTE, "NoPrices um resolved"),
+    ]);
+}
+
 #[test]
 fn a_scheduler_that_completes_nothing_is_told_by_its_own_period() {
     let mut watch = Watch::new();
@@ -489,6 +509,7 @@ fn what_an_earlier_process_told_goes_on_and_ends_once_enough_was_seen() {
         ("CircuitOpenLong", binance, 10),
         ("QuarantinedLong", binance, 10),
         ("CacheReadOnly", None, 5),
+        ("NoPrices", Some(("market", "um")), 5),
         ("CommonCause", None, 10),
         ("ServingStale", Some(("cache_name", "prices")), 10),
     ] {
@@ -572,6 +593,7 @@ proptest! {
                 not_fresh: odd,
                 quarantined: other_open,
                 silent: odd,
+                without_prices: open,
                 runs: now.runs + u64::from(!odd),
             };
             let sample = watch.sample(now.clone());
