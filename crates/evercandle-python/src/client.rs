@@ -323,7 +323,7 @@ impl NativeClient {
         let base = match (&config, &simulation) {
             (Some(path), _) => Config::from_file(path).map_err(|e| wrong(e.to_string()))?,
             // A rehearsal must be the same on every machine.
-            (None, Some(_)) => Config::default(),
+            (None, Some(simulation)) => simulation.config(),
             (None, None) => Config::from_environment().map_err(|e| wrong(e.to_string()))?,
         };
         let mut config = match settings {

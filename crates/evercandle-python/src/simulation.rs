@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercandle::{Clock, Timestamp};
+use evercandle::{Clock, Config, Timestamp};
 use evercandle_simulator as sim;
 use evercandle_simulator::Simulator;
 use pyo3::exceptions::PyValueError;
@@ -52,6 +52,16 @@ impl Simulation {
 
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone().unwrap_or_else(Clock::system)
+    }
+
+    /// What a client in it is configured with, unless it is told otherwise.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::default();
+        if self.clock.is_some() {
+            // A clock that stands never comes to when somebody may be asked again: a download would wait for ever.
+            config.engine.patience_ms = 0;
+        }
+        config
     }
 
     pub(crate) fn cache_dir(&self) -> PathBuf {

@@ -197,7 +197,8 @@ def test_however_many_downloads_are_under_way_a_client_can_be_closed(quiet: None
 
 def test_a_download_that_waits_for_an_outage_to_end_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
-        async with world() as client:
+        # Its clock runs.
+        async with evercandle.AsyncClient(simulate=True) as client:
             client.simulator.inject("refuse")
             download = asyncio.ensure_future(client.download("BTCUSDT", "1d", "2024-01-01", "2024-03-01"))
             while "waiting for binance" not in capsys.readouterr().err:

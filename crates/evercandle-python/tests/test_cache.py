@@ -93,12 +93,13 @@ def test_a_bar_is_drawn_without_tqdm_too(
 
 @pytest.mark.parametrize("tqdm", [True, False])
 def test_a_download_outlasts_an_outage_and_says_what_it_waits_for(
-    tqdm: bool, client: evercandle.Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tqdm: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not tqdm:
         monkeypatch.setitem(sys.modules, "tqdm", None)
-    client.simulator.inject("refuse")
-    with ThreadPoolExecutor(1) as threads:
+    world, settings = evercandle.Simulation(seed=7, now=NOW), {"engine": {"patience_ms": 900_000}}
+    with evercandle.Client(simulate=world, settings=settings) as client, ThreadPoolExecutor(1) as threads:
+        client.simulator.inject("refuse")
         download = threads.submit(client.download, "BTCUSDT", "1d", "2024-01-01", "2024-03-01")
         told = ""
         while "waiting for binance" not in told and not download.done():
@@ -112,11 +113,8 @@ def test_a_download_outlasts_an_outage_and_says_what_it_waits_for(
 
 
 def test_a_download_reports_what_could_not_be_had(client: evercandle.Client) -> None:
-    simulation, hasty = evercandle.Simulation(seed=7, now=NOW), {"engine": {"patience_ms": 0}}
-    with evercandle.Client(simulate=simulation, settings=hasty) as impatient:
-        impatient.simulator.inject("refuse", path="ETHUSDT")
-        symbols = ["BTCUSDT", "ETHUSDT", "NOPEUSDT"]
-        report = impatient.download(symbols, "1h", "2024-01-01", "2024-02-01", progress=False)
+    client.simulator.inject("refuse", path="ETHUSDT")
+    report = client.download(["BTCUSDT", "ETHUSDT", "NOPEUSDT"], "1h", "2024-01-01", "2024-02-01", progress=False)
     by_symbol = {one.symbol: one for one in report.series}
     assert by_symbol["BTCUSDT"].is_complete
     assert by_symbol["ETHUSDT"].rows == 0 and by_symbol["ETHUSDT"].gaps

@@ -22,6 +22,7 @@ from . import cache, errors
 from ._native import VERSION as __version__
 from .ambient import download, funding_rates, get_data, health, price, prices, sentiment
 from .async_client import AsyncClient
+from .bulk import DownloadReport, SeriesReport
 from .client import Client
 from .errors import (
     BadRequestError,
@@ -53,6 +54,7 @@ __all__ = [
     "Client",
     "ClosedError",
     "ConfigError",
+    "DownloadReport",
     "EvercandleError",
     "ForkError",
     "FundingRate",
@@ -75,6 +77,7 @@ __all__ = [
     "Reason",
     "Segment",
     "Sentiment",
+    "SeriesReport",
     "Simulation",
     "Simulator",
     "UnavailableError",

@@ -22,7 +22,8 @@ class Simulation(NamedTuple):
     seed: int = 1
     """What every number follows from."""
     now: TimeLike | None = None
-    """Where the clock stands, for the exchange and for the client; ``None``: both run with the system's."""
+    """Where the clock stands, for the exchange and for the client; ``None``: both run with the system's. Where it stands,
+    no download waits for an outage to end, unless the setting ``engine.patience_ms`` says so."""
     recorded: str | PathLike[str] | None = None
     """A folder of recorded answers, which speak for the symbols they hold."""
 
