@@ -23,6 +23,7 @@ from evercandle.ckvd import (
     engine,
     fetch_market_data,
 )
+from evercandle.ckvd.core.sync.ckvd_lib import calculate_date_range
 from evercandle.ckvd.errors import (
     DataNotAvailableError,
     DataRetrievalError,
@@ -506,6 +507,8 @@ def test_a_range_that_begins_with_the_epoch_is_before_the_listing(
     for start, end in (("1970-01-01", "1970-01-02"), ("1970-01-03", "1970-01-04"), ("1970-01-02", "2024-01-01")):
         with pytest.raises(DataNotAvailableError, match="first data at 2017-08"):
             spot.get_data("BTCUSDT", at(start), at(end), interval)
+        first, last = calculate_date_range(start, end, interval=interval)
+        assert at("1970-01-01") <= first < last
 
 
 def test_a_range_before_the_listing_is_refused_with_the_first_day(

@@ -43,12 +43,14 @@ def step_of(interval: Interval) -> int:
 
 
 def floor(micros: int, interval: Interval, phase: int = 0) -> int:
-    """When the kline opened that is open then."""
+    """When the kline opened that is open then; for one from before 1970, which nobody can be asked for, when the first
+    opened since."""
     if interval is Interval.MONTH_1:
         return micros_of(datetime_of(micros).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
     if interval is Interval.WEEK_1:
         phase = _MONDAY
-    return micros - (micros - phase) % step_of(interval)
+    opened = micros - (micros - phase) % step_of(interval)
+    return opened if opened >= 0 else opened + step_of(interval)
 
 
 def following(micros: int, interval: Interval) -> int:

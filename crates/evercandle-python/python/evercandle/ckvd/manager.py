@@ -421,9 +421,6 @@ def _aligned(question: Question, phase: int | None = None) -> Question:
         start = max(0, floor(question.start, Interval.DAY_1) - 2 * DAY)
         return question._replace(start=start, end=floor(question.end, Interval.DAY_1) + 3 * DAY)
     start = floor(question.start, length, phase or 0)
-    if start < 0:
-        # Nobody can be asked for what opened before 1970.
-        start = following(start, length)
     end = floor(question.end, length, phase or 0)
     return question._replace(start=start, end=max(end, following(start, length)))
 
