@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Via, Waiting};
+use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Timestamp, Via, Waiting};
 use evercandle_formats::Story;
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -30,6 +30,9 @@ const COLUMNS: [Column; 6] = [
     right("took").spare(),
     left("result"),
 ];
+
+/// Microseconds of a wait that is worth a line of its own.
+const WORTH_A_LINE: i64 = 10_000_000;
 
 /// How an answer's notice begins when klines of it could not be stored.
 const UNWRITTEN: &str = "cache not written: ";
@@ -74,7 +77,7 @@ pub(crate) async fn run(
                     interrupted = true;
                     break;
                 }
-                Ok(()) = waiting.changed() => progress.waits(waiting.borrow_and_update().as_ref(), screen),
+                Ok(()) = waiting.changed() => progress.waits(waiting.borrow_and_update().as_ref(), session.now(), screen),
                 finished = work.next() => match finished {
                     Some(finished) => {
                         progress.finished(&finished, screen);
@@ -296,11 +299,14 @@ impl Progress {
     }
 
     /// Says what is waited for, or that it is over.
-    fn waits(&self, waiting: Option<&Waiting>, screen: &Screen) {
-        let told = waiting.map(waits);
-        match told {
-            Some(told) if self.lines => screen.say(&screen.ink(Ink::Warning, &told)),
-            told => self.waits.set_message(told.unwrap_or_default()),
+    fn waits(&self, waiting: Option<&Waiting>, now: Timestamp, screen: &Screen) {
+        let told = waiting.map(|waiting| waits(waiting, now));
+        match (told, waiting) {
+            (told, _) if !self.lines => self.waits.set_message(told.unwrap_or_default()),
+            (Some(told), Some(waiting)) if waiting.until.since(now) > WORTH_A_LINE => {
+                screen.say(&screen.ink(Ink::Warning, &told));
+            }
+            _ => {}
         }
     }
 
@@ -311,17 +317,25 @@ impl Progress {
     }
 }
 
-/// What is waited for, in one line.
-fn waits(waiting: &Waiting) -> String {
+/// What is waited for, in one line that begins with what matters: a terminal shows no more than fits.
+fn waits(waiting: &Waiting, now: Timestamp) -> String {
+    // Of today the time is enough.
+    let (today, when) = (text::second(now), text::second(waiting.until));
+    let at = |when: String| match when.split_once(' ') {
+        Some((day, time)) if today.starts_with(day) => time.to_owned(),
+        _ => when,
+    };
+    let names: Vec<&str> = waiting.reasons.iter().map(|(name, _)| name.as_str()).collect();
     let reasons: Vec<String> = waiting
         .reasons
         .iter()
         .map(|(name, why)| format!("{name}: {why}"))
         .collect();
     format!(
-        "waiting until {} for somebody who can be asked, giving up at {}: {}",
-        text::second(waiting.until),
-        text::second(waiting.gives_up_at),
+        "waiting for {} until {} UTC, at most until {}: {}",
+        names.join(", "),
+        at(when),
+        at(text::second(waiting.gives_up_at)),
         text::foreign(&reasons.join("; "))
     )
 }

@@ -69,10 +69,10 @@ fn a_download_says_what_it_waits_for_and_can_be_interrupted() {
         .unwrap();
     let mut said = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    while !said.contains("waiting until ") {
+    while !said.contains("waiting for ") {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it does not wait: {said}");
     }
-    for word in ["giving up at ", "binance: ", "binance-vision: "] {
+    for word in [" UTC, at most until ", "binance: ", "binance-vision: "] {
         assert!(said.contains(word), "{said}");
     }
     signal(child.id(), "-INT");

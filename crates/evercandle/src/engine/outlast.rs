@@ -4,7 +4,8 @@
 //! Who waits for an answer wants to know at once that there is none; a download of hours wants to be whole in the end.
 //! How long it waits is bounded, and the bound is the job's and not each request's: a thousand series must not wait a
 //! thousand times for the same outage. Whatever is asked for within a minute belongs to one job, and everything that
-//! arrives for it makes the patience whole again. A rest that ends later than that is not begun.
+//! arrives for it makes the patience whole again. A ban that ends later is not waited for; whoever failed is looked at
+//! once more shortly before the end, however long it is to be left alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::answer::Waiting;
+use crate::answer::{RestingReason, Waiting};
 use crate::engine::Engine;
 use crate::engine::assembly::Assembly;
 use crate::engine::upstream::{Refusal, Upstream, wall};
@@ -29,6 +30,9 @@ use crate::resilience::deadline::Deadline;
 const ONE_JOB: Duration = Duration::from_secs(60);
 /// How often in a row somebody who failed and does not rest is asked again: by then it rests, if it is an outage.
 const AGAIN_MAX: u32 = 3;
+/// How long before the end of patience those who failed are looked at once more, which takes a probe and a call; what
+/// is found out so soon is always waited for.
+const MOMENT: Duration = Duration::from_secs(10);
 /// Patience beyond this is for ever, and dates stay within calendars.
 const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
@@ -170,12 +174,20 @@ impl Engine {
             let Some(resting) = self.resting(upstreams, assembly) else {
                 return true;
             };
-            let (until, ends_at) = (now + resting.retry_after, self.patience.ends_at(now));
-            if until > ends_at || (deadline.cuts() && resting.retry_after >= deadline.remaining(now)) {
+            let (rested_at, ends_at) = (now + resting.retry_after, self.patience.ends_at(now));
+            let left = ends_at.saturating_duration_since(now);
+            let until = match resting.reason {
+                RestingReason::Failing if rested_at > ends_at && left > MOMENT => now + (left - MOMENT),
+                _ => rested_at,
+            };
+            let is_busy = |u: &Upstream| matches!(u.resting(&self.clock), Some(Refusal::Busy(_)));
+            let is_looked_at = upstreams.iter().any(|(upstream, _)| is_busy(upstream));
+            let is_over = until > ends_at && until - now >= MOMENT && !is_looked_at;
+            if is_over || (deadline.cuts() && until - now >= deadline.remaining(now)) {
                 assembly.set_resting(Some(resting));
                 let bound = self.patience.bound.as_secs();
-                let waited = (now + self.patience.bound).duration_since(ends_at).as_secs();
-                assembly.notice(match until > ends_at {
+                let waited = (self.patience.bound - left).as_secs();
+                assembly.notice(match is_over {
                     true => {
                         format!("waited {waited} s, and nobody may be asked again within the patience of {bound} s")
                     }
@@ -184,8 +196,7 @@ impl Engine {
                 return false;
             }
             let waits = waits.get_or_insert_with(|| self.patience.wait());
-            let is_busy = |u: &Upstream| matches!(u.resting(&self.clock), Some(Refusal::Busy(_)));
-            if !upstreams.iter().any(|(upstream, _)| is_busy(upstream)) {
+            if until <= ends_at && !is_looked_at {
                 let waiting = Waiting {
                     until: wall(until, &self.clock),
                     gives_up_at: wall(ends_at, &self.clock),
@@ -194,7 +205,11 @@ impl Engine {
                 waits.tell(waiting, self.clock.now());
             }
             tokio::select! {
-                () = self.clock.sleep_until(until) => {}
+                () = self.clock.sleep_until(until) => {
+                    for (upstream, _) in upstreams.iter().filter(|_| until < rested_at) {
+                        upstream.retry_now(&self.clock);
+                    }
+                }
                 _ = settled.next() => {}
             }
         }
