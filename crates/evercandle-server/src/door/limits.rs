@@ -7,18 +7,15 @@
 //! refused: who looks at a daemon that has too much to do must see that, not another refusal.
 
 use std::num::NonZero;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
 use evercandle::config::ServerConfig;
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics;
@@ -178,30 +175,9 @@ fn permit(semaphore: &Arc<Semaphore>) -> Option<Permit> {
 
 /// The response, which keeps its place until its body ends.
 pub(crate) fn held(response: Response, permit: Permit) -> Response {
-    response.map(|body| Body::new(Held { body, _permit: permit }))
-}
-
-struct Held {
-    body: Body,
-    _permit: Permit,
-}
-
-impl hyper::body::Body for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let held = move |error| {
+        let _held = &permit;
+        error
+    };
+    response.map(|body| Body::new(body.map_err(held)))
 }

@@ -1,6 +1,6 @@
 //! What a peer owes us: the rest of a head, a next request, or to read what was written. Whoever is late is cut off.
 //!
-//! A [`Line`] is what is known of one connection, told by its socket ([`Watched`]) and by its answers ([`Answered`]).
+//! A [`Line`] is what is known of one connection, told by its socket ([`Watched`]) and by its answers ([`Answering`]).
 //! What follows from it is in [`Debts`], which is pure: the time is passed in.
 //!
 //! A reader that does not read is late after `idle_timeout_ms`. One that reads a little now and then would never be, so
@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use evercandle::config::ServerConfig;
 use http::StatusCode;
-use hyper::body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -256,47 +255,25 @@ pub(super) struct Answering(Line);
 
 impl Answering {
     /// The response; its answer lasts as long as its body.
-    pub(super) fn with(self, response: Response) -> http::Response<Answered> {
+    pub(super) fn with(
+        self,
+        response: Response,
+    ) -> Response<impl hyper::body::Body<Data = Bytes, Error = axum::Error>> {
         if response.extensions().get::<Lasting>().is_some() {
             self.0.0.lock().answer_since = None;
         }
-        response.map(|body| Answered { body, answering: self })
+        response.map(|body| {
+            body.map_err(move |error| {
+                self.0.0.lock().broken = true;
+                error
+            })
+        })
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.0.lock().end(Instant::now());
-    }
-}
-
-/// An answer's body.
-pub(super) struct Answered {
-    body: Body,
-    answering: Answering,
-}
-
-impl hyper::body::Body for Answered {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Err(_)) = frame {
-            self.answering.0.0.lock().broken = true;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
