@@ -31,19 +31,7 @@ const RULES: &str = r#"
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 [[operations]]
-include-path = "/v1/klines"
-checks.positive_data_acceptance.enabled = false
-
-[[operations]]
-include-path = "/v1/price/{symbol}"
-checks.positive_data_acceptance.enabled = false
-
-[[operations]]
-include-path = "/v1/prices"
-checks.positive_data_acceptance.enabled = false
-
-[[operations]]
-include-path = "/v1/stream"
+include-path = ["/v1/klines", "/v1/price/{symbol}", "/v1/prices", "/v1/stream"]
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]

@@ -23,7 +23,7 @@ use crate::parameters::Parameters;
 use crate::problem::{Problem, ProblemBody};
 use crate::wire::event::StreamEvents;
 use crate::wire::klines::{CompletenessWord, DecimalWord, FormatWord, IntervalWord, TimeWord};
-use crate::wire::market::{Allowance, MarketWord};
+use crate::wire::market::{Allowance, MarketWord, SymbolWord, SymbolWords};
 
 const PATH: &str = "/openapi.json";
 const PROBLEM: &str = "application/problem+json";
@@ -36,7 +36,8 @@ const PROBLEM: &str = "application/problem+json";
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(
-        Allowance, CompletenessWord, DecimalWord, FormatWord, IntervalWord, MarketWord, StreamEvents, TimeWord
+        Allowance, CompletenessWord, DecimalWord, FormatWord, IntervalWord, MarketWord, StreamEvents, SymbolWord,
+        SymbolWords, TimeWord
     )),
     tags(
         (name = "data", description = "klines, prices, sentiment"),

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::freshness::{self, CACHE_STATUS, NATURE, SERVED_STALE, STATE};
 use crate::parameters::{Parameters, symbol};
 use crate::problem::{Problem, ProblemBody};
+use crate::wire::market::{Allowance, MarketWord, SymbolWord, SymbolWords};
 use crate::wire::price::{MissingBody, NatureWord, PriceBody, PricesBody};
 use crate::wire::reason::Reason;
 
@@ -33,9 +34,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     get, path = "/v1/price/{symbol}", tag = "data",
     params(
-        ("symbol" = String, Path, description = "as the exchange spells it, or BTC%2FUSDT", example = "BTCUSDT", min_length = 1, max_length = 50),
-        ("market" = Option<crate::wire::market::MarketWord>, Query, description = "where it is traded; spot, unless the spelling says otherwise"),
-        ("substitutes" = Option<crate::wire::market::Allowance>, Query, description = "whether another instrument's price will do when the exchange cannot be asked; allow unless said otherwise"),
+        ("symbol" = SymbolWord, Path, description = "what is traded; a slash is written as %2F"),
+        ("market" = Option<MarketWord>, Query, description = "where it is traded; spot, unless the spelling says otherwise"),
+        ("substitutes" = Option<Allowance>, Query, description = "whether another instrument's price will do when the exchange cannot be asked; allow unless said otherwise"),
     ),
     responses(
         (status = 200, description = "the newest price that could be had", body = PriceBody, headers(
@@ -79,9 +80,9 @@ async fn one(
 #[utoipa::path(
     get, path = "/v1/prices", tag = "data",
     params(
-        ("symbols" = String, Query, description = "separated by commas", example = "BTCUSDT,ETHUSDT", min_length = 1),
-        ("market" = Option<crate::wire::market::MarketWord>, Query, description = "where they are traded; spot, unless the spelling says otherwise"),
-        ("substitutes" = Option<crate::wire::market::Allowance>, Query, description = "whether another instrument's price will do when the exchange cannot be asked; allow unless said otherwise"),
+        ("symbols" = SymbolWords, Query, description = "what is traded"),
+        ("market" = Option<MarketWord>, Query, description = "where they are traded; spot, unless the spelling says otherwise"),
+        ("substitutes" = Option<Allowance>, Query, description = "whether another instrument's price will do when the exchange cannot be asked; allow unless said otherwise"),
     ),
     responses(
         (status = 200, description = "the newest prices that could be had", body = PricesBody, headers(

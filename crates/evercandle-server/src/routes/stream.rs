@@ -28,7 +28,7 @@ use crate::metrics;
 use crate::parameters::{Parameters, shortened};
 use crate::problem::{Problem, ProblemBody};
 use crate::wire::event::{self, EndEvent, ResetEvent};
-use crate::wire::market::MarketWord;
+use crate::wire::market::{MarketWord, SymbolWords};
 use crate::wire::schedule;
 
 /// How long a listener should wait before it comes back.
@@ -48,9 +48,8 @@ const NAMES: &[&str] = &["symbols", "interval", "market", "events", "last_event_
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what is read by name")]
 struct Wanted {
-    /// Instruments, separated by commas: `BTCUSDT,ETHUSDT`. Needed for candles and prices.
-    #[param(example = "BTCUSDT,ETHUSDT")]
-    symbols: Option<String>,
+    /// What is traded; needed for candles and prices.
+    symbols: Option<SymbolWords>,
     /// Of the candles; several are separated by commas. `1m`, unless said otherwise.
     #[param(example = "1m")]
     interval: Option<String>,

@@ -5,6 +5,9 @@ use evercandle::store::{Damage, Evicted, VerifyProgress, VerifyReport};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::wire::klines::IntervalWord;
+use crate::wire::market::{MarketWord, SymbolWord};
+
 /// What to refresh.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -68,12 +71,12 @@ pub(crate) struct EvictOrder {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeriesOrder {
-    #[schema(min_length = 1, max_length = 50)]
+    #[schema(value_type = SymbolWord)]
     pub(crate) symbol: String,
-    #[schema(min_length = 1)]
+    #[schema(value_type = IntervalWord)]
     pub(crate) interval: String,
-    /// `spot`, `um` or `cm`; absent: as the symbol says, else spot.
-    #[schema(min_length = 1)]
+    /// Absent: as the symbol says, else spot.
+    #[schema(value_type = Option<MarketWord>)]
     pub(crate) market: Option<String>,
 }
 

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::wire::market::MarketWord;
+use crate::wire::market::{MarketWord, SymbolWord};
 use crate::wire::price::ViaWord;
 use crate::wire::reason::Reason;
 
@@ -14,14 +14,8 @@ use crate::wire::reason::Reason;
 #[derive(Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct KlinesParameters {
-    /// As the exchange spells it, or as `BTC/USDT`, `BTC/USDT:USDT`, `BTCUSD_PERP`.
-    #[param(
-        example = "BTCUSDT",
-        min_length = 1,
-        max_length = 50,
-        pattern = r"^[^\u0000-\u001f\u007f]+$"
-    )]
-    symbol: String,
+    /// What is traded.
+    symbol: SymbolWord,
     /// Where it is traded; `spot`, unless the spelling says otherwise.
     market: Option<MarketWord>,
     /// How long each kline is.

@@ -51,20 +51,71 @@ async fn the_document_names_every_path() {
 async fn the_document_says_what_is_refused_for_its_form() {
     let world = World::new().await;
     let document = world.get("/openapi.json").await.json();
-    let order = &document["components"]["schemas"]["SeriesOrder"]["properties"];
-    assert_eq!(
-        (&order["symbol"]["minLength"], &order["symbol"]["maxLength"]),
-        (&1.into(), &50.into())
-    );
-    assert_eq!(order["interval"]["minLength"], 1);
     let parameters = document["paths"]["/v1/klines"]["get"]["parameters"].as_array().unwrap();
     let parameter = |name: &str| parameters.iter().find(|one| one["name"] == name).unwrap();
     for (name, other) in [("start", "`last`"), ("last", "`start`")] {
         let words = parameter(name)["description"].as_str().unwrap();
         assert!(words.contains(&format!("excludes {other}")), "{words}");
     }
-    let pattern = parameter("symbol")["schema"]["pattern"].as_str().unwrap();
-    assert_eq!(pattern, r"^[^\u0000-\u001f\u007f]+$");
+}
+
+/// Goal: what the document says of symbols is what is held against them, wherever one is named.
+#[tokio::test]
+async fn the_document_says_what_may_be_a_symbol() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.json();
+    let schemas = &document["components"]["schemas"];
+    let parameter = |path: &str, name: &str| {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        parameters.iter().find(|one| one["name"] == name).unwrap()["schema"].to_string()
+    };
+    for (described, word) in [
+        (parameter("/v1/klines", "symbol"), "SymbolWord\""),
+        (parameter("/v1/price/{symbol}", "symbol"), "SymbolWord\""),
+        (parameter("/v1/prices", "symbols"), "SymbolWords\""),
+        (parameter("/v1/stream", "symbols"), "SymbolWords\""),
+        (
+            schemas["SeriesOrder"]["properties"]["symbol"].to_string(),
+            "SymbolWord\"",
+        ),
+    ] {
+        assert!(described.contains(word), "{described}");
+    }
+    let allowed = |word: &str, text: &str| jsonschema::is_valid(&schemas[word], &text.into());
+    for text in [
+        "btcusdt",
+        "BTC/USDT",
+        "BTC-USDT",
+        "BTC/USD:BTC-240628",
+        "BTCUSD_PERP",
+        "币安人生USDT",
+    ] {
+        assert!(
+            allowed("SymbolWord", text) && allowed("SymbolWords", &format!("{text}, A,,B")),
+            "{text}"
+        );
+        let status = world.get(&format!("/v1/price/{}", encoded(text))).await.status;
+        assert!([200, 404].contains(&status), "{text}: {status}");
+    }
+    let too_long = "A".repeat(51);
+    for text in [
+        "", "../etc", "BTC USDT", "BTC+USDT", "BTC%", "\u{7f}", "A\u{1}B", &too_long,
+    ] {
+        assert!(!allowed("SymbolWord", text), "{text:?}");
+        let encoded = encoded(text);
+        for question in [
+            "klines?interval=1h&last=1d&symbol",
+            "prices?symbols",
+            "stream?events=price&symbols",
+        ] {
+            let status = world.get(&format!("/v1/{question}={encoded}")).await.status;
+            assert_eq!(status, 400, "{question}={text:?}");
+        }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// Goal: the page works under the policy that it is sent with, and asks nobody else.
