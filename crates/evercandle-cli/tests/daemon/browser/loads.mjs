@@ -42,8 +42,16 @@ await play({}, async ({ page, wrong }) => {
   for (const name of ["open", "high", "low", "close", "volume"]) assert.equal(Number(closed[name]), Number(same[name]), name);
   assert.match(await text(page, "#legend"), /binance/);
 
-  const names = Object.keys((await ask("/health/scheduler")).providers);
-  for (const name of names) assert.ok((await text(page, "#providers")).includes(name), name);
+  const { providers } = await ask("/health/scheduler");
+  for (const name of Object.keys(providers)) assert.ok((await text(page, "#providers")).includes(name), name);
+  const isUsed = most => {
+    const meter = document.querySelector('[aria-label="quota of binance used"]');
+    return 0 < Number(meter.getAttribute("aria-valuenow")) && Number(meter.getAttribute("aria-valuemax")) === most;
+  };
+  await until(page, "the quota that is used", isUsed, providers.binance.quota.allowed);
+  // Series, files and their size; counted every few seconds.
+  const isCounted = () => [...document.querySelectorAll("#cache dd")].slice(0, 3).filter(one => /^[1-9]/.test(one.innerText)).length === 3;
+  await until(page, "the cache's figures", isCounted);
   assert.match(await text(page, "#prices"), /BTCUSDT[\s\S]*live/);
   assert.match(await text(page, "#runs"), /of \d+ symbols? in/);
 

@@ -17,6 +17,11 @@ await play({}, async ({ page, wrong }) => {
   assert.match(problems, /since \d\d:\d\d:\d\d UTC/);
   assert.match(problems, /next probe (in \d+:\d\d|now)/);
   assert.equal(await page.evaluate(() => document.querySelector("#providers li").dataset.key), "binance", "what is wrong stands on top");
+  const first = await text(page, "#providers li");
+  assert.match(first, /since \d\d:\d\d:\d\d UTC/);
+  assert.match(first, /next probe (in \d+:\d\d|now)/);
+  const hasErrors = () => [...document.querySelectorAll("#runs details:not([hidden]) li")].some(line => /BTCUSDT[\s\S]*binance/.test(line.textContent));
+  await until(page, "the last run's errors, with whose they are", hasErrors);
   await until(page, "substitutes, called so", () => /substitute/.test(document.querySelector("#prices").innerText));
   await until(page, "what stands in, in words", () => /SUBSTITUTE: bitcoin/.test(document.querySelector("#chart-badges").innerText));
   assert.match(await text(page, "#events"), /binance is down/);
