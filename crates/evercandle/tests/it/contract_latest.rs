@@ -370,7 +370,8 @@ async fn trouble_with_prices_and_sentiment_has_the_variant_it_deserves() {
 
 #[tokio::test]
 async fn coingecko_s_refusals_are_understood_in_every_shape() {
-    let world = World::at(LATE, 7).await;
+    let mut world = World::at(LATE, 7).await;
+    world.no_limits("a provider by itself keeps no bans: the engine does");
     let roles = upstreams(&world)
         .into_iter()
         .find(|roles| roles.provider.name().as_str() == "coingecko")

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use evercandle::{Market, Request};
 use evercandle_simulator::{Effect, Fault};
 
-use crate::support::{Upstreams, World, any_answer, best_effort, range, series};
+use crate::support::{Upstreams, World, any_answer, best_effort, range, series, until};
 
 #[tokio::test]
 async fn a_deadline_in_the_request_is_strict_and_names_itself() {
@@ -24,27 +24,31 @@ async fn a_deadline_in_the_request_is_strict_and_names_itself() {
 }
 
 /// Goal: a line that is slow but moves must not lose what it brought.
-/// Method: an archive that takes several times the usual deadline, at a rate above the least allowed.
+/// Method: several times the usual deadline passes while an archive trickles in, at a rate above the least allowed.
 #[tokio::test]
 async fn a_slow_archive_that_moves_is_waited_for() {
-    let mut world = World::new().await;
-    world.config.engine.deadline_ms = 100;
-    world.sim.inject(
-        Fault::new(Effect::Trickle {
-            bytes_per_second: 120_000,
-        })
-        .on("binance-vision")
-        .path("*.zip"),
-    );
+    let world = World::new().await;
+    let slowly = Effect::Trickle {
+        bytes_per_second: 120_000,
+    };
+    world.sim.inject(Fault::new(slowly).on("binance-vision").path("*.zip"));
     world.down("api");
     let request = best_effort(series("BTCUSDT", "5m", Market::Spot), range("2024-04-01", "2024-05-01"));
-    let began = Instant::now();
-    let answer = any_answer(world.client().get_data(request).await);
-    assert!(
-        began.elapsed() > Duration::from_millis(400),
-        "it was not slow: {:?}",
-        began.elapsed()
-    );
+    let client = world.client();
+    let asked = tokio::spawn(async move { any_answer(client.get_data(request).await) });
+    until("the archive to be asked for", || {
+        world
+            .sim
+            .journal()
+            .requests()
+            .iter()
+            .any(|r| r.target().ends_with(".zip"))
+    })
+    .await;
+    world
+        .clock
+        .advance(Duration::from_millis(5 * world.config.engine.deadline_ms));
+    let answer = asked.await.unwrap();
     world.check(&answer, Upstreams::TellTheTruth);
     assert_eq!(answer.len(), 30 * 288);
 }
