@@ -1,7 +1,7 @@
 // Goal: the parts that decide what is shown, by tables: how a stream is read however it is cut, how things are written,
-// what is kept of two answers about overlapping ranges, and the verdict.
+// what is kept of two answers about overlapping ranges, the verdict, and alerts.
 
-import { DAEMON, assert, play } from "./stage.mjs";
+import { DAEMON, assert, open, play } from "./stage.mjs";
 
 await play({}, async ({ page, wrong }) => {
   await page.goto(`${DAEMON}/dashboard/icon.svg`);
@@ -125,6 +125,35 @@ await play({}, async ({ page, wrong }) => {
     ["degraded", null, ["SUBSTITUTE prices for X"]],
     ["degraded", opened, ["Alert: Circuit open long, binance"]],
     ["ok", null, ["The scheduler is not running"]],
+  ]);
+
+  // --- alerts, where they stand ---
+  await open(page);
+  const alerts = await inPage(async () => {
+    const { showAlerts } = await import("/dashboard/alerts.js");
+    const list = document.querySelector("#alerts"), since = "2024-01-01T03:02:11Z";
+    const show = (...alerts) => {
+      showAlerts(alerts.map(alert => ({ since, summary: `${alert.name} it is`, runbook: "Look.", severity: "page", ...alert })));
+      return [...list.querySelectorAll(".alert")].map(item => {
+        const [name, badge, began, says, runbook] = ["h3", ".badge", ".alert-since", ".alert-says", ".alert-runbook"].map(one => item.querySelector(one));
+        return [name.textContent, badge.textContent.trim(), /03:02:11 UTC/.test(began.textContent), says.textContent, runbook.hidden ? "" : runbook.textContent];
+      });
+    };
+    const fires = { name: "CircuitOpenLong", provider: "binance", state: "firing" };
+    return [
+      show({ name: "SchedulerStuck", subject: "klines", state: "resolved" }, { name: "NoPrices", subject: "um", state: "pending" }, fires),
+      show({ ...fires, state: "resolved" }),
+      [show(), list.textContent],
+    ];
+  });
+  assert.deepEqual(alerts, [
+    [
+      ["Circuit open long: binance", "firing: page", true, "CircuitOpenLong it is", "What to do: Look."],
+      ["No prices: um", "pending", true, "NoPrices it is", "What to do: Look."],
+      ["Scheduler stuck: klines", "resolved", true, "SchedulerStuck it is", ""],
+    ],
+    [["Circuit open long: binance", "resolved", true, "CircuitOpenLong it is", ""]],
+    [[], "None is active."],
   ]);
   assert.deepEqual(wrong, []);
 });
