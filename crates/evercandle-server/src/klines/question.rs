@@ -280,6 +280,12 @@ mod tests {
                 "2024-06-15",
                 "2024-06-16",
             ),
+            // As many slots as one answer may have.
+            (
+                "interval=1m&start=2024-01-01&end=2024-01-07T22:40",
+                "2024-01-01",
+                "2024-01-07T22:40",
+            ),
             ("interval=1M&limit=30", "2021-12-01", "2024-06-01"),
             ("interval=1w&limit=1", "2024-06-03", "2024-06-10"),
             ("interval=1M&limit=9999", "1970-01-01", "2024-06-01"),
@@ -307,6 +313,10 @@ mod tests {
             ),
             ("symbol=BTCUSDT&interval=1m&start=2030", "the range is empty"),
             ("symbol=BTCUSDT&interval=1m&last=1y", "server.rows_max"),
+            (
+                "symbol=BTCUSDT&interval=1m&start=2024-01-01&end=2024-01-07T22:41",
+                "server.rows_max",
+            ),
             ("symbol=BTCUSDT&interval=1m&limit=10001", "from 1 to 10000"),
             ("symbol=BTCUSDT&interval=1m&limit=0", "from 1 to 10000"),
             ("symbol=BTCUSDT&interval=1m&limit=-1", "from 1 to 10000"),
