@@ -53,6 +53,21 @@ impl RangeArgs {
 /// Reads a duration such as `30s`, `500ms` or `2m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let expected = "expected a number and a unit: 500ms, 30s or 2m";
+    match time(text, expected)? {
+        Duration::ZERO => Err(format!("no time at all; {expected}")),
+        some => Ok(some),
+    }
+}
+
+/// Reads a duration that may be none.
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "0" => Ok(Duration::ZERO),
+        text => time(text, "expected a number and a unit, such as 10m or 2h, or 0 for none"),
+    }
+}
+
+fn time(text: &str, expected: &str) -> Result<Duration, String> {
     let (count, unit) = count_and_unit(text).ok_or(expected)?;
     let millis = match unit {
         "ms" => 1,
@@ -61,18 +76,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(expected.to_owned()),
     };
-    match u64::from(count) * millis {
-        0 => Err(format!("no time at all; {expected}")),
-        millis => Ok(Duration::from_millis(millis)),
-    }
-}
-
-/// Reads a duration that may be none.
-pub(crate) fn patience(text: &str) -> Result<Duration, String> {
-    match text.trim() {
-        "0" => Ok(Duration::ZERO),
-        text => duration(text),
-    }
+    Ok(Duration::from_millis(u64::from(count) * millis))
 }
 
 /// Reads an amount of bytes such as `20G`, `512MiB` or `0`; units are powers of 1024.
@@ -194,7 +198,10 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("0s").is_err() && duration("5").is_err());
-        assert_eq!(patience("0"), Ok(Duration::ZERO));
+        assert_eq!(
+            (patience("0"), patience("0s")),
+            (Ok(Duration::ZERO), Ok(Duration::ZERO))
+        );
         assert_eq!(patience("10m"), Ok(Duration::from_secs(600)));
         assert!(patience("5").is_err());
         assert_eq!(bytes("20G"), Ok(20 << 30));

@@ -405,6 +405,18 @@ fn an_unusable_cache_is_cache_trouble_only_where_the_cache_is_the_point() {
     assert!(got.stderr.contains("--cache-dir"), "{}", got.stderr);
 }
 
+/// Goal: a cache whose folder is not there yet, and is named from where one stands, is made and used.
+#[test]
+fn a_relative_cache_folder_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = "download BTCUSDT 1d --start 2024-04-01 --end 2024-05-01 --simulate";
+    let mut download = command(Path::new("a-cache"));
+    download.current_dir(dir.path()).args(args.split(' '));
+    let got = finished(download.env("TMPDIR", dir.path()).output().unwrap());
+    assert_eq!(got.code, Some(0), "{}{}", got.stdout, got.stderr);
+    assert!(dir.path().join("a-cache").exists(), "{}", got.stderr);
+}
+
 /// Goal: a download that stored nothing is no success. Method: the cache's folder would have to be inside a file.
 #[test]
 fn a_download_that_cannot_be_stored_is_cache_trouble() {

@@ -103,17 +103,19 @@ pub(super) struct Site {
 impl Site {
     /// Looks at the folder and makes what is missing; where it cannot, writing is off and why is known.
     pub(super) fn open(dir: PathBuf, config: &CacheConfig, clock: Clock) -> Result<Site, StoreError> {
-        let unusable = |why: &str| StoreError::Unusable {
-            dir: dir.clone(),
+        let unusable = |dir: &Path, why: &str| StoreError::Unusable {
+            dir: dir.to_owned(),
             why: why.to_owned(),
         };
+        // The same folder wherever the program goes later, and one whose every ancestor has a name.
+        let dir = std::path::absolute(&dir).map_err(|e| unusable(&dir, &e.to_string()))?;
         match fs::metadata(&dir) {
-            Ok(meta) if !meta.is_dir() => return Err(unusable("not a folder")),
+            Ok(meta) if !meta.is_dir() => return Err(unusable(&dir, "not a folder")),
             Ok(meta) if meta.mode() & 0o002 != 0 => {
-                return Err(unusable("anybody may write to it; expected at most mode 775"));
+                return Err(unusable(&dir, "anybody may write to it; expected at most mode 775"));
             }
             Ok(_) => {
-                fs::read_dir(&dir).map_err(|e| unusable(&e.to_string()))?;
+                fs::read_dir(&dir).map_err(|e| unusable(&dir, &e.to_string()))?;
             }
             // Not there: made below, or every read is a miss until it can be.
             Err(_) => {}
