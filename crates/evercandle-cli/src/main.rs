@@ -24,6 +24,7 @@ mod output;
 
 mod exit;
 mod screen;
+mod temporary;
 mod text;
 
 #[cfg(test)]
@@ -56,12 +57,14 @@ fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(command::run(args, &screen));
-    match exit {
+    let patience = match exit {
         // Whatever is still under way was abandoned: waiting for it would make Ctrl-C slow.
-        exit::Exit::Interrupted => runtime.shutdown_background(),
-        // What was learnt is still being written down, for the next run.
-        _ => runtime.shutdown_timeout(WRITING_MAX),
-    }
+        exit::Exit::Interrupted if !temporary::are_there() => Duration::ZERO,
+        // What was learnt is still being written down, for the next run or into a folder that has to be removed.
+        _ => WRITING_MAX,
+    };
+    runtime.shutdown_timeout(patience);
+    temporary::remove();
     exit.into()
 }
 

@@ -5,23 +5,23 @@ use std::path::Path;
 use evercandle::config::parse_internet;
 use evercandle::{Client, Config, Timestamp};
 use evercandle_simulator::{Handle, Simulator};
-use tempfile::TempDir;
 
 use crate::args::{Global, Internet};
 use crate::exit::{Exit, Failure};
 use crate::screen::{Ink, Screen};
+use crate::temporary;
 
 /// What a command works with.
 pub(crate) struct Session {
     pub(crate) client: Client,
-    /// Held so that they last as long as the client.
-    simulated: Option<(Handle, Option<TempDir>)>,
+    /// Held so that it lasts as long as the client.
+    simulated: Option<Handle>,
 }
 
 impl Session {
     /// Where the simulated exchange listens, if there is one.
     pub(crate) fn simulator(&self) -> Option<String> {
-        self.simulated.as_ref().map(|(handle, _)| handle.base_url())
+        self.simulated.as_ref().map(Handle::base_url)
     }
 
     /// Opens the cache. Sends nothing, except that `--simulate` starts its exchange.
@@ -69,7 +69,7 @@ pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
 }
 
 /// Starts the exchange and moves the cache: a simulated kline must never lie among real ones.
-fn simulate(config: &mut Config, seed: u64, screen: &Screen) -> Result<(Handle, Option<TempDir>), Failure> {
+fn simulate(config: &mut Config, seed: u64, screen: &Screen) -> Result<Handle, Failure> {
     let cannot =
         |e: std::io::Error| Failure::new(Exit::Unexpected, format!("the simulated exchange cannot start: {e}"));
     let handle = Simulator::start_blocking(evercandle_simulator::Config::default().seed(seed)).map_err(cannot)?;
@@ -78,23 +78,13 @@ fn simulate(config: &mut Config, seed: u64, screen: &Screen) -> Result<(Handle, 
     for provider in config.providers.values_mut() {
         provider.internet = None;
     }
-    let temporary = match &config.cache.dir {
-        Some(dir) => {
-            config.cache.dir = Some(dir.join(format!("simulated-{seed}")));
-            None
-        }
-        None => {
-            let dir = tempfile::Builder::new()
-                .prefix("evercandle-simulated-")
-                .tempdir()
-                .map_err(cannot)?;
-            config.cache.dir = Some(dir.path().to_owned());
-            Some(dir)
-        }
-    };
+    config.cache.dir = Some(match &config.cache.dir {
+        Some(dir) => dir.join(format!("simulated-{seed}")),
+        None => temporary::folder("evercandle-simulated-").map_err(cannot)?,
+    });
     screen.say(&screen.ink(
         Ink::Warning,
         &format!("simulated exchange (seed {seed}): none of this is market data"),
     ));
-    Ok((handle, temporary))
+    Ok(handle)
 }

@@ -22,6 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::list::{Column, left, right, table};
 use crate::output::price;
 use crate::screen::{Ink, Screen, paint};
+use crate::temporary;
 use crate::text;
 
 mod daemon;
@@ -62,11 +63,8 @@ pub(crate) async fn run(args: &Demo, screen: &Screen) -> Result<Exit, Failure> {
         end,
         kind: HaltKind::Absent,
     });
-    let folder = tempfile::Builder::new()
-        .prefix("evercandle-demo-")
-        .tempdir()
-        .map_err(cannot)?;
-    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let folder = temporary::folder("evercandle-demo-").map_err(cannot)?;
+    let (first, second) = (folder.join("first"), folder.join("second"));
     let series = Series::parse("BTC/USDT", Interval::M1, None).map_err(Error::from)?;
     let mut stage = Stage {
         screen,

@@ -15,6 +15,7 @@ use futures::future::{BoxFuture, Shared};
 
 use crate::exit::Exit;
 use crate::screen::{Ink, Screen};
+use crate::temporary;
 
 /// How long work that is asked to stop may take until it counts as deaf: what listens stops at once.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
@@ -46,6 +47,7 @@ impl Interrupt {
             self.wait().await;
             tokio::time::sleep(DEAF_AFTER).await;
             screen.insist(&format!("{} interrupted", screen.ink(Ink::Bad, "error:")));
+            temporary::remove();
             std::process::exit(Exit::Interrupted as i32);
         });
     }

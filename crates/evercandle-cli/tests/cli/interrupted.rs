@@ -147,6 +147,37 @@ fn work_that_blocks_ends_when_it_is_asked_to() {
     }
 }
 
+/// Goal: a command that is told to stop leaves no temporary folder behind, and does not linger.
+/// Method: tell it when its third file of klines is there, and the next ones are being written.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_command_leaves_no_temporary_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    for words in ["demo", "get BTCUSDT 1m --last 30d --simulate"].repeat(3) {
+        let mut child = command(dir.path())
+            .env_remove("EVERCANDLE_CACHE_DIR")
+            .args(words.split(' '))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while files_of_klines(dir.path()) < 3 {
+            assert_eq!(child.try_wait().unwrap(), None, "{words}: it ends and wrote less");
+            std::thread::yield_now();
+        }
+        let begun = std::time::Instant::now();
+        signal(child.id(), "-TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(1),
+            "{:?}",
+            begun.elapsed()
+        );
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert!(left.is_empty(), "{words}: {left:?}");
+    }
+}
+
 /// Goal: the simulator is usable from another process, and Ctrl-C ends it well.
 #[cfg(unix)]
 #[test]
@@ -228,4 +259,17 @@ fn listens_to_terminate(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
     u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+}
+
+/// How many files of klines are somewhere below.
+#[cfg(unix)]
+fn files_of_klines(dir: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let count = |path: std::path::PathBuf| match path.extension() {
+        Some(extension) if extension == "arrow" => 1,
+        _ => files_of_klines(&path),
+    };
+    entries.flatten().map(|entry| count(entry.path())).sum()
 }
