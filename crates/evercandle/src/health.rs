@@ -25,11 +25,13 @@ pub struct Health {
 pub struct LatestHealth {
     /// `prices`, `sentiment`.
     pub cache_name: &'static str,
+    /// Answers that were fresh.
+    pub fresh_served: u64,
     /// Answers from what was known last, because nobody answered.
     pub stale_served: u64,
     /// Answers refused, because nobody answered and what was known last was too old, or nothing was.
     pub stale_refused: u64,
-    /// Whether the last answer of it was one of these two.
+    /// Whether the last answer of it was one of the latter two.
     pub not_fresh: bool,
 }
 

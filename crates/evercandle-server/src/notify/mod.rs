@@ -6,12 +6,12 @@
 //! nothing new is evaluated, and what waits is tried once more for as long as answers under way have. What fires and who
 //! was told is in the `memory` of the next process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercandle::Client;
-use evercandle::alert::{Alert, AlertState, Change, Evaluator, RuleName, Sample};
+use evercandle::alert::{Alert, AlertState, Change, Evaluator, RuleName, Sample, Subject};
+use evercandle::{Client, UpstreamHealth};
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -36,6 +36,8 @@ use memory::Memory;
 use queue::Queue;
 
 const FIRING: &str = "qt_alerts_firing";
+/// Between two tries to ask those who may not be asked yet.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// How alerts and webhooks stand, for whoever looks. Cheap to clone.
 #[derive(Clone, Default)]
@@ -130,14 +132,34 @@ pub(crate) async fn watch(app: App, board: Board, webhooks: Webhooks) {
     memory.write().await;
 }
 
-/// Asks those whom an earlier process told of how they are now.
+/// Asks those whom what an earlier process told depends on how they are now, each until it was asked once: whoever is
+/// silent then is looked after by `recheck`.
 async fn probe(client: Client, alerts: Vec<Alert>) {
-    let names: BTreeSet<&str> = alerts
-        .iter()
-        .filter_map(|a| Some(a.subject.provider()?.as_str()))
-        .collect();
-    // Who is not asked any more is not known here.
-    futures::future::join_all(names.into_iter().map(|name| client.check_one(name))).await;
+    loop {
+        let health = client.health();
+        let unasked = health.upstreams.iter().filter(|u| u.answered_last.is_none());
+        let concerned: Vec<&str> = unasked
+            .filter(|upstream| alerts.iter().any(|alert| concerns(alert, upstream)))
+            .map(|upstream| upstream.provider.as_str())
+            .collect();
+        if concerned.is_empty() {
+            return;
+        }
+        // Each is in the catalogue: it was read from there.
+        futures::future::join_all(concerned.into_iter().map(|name| client.check_one(name))).await;
+        client.clock().sleep(AGAIN).await;
+    }
+}
+
+/// Whether an answer of this upstream may say that the alert has ended.
+fn concerns(alert: &Alert, upstream: &UpstreamHealth) -> bool {
+    match &alert.subject {
+        Subject::Provider(name) => upstream.provider == *name,
+        Subject::Values(what) => upstream.serves.contains(what),
+        Subject::Ourselves => matches!(alert.rule, RuleName::CommonCause | RuleName::CommonCauseLong),
+        // These are refreshed by a run, or end without one.
+        Subject::Market(_) | Subject::Job(_) => false,
+    }
 }
 
 /// Whether both are about the same, and began together.

@@ -197,7 +197,8 @@ fn evaluated(script: &Script, config: &AlertsConfig) -> Vec<Firing> {
             successes: if number == 0 { now.successes } else { 0 },
             circuit_open: now.open[number],
             quarantined: number == 0 && now.quarantined,
-            silent: false,
+            serves: vec!["prices"],
+            answered_last: Some(true),
         };
         evaluator.step(Sample {
             instant: start + Duration::from_secs(look * EVERY),
@@ -207,6 +208,7 @@ fn evaluated(script: &Script, config: &AlertsConfig) -> Vec<Firing> {
             cache_readonly: now.readonly,
             latest: vec![LatestHealth {
                 cache_name: "prices",
+                fresh_served: 0,
                 stale_served: now.stale,
                 stale_refused: now.refused,
                 not_fresh: now.not_fresh,

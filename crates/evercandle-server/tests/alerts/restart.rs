@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use evercandle_simulator::{Fault, Upstream};
 use serde_json::Value;
 
 use super::support::{Daemon, Webhook, status};
@@ -161,6 +162,60 @@ async fn what_a_webhook_had_not_taken_is_told_by_the_next_daemon() {
     }
     assert_eq!(told(&taken).len(), 2, "{taken:#?}");
     remembered(&daemon, 0).await;
+}
+
+/// Goal: values do not become fresh, nor a line sound, because nobody asks the next daemon for anything; and what was
+/// repaired meanwhile is noticed without anybody asking.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_that_nobody_asks_the_next_daemon_about_goes_on_until_upstreams_answer() {
+    let serving_prices = [Upstream::BinanceSpot, Upstream::BinanceMarketData, Upstream::CoinGecko];
+    for (rule, down) in [("ServingStale", &serving_prices[..]), ("CommonCause", &Upstream::ALL)] {
+        let ops = Webhook::well().await;
+        let mut daemon = Daemon::unscheduled(&[("ops", "generic", ops.url.clone())]).await;
+        for upstream in down {
+            daemon.exchange.inject(Fault::down(*upstream));
+        }
+        let told_of = |kind: &str| {
+            let heard: Vec<Value> = ops.heard().into_iter().map(|(_, message)| message).collect();
+            times(&heard, kind, rule)
+        };
+        let began = Instant::now();
+        while told_of("alert") == 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "{rule}: {:#?}", ops.heard());
+            daemon.get("/v1/price/BTCUSDT").await;
+        }
+        daemon.stop().await;
+        daemon.begin().await;
+        tokio::time::sleep(4 * OVER).await;
+        let health: Value = serde_json::from_str(&daemon.get("/health").await).unwrap();
+        assert_eq!(told_of("resolved"), 0, "{rule}: {health:#}");
+        for provider in ["binance", "coingecko"] {
+            assert_eq!(
+                health["providers"][provider]["status"], "degraded",
+                "{rule}: {health:#}"
+            );
+        }
+
+        daemon.repair();
+        // Those that failed are asked again after a while.
+        daemon.clock.advance(Duration::from_secs(61));
+        let repaired = Instant::now();
+        while told_of("resolved") == 0 {
+            assert!(
+                repaired.elapsed() < Duration::from_secs(20),
+                "{rule}: {:#?}",
+                ops.heard()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(2 * OVER).await;
+        assert_eq!(
+            (told_of("alert"), told_of("resolved")),
+            (1, 1),
+            "{rule}: {:#?}",
+            ops.heard()
+        );
+    }
 }
 
 /// Goal: a file that is damaged is no memory, and no obstacle.

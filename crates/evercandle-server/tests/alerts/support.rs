@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evercandle::config::{KlineWatch, PriceWatch, WebhookConfig};
-use evercandle::{Client, Config};
+use evercandle::{Client, Clock, Config};
 use evercandle_server::{Secrets, Server, Webhooks};
 use evercandle_simulator::{self as sim, Fault, Upstream};
 use parking_lot::Mutex;
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
     pub(crate) exchange: sim::Handle,
+    pub(crate) clock: Clock,
     config: Config,
     webhooks: Webhooks,
     dir: tempfile::TempDir,
@@ -34,6 +35,19 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Tells these webhooks: name, format, address.
     pub(crate) async fn telling(webhooks: &[(&str, &str, String)]) -> Daemon {
+        Daemon::with(webhooks, Clock::system(), |_| ()).await
+    }
+
+    /// Refreshes nothing, and its minutes pass when they are told to.
+    pub(crate) async fn unscheduled(webhooks: &[(&str, &str, String)]) -> Daemon {
+        let unscheduled = |config: &mut Config| {
+            config.schedule.enabled = false;
+            config.alerts.stale_ms = 300;
+        };
+        Daemon::with(webhooks, Clock::held(Clock::system().now()), unscheduled).await
+    }
+
+    async fn with(webhooks: &[(&str, &str, String)], clock: Clock, change: impl FnOnce(&mut Config)) -> Daemon {
         evercandle_server::install_recorder();
         let exchange = sim::Simulator::start(sim::Config::default().seed(7)).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -73,6 +87,7 @@ impl Daemon {
                 format: (*format).to_owned(),
             })
             .collect();
+        change(&mut config);
         let address_of = |variable: &str| {
             let webhook = webhooks.iter().find(|(name, ..)| *name == variable);
             webhook.map(|(.., url)| url.clone())
@@ -81,6 +96,7 @@ impl Daemon {
         let mut daemon = Daemon {
             address: config.server.listen,
             exchange,
+            clock,
             config,
             webhooks,
             dir,
@@ -93,7 +109,7 @@ impl Daemon {
 
     /// As another process would, with the same configuration and cache folder.
     pub(crate) async fn begin(&mut self) {
-        let client = Client::new(self.config.clone()).unwrap();
+        let client = Client::with_clock(self.config.clone(), self.clock.clone()).unwrap();
         let server = Server::bind(client, Secrets::default()).await.unwrap();
         let server = server.telling(self.webhooks.clone());
         self.address = server.address();

@@ -8,7 +8,8 @@
 //! resolved, which is remembered for a while so that whoever looks sees what has just ended.
 //!
 //! A process that has just begun has seen no failure, which is no recovery. So what an earlier one told is resumed, and
-//! goes on until this one has looked for as long as the end of such an alert takes. What was pending begins anew.
+//! goes on until this one has looked for as long as the end of such an alert takes, and has seen what would have ended
+//! it in the earlier one: an answer, a run. Time alone ends nothing. What was pending begins anew.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -57,6 +58,8 @@ pub struct Sample {
 pub struct UpstreamSample {
     /// Which.
     pub provider: ProviderName,
+    /// What it serves: `klines`, `prices`, `sentiment`.
+    pub serves: Vec<&'static str>,
     /// Calls that failed so far.
     pub failures: u64,
     /// Calls that were answered so far. Calls it refused to count (throttled) are neither.
@@ -65,8 +68,8 @@ pub struct UpstreamSample {
     pub circuit_open: bool,
     /// Whether it is left alone because it asked for that.
     pub quarantined: bool,
-    /// Whether it did not answer when it was last called or probed.
-    pub silent: bool,
+    /// Whether it answered when it was last called or probed; `None`: it was not asked yet.
+    pub answered_last: Option<bool>,
 }
 
 impl Sample {
@@ -74,11 +77,12 @@ impl Sample {
     pub fn new(health: &Health, schedule: Option<&ScheduleStatus>, instant: Instant) -> Sample {
         let upstreams = health.upstreams.iter().map(|upstream| UpstreamSample {
             provider: upstream.provider.clone(),
+            serves: upstream.serves.clone(),
             failures: upstream.failures_total,
             successes: upstream.success_count,
             circuit_open: upstream.circuit_open,
             quarantined: upstream.quarantine.is_some(),
-            silent: upstream.answered_last == Some(false),
+            answered_last: upstream.answered_last,
         });
         let jobs = schedule
             .filter(|schedule| schedule.enabled)
@@ -460,10 +464,28 @@ impl Evaluator {
         let looked = enough <= now;
         // Who is silent after a ban is not banned any more.
         let may_be_silent = !matches!(rule.condition, Condition::Quarantined { .. });
+        let awaits_run = |kind| self.runs.get(&kind).is_some_and(|runs| runs.completed.is_none());
         match subject {
-            Subject::Provider(name) => upstream(latest, name).is_some_and(|u| !looked || may_be_silent && u.silent),
-            Subject::Job(kind) => self.runs.get(kind).is_some_and(|runs| runs.completed.is_none()),
-            Subject::Values(_) | Subject::Market(_) | Subject::Ourselves => !looked,
+            Subject::Provider(name) => {
+                let is_silent = |u: &UpstreamSample| may_be_silent && u.answered_last == Some(false);
+                upstream(latest, name).is_some_and(|u| !looked || is_silent(u))
+            }
+            Subject::Job(kind) => awaits_run(*kind),
+            // Where nothing is refreshed any more, nobody waits for it.
+            Subject::Market(_) => !looked || awaits_run(JobKind::Prices),
+            Subject::Values(what) => {
+                let of = latest.latest.iter().find(|l| l.cache_name == *what);
+                let is_fresh = of.is_some_and(|l| 0 < l.fresh_served && !l.not_fresh);
+                // One that answers may serve another market than those that were asked for in vain.
+                let mut serving = latest.upstreams.iter().filter(|u| u.serves.contains(what));
+                !looked || !is_fresh && !serving.all(answers)
+            }
+            // One answer proves the line, which then has to hold.
+            Subject::Ourselves if matches!(rule.condition, Condition::CommonCause { .. }) => {
+                let mut lately = self.within(now.checked_sub(rule.clear), now);
+                !looked || lately.any(|s| !s.upstreams.is_empty() && !s.upstreams.iter().any(answers))
+            }
+            Subject::Ourselves => !looked,
         }
     }
 
@@ -571,6 +593,11 @@ impl Evaluator {
 
 fn upstream<'a>(sample: &'a Sample, name: &ProviderName) -> Option<&'a UpstreamSample> {
     sample.upstreams.iter().find(|u| u.provider == *name)
+}
+
+/// Whether it gave an answer when it was asked last. To be sent away is none.
+fn answers(upstream: &UpstreamSample) -> bool {
+    upstream.answered_last == Some(true) && !upstream.quarantined
 }
 
 /// How far back a condition looks.

@@ -108,6 +108,7 @@ pub(crate) struct LastKnown {
 
 #[derive(Default)]
 struct Answered {
+    fresh: AtomicU64,
     stale: AtomicU64,
     refused: AtomicU64,
     not_fresh: AtomicBool,
@@ -164,7 +165,9 @@ impl LastKnown {
 
     /// Somebody answered.
     pub(crate) fn was_answered(&self, kind: Kind) {
-        self.answered[kind as usize].not_fresh.store(false, Ordering::Relaxed);
+        let answered = &self.answered[kind as usize];
+        answered.fresh.fetch_add(1, Ordering::Relaxed);
+        answered.not_fresh.store(false, Ordering::Relaxed);
         telemetry::latest_not_fresh(kind.as_str(), false);
     }
 
@@ -174,6 +177,7 @@ impl LastKnown {
             let answered = &self.answered[kind as usize];
             LatestHealth {
                 cache_name: kind.as_str(),
+                fresh_served: answered.fresh.load(Ordering::Relaxed),
                 stale_served: answered.stale.load(Ordering::Relaxed),
                 stale_refused: answered.refused.load(Ordering::Relaxed),
                 not_fresh: answered.not_fresh.load(Ordering::Relaxed),

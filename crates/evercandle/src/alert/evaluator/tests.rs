@@ -15,6 +15,7 @@ struct Now {
     other_open: bool,
     common_cause: bool,
     readonly: bool,
+    fresh: u64,
     stale: u64,
     refused: u64,
     not_fresh: bool,
@@ -22,6 +23,8 @@ struct Now {
     silent: bool,
     without_prices: bool,
     runs: u64,
+    /// Of prices, where they are refreshed.
+    price_runs: Option<u64>,
 }
 
 /// The evaluator under test, with the clocks it is fed by.
@@ -73,16 +76,18 @@ impl Watch {
     }
 
     fn sample(&self, now: Now) -> Sample {
-        let upstream = |name: &str, failures, successes, circuit_open, quarantined| UpstreamSample {
+        let upstream = |name: &str, serves, failures, successes, circuit_open, quarantined| UpstreamSample {
             provider: ProviderName::new(name),
+            serves: vec![serves],
             failures,
             successes,
             circuit_open,
             quarantined,
-            silent: now.silent,
+            answered_last: Some(!now.silent),
         };
-        let latest = |cache_name, stale_served, stale_refused, not_fresh| LatestHealth {
+        let latest = |cache_name, fresh_served, stale_served, stale_refused, not_fresh| LatestHealth {
             cache_name,
+            fresh_served,
             stale_served,
             stale_refused,
             not_fresh,
@@ -91,16 +96,26 @@ impl Watch {
             instant: self.instant,
             at: Timestamp::EPOCH.plus((self.seconds as i64 + self.wall_ahead) * 1_000_000),
             upstreams: vec![
-                upstream("binance", now.failures, now.successes, now.open, now.quarantined),
-                upstream("coingecko", 0, 0, now.other_open, false),
+                upstream(
+                    "binance",
+                    "prices",
+                    now.failures,
+                    now.successes,
+                    now.open,
+                    now.quarantined,
+                ),
+                upstream("coingecko", "klines", 0, 0, now.other_open, false),
             ],
             common_cause: now.common_cause,
             cache_readonly: now.readonly,
             latest: vec![
-                latest("prices", now.stale, now.refused, now.not_fresh),
-                latest("sentiment", 0, 0, false),
+                latest("prices", now.fresh, now.stale, now.refused, now.not_fresh),
+                latest("sentiment", 0, 0, 0, false),
             ],
-            jobs: vec![(JobKind::Klines, Duration::from_secs(180), now.runs)],
+            jobs: [(JobKind::Klines, Some(now.runs)), (JobKind::Prices, now.price_runs)]
+                .into_iter()
+                .filter_map(|(kind, runs)| Some((kind, Duration::from_secs(180), runs?)))
+                .collect(),
             without_prices: now.without_prices.then_some(Market::Um).into_iter().collect(),
         }
     }
@@ -525,6 +540,13 @@ fn what_an_earlier_process_told_goes_on_and_ends_once_enough_was_seen() {
         ..well(second)
     });
     watch.said(&[(7 * MINUTE, "SchedulerStuck klines resolved")]);
+    // Nobody knows of prices before they were refreshed.
+    let mut watch = resumed("NoPrices", Some(("market", "um")));
+    watch.until(60 * MINUTE, |second| Now {
+        price_runs: Some((second + 60) / (8 * MINUTE)),
+        ..well(second)
+    });
+    watch.said(&[(7 * MINUTE, "NoPrices um resolved")]);
 }
 
 #[test]
@@ -538,6 +560,56 @@ fn an_upstream_that_does_not_answer_a_probe_either_has_not_recovered() {
         });
         watch.said(&[(end * MINUTE, &format!("{rule} binance resolved"))]);
     }
+}
+
+/// Goal: an outage that nobody asks about does not end because time passes. Method: everybody is silent for half an hour.
+#[test]
+fn what_an_earlier_process_told_of_the_line_or_of_values_ends_once_it_is_answered() {
+    let prices = Some(("cache_name", "prices"));
+    for (rule, label, end) in [
+        // The line has to hold for ten minutes.
+        ("CommonCause", None, 40 * MINUTE),
+        ("CommonCauseLong", None, 40 * MINUTE),
+        ("ServingStale", prices, 30 * MINUTE),
+    ] {
+        let said = format!("{rule} {} resolved", label.map_or("evercandle", |(_, value)| value));
+        let mut watch = resumed(rule, label);
+        watch.until(60 * MINUTE, |second| Now {
+            silent: second < 30 * MINUTE,
+            ..well(second)
+        });
+        watch.said(&[(end, &said)]);
+    }
+    // Somebody else asked for them, and a caller was served what they were told.
+    let mut watch = resumed("ServingStale", prices);
+    watch.until(60 * MINUTE, |second| Now {
+        silent: true,
+        fresh: second / (20 * MINUTE),
+        ..well(second)
+    });
+    watch.said(&[(20 * MINUTE, "ServingStale prices resolved")]);
+    // Whoever sent us away answered nothing.
+    let mut watch = resumed("ServingStale", prices);
+    watch.until(60 * MINUTE, |second| Now {
+        quarantined: second < 8 * MINUTE || (9 * MINUTE..30 * MINUTE).contains(&second),
+        ..well(second)
+    });
+    let stale = watch
+        .changes
+        .iter()
+        .filter(|(_, what)| what.starts_with("ServingStale"));
+    assert_eq!(
+        stale.collect::<Vec<_>>(),
+        [&(30 * MINUTE, "ServingStale prices resolved".to_owned())]
+    );
+    // Nobody serves it any more.
+    let sentiment = Some(("cache_name", "sentiment"));
+    let mut watch = resumed("ServingStale", sentiment);
+    watch.until(60 * MINUTE, |second| Now {
+        silent: true,
+        ..well(second)
+    });
+    watch.said(&[(10 * MINUTE, "ServingStale sentiment resolved")]);
 }
 
 #[test]
@@ -588,6 +660,7 @@ proptest! {
                 other_open,
                 common_cause: open && other_open,
                 readonly: odd,
+                fresh: now.fresh + u64::from(!odd),
                 stale: now.stale + u64::from(odd),
                 refused: now.refused + u64::from(open),
                 not_fresh: odd,
@@ -595,6 +668,7 @@ proptest! {
                 silent: odd,
                 without_prices: open,
                 runs: now.runs + u64::from(!odd),
+                price_runs: None,
             };
             let sample = watch.sample(now.clone());
             for change in watch.evaluator.step(sample) {
