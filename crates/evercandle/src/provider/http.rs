@@ -468,7 +468,7 @@ mod tests {
                 }
                 other => panic!("{expected}: {other:?}"),
             }
-            assert!(begun.elapsed() < Duration::from_millis(1_500), "{expected}");
+            assert!(begun.elapsed() < Duration::from_secs(8), "{expected}");
         }
     }
 
