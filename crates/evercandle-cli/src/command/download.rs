@@ -3,14 +3,17 @@
 //! There is no state of its own: what is stored is not asked for again, so running the same command again goes on where
 //! the last run stopped, however it stopped.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use evercandle::{Client, Interval, Market, Priority, Series, TimeRange, Timestamp, Via, Waiting};
 use evercandle_formats::Story;
 use futures::StreamExt;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::args::{Download, Global};
 use crate::command::interrupt::Interrupt;
@@ -33,6 +36,8 @@ const COLUMNS: [Column; 6] = [
 
 /// Microseconds of a wait that is worth a line of its own.
 const WORTH_A_LINE: i64 = 10_000_000;
+/// Microseconds from which on a time of day may be that of another day.
+const DAY: i64 = 86_400_000_000;
 
 /// How an answer's notice begins when klines of it could not be stored.
 const UNWRITTEN: &str = "cache not written: ";
@@ -63,7 +68,7 @@ pub(crate) async fn run(
     };
     let queries: Vec<Query> = series.iter().map(query).collect::<Result<_, _>>()?;
     let mut done: Vec<Done> = Vec::new();
-    let mut interrupted = false;
+    let mut interrupted = None;
     {
         let (client, progress) = (&session.client, &progress);
         let mut work = futures::stream::iter(queries)
@@ -74,7 +79,9 @@ pub(crate) async fn run(
             tokio::select! {
                 biased;
                 () = &mut interrupt => {
-                    interrupted = true;
+                    let waiting = waiting.borrow();
+                    let what = waiting.as_ref().map(|waiting| format!("interrupted while {}", waits(waiting, session.now())));
+                    interrupted = Some(what.unwrap_or_else(|| "interrupted".to_owned()));
                     break;
                 }
                 Ok(()) = waiting.changed() => progress.waits(waiting.borrow_and_update().as_ref(), session.now(), screen),
@@ -92,9 +99,9 @@ pub(crate) async fn run(
     done.sort_by(|a, b| a.series.cmp(&b.series));
     let stored = stored(session.client.store().readonly(), &done);
     summary(&done, &series, begun.elapsed(), screen)?;
-    if interrupted {
-        return Err(Failure::new(Exit::Interrupted, "interrupted: what was fetched is kept")
-            .hint("run the same command again to go on from there"));
+    if let Some(what) = interrupted {
+        return Err(Failure::new(Exit::Interrupted, what)
+            .hint("what was fetched is kept: run the same command again to go on from there"));
     }
     stored?;
     Ok(exit(&done))
@@ -230,6 +237,10 @@ struct Progress {
     /// What is waited for, below all bars.
     waits: ProgressBar,
     lines: bool,
+    /// The line that was last said of a wait. Several series wait for the same, one after another.
+    said: RefCell<String>,
+    /// Whether something arrives, so that there is an end to be estimated.
+    arrives: Arc<AtomicBool>,
     range: TimeRange,
 }
 
@@ -247,9 +258,14 @@ impl Progress {
             .map(|s| evercandle::Grid::new(s.interval(), None).count(range))
             .sum();
         let total = bars.add(ProgressBar::new(slots));
-        let style = "{prefix:<28} {bar:24.green/black} {percent:>3} %  {human_pos} slots  {rate}/s  {eta} left";
+        let style = "{prefix:<28} {bar:24.green/black} {percent:>3} %  {human_pos} slots  {rate}/s  {left}";
         let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        total.set_style(style.with_key("rate", rate));
+        let arrives = Arc::new(AtomicBool::new(false));
+        total.set_style(
+            style
+                .with_key("rate", rate)
+                .with_key("left", time_left(arrives.clone())),
+        );
         total.set_prefix(format!("{} series", series.len()));
         total.enable_steady_tick(Duration::from_millis(250));
         let waits = bars.add(ProgressBar::new_spinner());
@@ -260,6 +276,8 @@ impl Progress {
             total,
             waits,
             lines: !shown,
+            said: RefCell::default(),
+            arrives,
             range,
         }
     }
@@ -275,6 +293,7 @@ impl Progress {
     }
 
     fn advance(&self, bar: &ProgressBar, slots: u64) {
+        self.arrives.store(true, Ordering::Relaxed);
         bar.inc(slots);
         self.total.inc(slots);
     }
@@ -300,14 +319,22 @@ impl Progress {
 
     /// Says what is waited for, or that it is over.
     fn waits(&self, waiting: Option<&Waiting>, now: Timestamp, screen: &Screen) {
-        let told = waiting.map(|waiting| waits(waiting, now));
-        match (told, waiting) {
-            (told, _) if !self.lines => self.waits.set_message(told.unwrap_or_default()),
-            (Some(told), Some(waiting)) if waiting.until.since(now) > WORTH_A_LINE => {
-                screen.say(&screen.ink(Ink::Warning, &told));
-            }
-            _ => {}
+        if waiting.is_some() {
+            self.arrives.store(false, Ordering::Relaxed);
         }
+        if !self.lines {
+            let told = waiting.map(|waiting| waits(waiting, now));
+            self.waits.set_message(told.unwrap_or_default());
+        } else if let Some(line) = waiting.and_then(|waiting| self.line(waiting, now)) {
+            screen.say(&screen.ink(Ink::Warning, &line));
+        }
+    }
+
+    /// The line of a wait that is worth one and is news.
+    fn line(&self, waiting: &Waiting, now: Timestamp) -> Option<String> {
+        let is_long = waiting.until.since(now) > WORTH_A_LINE;
+        let line = waits(waiting, now);
+        (is_long && self.said.replace(line.clone()) != line).then_some(line)
     }
 
     fn clear(&self) {
@@ -319,11 +346,12 @@ impl Progress {
 
 /// What is waited for, in one line that begins with what matters: a terminal shows no more than fits.
 fn waits(waiting: &Waiting, now: Timestamp) -> String {
-    // Of today the time is enough.
-    let (today, when) = (text::second(now), text::second(waiting.until));
-    let at = |when: String| match when.split_once(' ') {
-        Some((day, time)) if today.starts_with(day) => time.to_owned(),
-        _ => when,
+    let at = |instant: Timestamp| {
+        let when = text::second(instant);
+        match when.split_once(' ') {
+            Some((_, time)) if instant.since(now) < DAY => time.to_owned(),
+            _ => when,
+        }
     };
     let names: Vec<&str> = waiting.reasons.iter().map(|(name, _)| name.as_str()).collect();
     let reasons: Vec<String> = waiting
@@ -334,10 +362,19 @@ fn waits(waiting: &Waiting, now: Timestamp) -> String {
     format!(
         "waiting for {} until {} UTC, at most until {}: {}",
         names.join(", "),
-        at(when),
-        at(text::second(waiting.gives_up_at)),
+        at(waiting.until),
+        at(waiting.gives_up_at),
         text::foreign(&reasons.join("; "))
     )
+}
+
+/// Says how long it still takes, while anybody can know.
+fn time_left(arrives: Arc<AtomicBool>) -> impl Fn(&ProgressState, &mut dyn std::fmt::Write) + Clone + Send + Sync {
+    move |state, out| {
+        if arrives.load(Ordering::Relaxed) {
+            let _ = write!(out, "{:#} left", HumanDuration(state.eta()));
+        }
+    }
 }
 
 fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
@@ -462,5 +499,54 @@ fn exit(done: &[Done]) -> Exit {
         Exit::Unavailable if done.iter().any(|d| matches!(&d.result, Ok(story) if story.rows > 0)) => Exit::Incomplete,
         first if alike => first,
         _ => Exit::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn waiting(until: &str) -> Waiting {
+        Waiting {
+            until: fixture::at(until),
+            gives_up_at: fixture::at("2024-06-02T00:14:40Z"),
+            reasons: ["binance", "binance-vision"]
+                .map(|name| {
+                    (
+                        evercandle::ProviderName::new(name),
+                        "circuit open: it failed repeatedly".to_owned(),
+                    )
+                })
+                .into(),
+        }
+    }
+
+    /// Goal: who is waited for, until when and at most until when fit the narrowest usual terminal, whatever day it is.
+    #[test]
+    fn a_wait_begins_with_what_matters() {
+        let line = waits(&waiting("2024-06-02T00:00:05Z"), fixture::at("2024-06-01T23:59:40Z"));
+        let (matters, reasons) = line.split_at(80);
+        assert_eq!(
+            matters,
+            "waiting for binance, binance-vision until 00:00:05 UTC, at most until 00:14:40: "
+        );
+        assert!(reasons.starts_with("binance: circuit open"), "{reasons}");
+    }
+
+    /// Goal: of several series that wait for the same, one line is said.
+    #[test]
+    fn a_wait_is_said_once() {
+        let progress = Progress::new(
+            &[fixture::hours()],
+            fixture::range("2024-05-01", "2024-05-02"),
+            &fixture::screen(None),
+        );
+        let now = fixture::at("2024-06-01T23:59:40Z");
+        let said = |until| progress.line(&waiting(until), now).is_some();
+        assert!(said("2024-06-02T00:00:05.100Z"));
+        assert!(!said("2024-06-02T00:00:05.900Z"));
+        assert!(!said("2024-06-01T23:59:42Z"));
+        assert!(said("2024-06-02T00:00:35Z"));
     }
 }

@@ -79,6 +79,7 @@ fn a_download_says_what_it_waits_for_and_can_be_interrupted() {
     stderr.read_to_string(&mut said).unwrap();
     let got = finished(child.wait_with_output().unwrap());
     assert_eq!(got.code, Some(130), "{said}");
+    assert!(said.contains("error: interrupted while waiting for binance"), "{said}");
     assert!(said.contains("run the same command again"), "{said}");
     let got = run_in(dir.path(), &[&args[..], &["--patience", "0"]].concat());
     assert_eq!(got.code, Some(4), "{}", got.stderr);
