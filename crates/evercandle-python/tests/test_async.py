@@ -201,7 +201,7 @@ def test_a_download_that_waits_for_an_outage_to_end_says_so(capsys: pytest.Captu
         async with evercandle.AsyncClient(simulate=True) as client:
             client.simulator.inject("refuse")
             download = asyncio.ensure_future(client.download("BTCUSDT", "1d", "2024-01-01", "2024-03-01"))
-            while "waiting for binance" not in capsys.readouterr().err:
+            while ", for binance" not in capsys.readouterr().err:
                 assert not download.done()
                 await asyncio.sleep(0.01)
             download.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -91,6 +92,22 @@ def test_a_bar_is_drawn_without_tqdm_too(
     assert "█ 2/2" in capsys.readouterr().err
 
 
+class _Unwritable(io.StringIO):
+    def write(self, text: str, /) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("tqdm", [True, False])
+@pytest.mark.parametrize("stderr", [None, _Unwritable(), io.TextIOWrapper(io.BytesIO(), encoding="ascii")])
+def test_a_bar_that_cannot_be_drawn_ends_no_download(
+    client: evercandle.Client, stderr: object, tqdm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    assert client.download("BTCUSDT", ["1h", "1d"], "2024-01-01", "2024-03-01").is_complete
+
+
 @pytest.mark.parametrize("tqdm", [True, False])
 def test_a_download_outlasts_an_outage_and_says_what_it_waits_for(
     tqdm: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -102,7 +119,7 @@ def test_a_download_outlasts_an_outage_and_says_what_it_waits_for(
         client.simulator.inject("refuse")
         download = threads.submit(client.download, "BTCUSDT", "1d", "2024-01-01", "2024-03-01")
         told = ""
-        while "waiting for binance" not in told and not download.done():
+        while ", for binance" not in told and not download.done():
             time.sleep(0.01)
             told += capsys.readouterr().err
         client.simulator.clear()

@@ -281,9 +281,11 @@ def _waits(told: str) -> str:
     import json
 
     waiting: dict[str, Any] = json.loads(told)
-    until, gives_up_at = (f"{datetime_of(waiting[name]):%H:%M:%S}" for name in ("until", "gives_up_at"))
+    until, at_most = datetime_of(waiting["until"]), datetime_of(waiting["gives_up_at"])
+    spelled = "%H:%M:%S" if until.date() == at_most.date() else "%Y-%m-%d %H:%M"
     resting = ", ".join(reason.provider for reason in reasons_of(waiting["reasons"]))
-    return f"waiting for {resting} until {until} UTC, at most {gives_up_at}"
+    # A terminal cuts the end off.
+    return f"waiting until {until:{spelled}}, at most {at_most:{spelled}} UTC, for {resting}"
 
 
 def _month(micros: int) -> str:

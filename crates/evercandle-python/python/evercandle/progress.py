@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from importlib import import_module
@@ -15,6 +16,33 @@ _WIDTH = 30
 _EVERY_TERMINAL, _EVERY_ELSEWHERE = 0.1, 10.0
 
 
+class _Stderr:
+    """Where a bar is drawn. It is decoration: where nobody can read it (a reader that went away), it falls silent."""
+
+    def __init__(self) -> None:
+        self._stream: Any = sys.stderr
+
+    def write(self, text: str) -> int:
+        self._try("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try("flush")
+
+    def isatty(self) -> bool:
+        return bool(self._try("isatty"))
+
+    def _try(self, how: str, *what: str) -> Any:
+        try:
+            return self._stream and getattr(self._stream, how)(*what)
+        except (OSError, ValueError):
+            self._stream = None
+            return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Bar:
     """Counts up to ``total``, in a terminal or a notebook."""
 
@@ -25,7 +53,8 @@ class Bar:
         self._began = time.monotonic()
         self._told = 0.0
         self._waits = ""
-        self._other: Any = _tqdm(total) if self._shown else None
+        self._stderr = _Stderr()
+        self._other: Any = _tqdm(total, self._stderr) if self._shown else None
 
     def __enter__(self) -> Bar:
         return self
@@ -60,7 +89,8 @@ class Bar:
             self._tell(what)
 
     def _tell(self, what: str, *, last: bool = False) -> None:
-        now, terminal = time.monotonic(), _rewrites()
+        # A line can be written over in a terminal, and in a notebook.
+        now, terminal = time.monotonic(), self._stderr.isatty() or _in_notebook()
         if not last and now - self._told < (_EVERY_TERMINAL if terminal else _EVERY_ELSEWHERE):
             return
         self._told = now
@@ -69,20 +99,16 @@ class Bar:
         took = now - self._began
         line = f"{bar} {self._done}/{self._total}  {took:.0f} s  {what}"
         end = "\n" if last or not terminal else ""
-        sys.stderr.write(f"\r{line:<79}{end}" if terminal else f"{line}{end}")
-        sys.stderr.flush()
-
-
-def _rewrites() -> bool:
-    """Whether a line can be written over: in a terminal, and in a notebook."""
-    return sys.stderr.isatty() or _in_notebook()
+        width = shutil.get_terminal_size().columns - 1
+        self._stderr.write(f"\r{line[:width]:<{width}}{end}" if terminal else f"{line}{end}")
+        self._stderr.flush()
 
 
 def _in_notebook() -> bool:
     return "ipykernel" in sys.modules
 
 
-def _tqdm(total: int) -> Any:
+def _tqdm(total: int, stderr: _Stderr) -> Any:
     try:
         # The notebook's widget needs ipywidgets, and says so in a warning where it is missing.
         if _in_notebook():
@@ -90,4 +116,4 @@ def _tqdm(total: int) -> Any:
         module: Any = import_module("tqdm.notebook" if _in_notebook() else "tqdm")
     except ImportError:
         return None
-    return module.tqdm(total=total, unit="part", leave=True)
+    return module.tqdm(total=total, unit="part", leave=True, file=stderr, dynamic_ncols=True)
