@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +11,9 @@ from typing import Any
 
 import evercandle
 import pytest
+
+# Whoever starts the tests in the background has them ignore Ctrl-C, and the tests of it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOW = "2024-06-14T12:00:30Z"
 """When it is: half a day after midnight, so that the last hours are in no archive yet."""
